@@ -1,0 +1,1 @@
+"""The two ways to pay, each an ``httpx.Auth``."""

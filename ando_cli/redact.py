@@ -1,0 +1,47 @@
+"""What may be shown: text from a server is cleaned, identifiers are shortened, amounts are formatted."""
+
+from __future__ import annotations
+
+import unicodedata
+
+_DECIMALS = 6
+_KEPT_CONTROLS = {"\n", "\t"}
+# Bidirectional overrides and isolates reorder what a reader sees; the joiners that emoji need are not among them.
+_BIDI = {chr(c) for c in (*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x061C)}
+
+
+def clean(text: str, limit: int = 300) -> str:
+    """Return ``text`` on one line, without control or formatting characters, at most ``limit`` characters long.
+
+    For every string that a server chose and a terminal will show: escape sequences, bidirectional overrides and
+    line breaks go, and a cut is marked with an ellipsis.
+    """
+    window = text[: limit * 4]
+    kept = "".join(" " if c.isspace() else c for c in window if c.isspace() or unicodedata.category(c)[0] != "C")
+    line = " ".join(kept.split())
+    if len(line) > limit or len(text) > len(window):
+        return line[: limit - 1].rstrip() + "…"
+    return line
+
+
+def printable(text: str) -> str:
+    """Return ``text`` without the characters that could drive a terminal; line breaks, tabs and emoji stay."""
+    return "".join(
+        c for c in text if c in _KEPT_CONTROLS or (unicodedata.category(c) not in ("Cc", "Cs") and c not in _BIDI)
+    )
+
+
+def short(identifier: str) -> str:
+    """Shorten a hex identifier for display: ``0x1234abcd…cdef``."""
+    return identifier if len(identifier) <= 16 else f"{identifier[:10]}…{identifier[-4:]}"
+
+
+def amount(base_units: int) -> str:
+    """Format base units of a token with 6 decimals as a decimal string: ``1500000`` is ``"1.50"``.
+
+    At least two decimals, trailing zeros beyond them dropped. Exact: integers only.
+    """
+    sign, value = ("-", -base_units) if base_units < 0 else ("", base_units)
+    whole, fraction = divmod(value, 10**_DECIMALS)
+    digits = f"{fraction:0{_DECIMALS}d}".rstrip("0").ljust(2, "0")
+    return f"{sign}{whole}.{digits}"

@@ -1,0 +1,1 @@
+"""Payment sessions (channels): the planner, the policy, the store and the lifecycle."""

@@ -1,0 +1,1 @@
+"""The Tempo chain: networks, channel identity, vouchers, transactions, RPC reads."""
