@@ -1,0 +1,150 @@
+"""The networks that a payment may run on: chain, token and the escrow contracts that we trust with a deposit.
+
+Only what is listed here, or added by the user's own configuration, is ever paid into: a gateway cannot name an escrow,
+a token or a chain of its choosing (protocol.md sections 3 and 5).
+"""
+
+# ruff: noqa: S106 - a token here is a currency
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from ando_cli.errors import UsageError
+from ando_cli.tempo.abi import UINT64_MAX, ZERO_ADDRESS, is_address, normalise_address
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["NETWORKS", "SANDBOX", "Network", "is_address", "normalise_address", "parse_network"]
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """One chain and what is trusted on it.
+
+    Attributes:
+        name: how the user calls it (``--network``).
+        chain_id: the EIP-155 chain id, bound into every signature.
+        rpc_url: JSON-RPC endpoint. It may contain credentials: never print it.
+        token: the TIP-20 token that channels hold and fees are paid in, lower-case hex. 6 decimals.
+        token_symbol: the token's name beside an amount.
+        escrows: the trusted channel contracts, lower-case hex; the first is the one we would choose.
+    """
+
+    name: str
+    chain_id: int
+    rpc_url: str
+    token: str
+    token_symbol: str
+    escrows: tuple[str, ...]
+
+
+NETWORKS: dict[str, Network] = {
+    network.name: network
+    for network in (
+        Network(
+            name="tempo",
+            chain_id=4217,
+            rpc_url="https://rpc.tempo.xyz",
+            token="0x20c000000000000000000000b9537d11c60e8b50",
+            token_symbol="USDC.e",
+            escrows=("0x33b901018174ddabe4841042ab76ba85d4e24f25",),
+        ),
+        Network(
+            name="tempo-moderato",
+            chain_id=42431,
+            rpc_url="https://rpc.moderato.tempo.xyz",
+            token="0x20c0000000000000000000000000000000000000",
+            token_symbol="pathUSD",
+            escrows=("0xe1c4d3dce17bc111181ddf716f75bae49e61a336",),
+        ),
+    )
+}
+"""The public networks, by name."""
+
+SANDBOX = Network(
+    name="sandbox",
+    # 1337 as for every development chain, then Moderato's 42431: registered to nobody. A signature made for the
+    # sandbox is worthless on any chain that holds money.
+    chain_id=133_742_431,
+    rpc_url="",
+    token="0x20c0000000000000000000000000000000000001",
+    token_symbol="testUSD",
+    # The last 20 bytes of keccak256("ando sandbox escrow v1"): nobody has a key for it.
+    escrows=("0x822e4c09c1df6841377229cd7047ab8ad2d5d39f",),
+)
+"""The built-in sandbox. Its chain lives in this process, so ``rpc_url`` is filled in when it has started."""
+
+_RESERVED = frozenset((*NETWORKS, SANDBOX.name))
+_KEYS = frozenset(("chain_id", "rpc_url", "token", "token_symbol", "escrows"))
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_SYMBOL = re.compile(r"[!-~]{1,16}")
+_DEFAULT_SYMBOL = "token"
+
+
+def parse_network(name: str, table: Mapping[str, object]) -> Network:
+    """Read one ``[networks.NAME]`` table of ``config.toml``.
+
+    Args:
+        name: the table's name. A built-in name is refused: what ``tempo`` means must not depend on a file, and only the
+            real sandbox may call itself one.
+        table: ``chain_id``, ``rpc_url``, ``token``, ``escrows`` and, if wanted, ``token_symbol``.
+
+    Raises:
+        UsageError: a key is missing, unknown or wrong; the message names it and never repeats an RPC URL.
+    """
+    if _NAME.fullmatch(name) is None:
+        raise _wrong(f"networks.{name[:64]!r}", "the name must be letters, digits, '.', '_' or '-'")
+    if name in _RESERVED:
+        raise _wrong(f"networks.{name}", "the name is built in, choose another")
+    unknown = sorted(set(table) - _KEYS)
+    if unknown:
+        raise _wrong(f"networks.{name}.{unknown[0][:64]!r}", "unknown key")
+
+    def value(key: str) -> object:
+        if key not in table:
+            raise _wrong(f"networks.{name}.{key}", "missing")
+        return table[key]
+
+    chain_id = value("chain_id")
+    if not isinstance(chain_id, int) or isinstance(chain_id, bool) or not 0 < chain_id <= UINT64_MAX:
+        raise _wrong(f"networks.{name}.chain_id", "expected a positive integer")
+    rpc_url = value("rpc_url")
+    if not isinstance(rpc_url, str) or not _is_http_url(rpc_url):
+        raise _wrong(f"networks.{name}.rpc_url", "expected an http:// or https:// URL")
+    escrows = value("escrows")
+    if not isinstance(escrows, list | tuple) or not escrows:
+        raise _wrong(f"networks.{name}.escrows", "expected a list of at least one address")
+    symbol = table.get("token_symbol", _DEFAULT_SYMBOL)
+    if not isinstance(symbol, str) or _SYMBOL.fullmatch(symbol) is None:
+        raise _wrong(f"networks.{name}.token_symbol", "expected 1 to 16 visible ASCII characters")
+    return Network(
+        name=name,
+        chain_id=chain_id,
+        rpc_url=rpc_url,
+        token=_address(f"networks.{name}.token", value("token")),
+        token_symbol=symbol,
+        escrows=tuple(_address(f"networks.{name}.escrows[{i}]", escrow) for i, escrow in enumerate(escrows)),
+    )
+
+
+def _address(key: str, value: object) -> str:
+    if not isinstance(value, str) or not is_address(value) or value.lower() == ZERO_ADDRESS:
+        raise _wrong(key, "expected an address, 0x and 40 hex digits, not zero")
+    return normalise_address(value)
+
+
+def _is_http_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        # Reading the port is what validates it.
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
+def _wrong(key: str, what: str) -> UsageError:
+    return UsageError(f"{key}: {what}", hint="correct this key in config.toml", code="network_config")
