@@ -1,0 +1,186 @@
+"""Problems: why a request was not served, from whichever error body the server writes."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ando_cli.mpp import fields
+from ando_cli.mpp.malformed import MalformedError
+from ando_cli.redact import clean
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+LIMIT = 64 * 1024
+"""Bytes of an error body that are looked at; a longer one is not read as JSON at all."""
+
+_TYPE_PREFIX = "https://paymentauth.org/problems/"
+_CODE = re.compile(r"[a-z][a-z0-9_./-]{0,63}")
+# A credential, a receipt, a signature, a key or an address that the server quotes back at us. No code is that long.
+_OPAQUE = re.compile(r"0x[0-9A-Fa-f]{16,}|[0-9A-Fa-f]{32,}|[0-9A-Za-z_-]{48,}")
+_CHALLENGE_ID_LIMIT = 256
+
+_T = TypeVar("_T")
+
+
+class Code(StrEnum):
+    """The codes that call for a reaction of their own: the gateway's sixteen, and two of the session specification."""
+
+    PAYMENT_REQUIRED = "payment_required"
+    MPP_SESSION_DEPOSIT_BELOW_REQUEST_COST = "mpp_session_deposit_below_request_cost"
+    MPP_MALFORMED_CREDENTIAL = "mpp_malformed_credential"
+    MPP_METHOD_UNSUPPORTED = "mpp_method_unsupported"
+    MPP_INVALID_CHALLENGE = "mpp_invalid_challenge"
+    MPP_BODY_DIGEST_MISMATCH = "mpp_body_digest_mismatch"
+    MPP_REQUEST_QUOTE_INVALID = "mpp_request_quote_invalid"
+    MPP_REQUEST_EXCEEDS_VOUCHER_BUCKET = "mpp_request_exceeds_voucher_bucket"
+    MPP_PAYMENT_VERIFICATION_FAILED = "mpp_payment_verification_failed"
+    MPP_PAYER_NOT_ALLOWED = "mpp_payer_not_allowed"
+    MPP_VOUCHER_BUCKET_REFRESH_REQUIRED = "mpp_voucher_bucket_refresh_required"
+    MPP_RESERVATION_FAILED = "mpp_reservation_failed"
+    MPP_COMMIT_FAILED = "mpp_commit_failed"
+    MPP_SESSION_CLOSE_UNAVAILABLE = "mpp_session_close_unavailable"
+    MPP_SESSION_CLOSE_FAILED = "mpp_session_close_failed"
+    MPP_STREAMING_UNAVAILABLE = "mpp_streaming_unavailable"
+    SESSION_CHANNEL_NOT_FOUND = "session/channel-not-found"
+    SESSION_CHANNEL_FINALIZED = "session/channel-finalized"
+
+
+CANONICAL: dict[str, Code] = {
+    # The core of the scheme.
+    "payment-required": Code.PAYMENT_REQUIRED,
+    "payment-expired": Code.MPP_INVALID_CHALLENGE,  # the challenge ran out before it was answered: a fresh one may do
+    "payment-insufficient": Code.MPP_VOUCHER_BUCKET_REFRESH_REQUIRED,  # in a session: the voucher is too low
+    "invalid-challenge": Code.MPP_INVALID_CHALLENGE,
+    "malformed-credential": Code.MPP_MALFORMED_CREDENTIAL,
+    "invalid-payload": Code.MPP_MALFORMED_CREDENTIAL,
+    "verification-failed": Code.MPP_PAYMENT_VERIFICATION_FAILED,
+    "method-unsupported": Code.MPP_METHOD_UNSUPPORTED,
+    "internal-payment-error": Code.MPP_COMMIT_FAILED,  # the payment may have landed: its outcome is unknown
+    # The session intent.
+    "session/insufficient-balance": Code.MPP_VOUCHER_BUCKET_REFRESH_REQUIRED,  # a stock server, to a re-used voucher
+    "session/delta-too-small": Code.MPP_VOUCHER_BUCKET_REFRESH_REQUIRED,
+    "session/amount-exceeds-deposit": Code.MPP_SESSION_DEPOSIT_BELOW_REQUEST_COST,
+    "session/challenge-not-found": Code.MPP_INVALID_CHALLENGE,
+    "session/invalid-signature": Code.MPP_PAYMENT_VERIFICATION_FAILED,
+    "session/signer-mismatch": Code.MPP_PAYMENT_VERIFICATION_FAILED,
+}
+"""The codes of the specifications, each with the code that asks for the same reaction."""
+
+_REACTIONS: dict[str, Code] = {code.value: code for code in Code} | CANONICAL
+# The session codes are seen without their prefix too.
+_REACTIONS |= {name.removeprefix("session/"): code for name, code in _REACTIONS.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """An error answer.
+
+    Attributes:
+        code: the error code in lower case as the server wrote it, of either vocabulary or neither; ``None`` if it
+            gave none that looks like one.
+        message: one line for people: cleaned, bounded, long opaque values masked. Never empty.
+        status: the HTTP status.
+        required_top_up: base units by which the server says the deposit is short. A claim: never sign on its word.
+        channel_id: the channel the server speaks of, lower-case hex.
+        challenge_id: the challenge it speaks of.
+    """
+
+    code: str | None
+    message: str
+    status: int
+    required_top_up: int | None = None
+    channel_id: str | None = field(default=None, repr=False)
+    challenge_id: str | None = field(default=None, repr=False)
+
+    @property
+    def canonical(self) -> Code | None:
+        """The code that names the reaction to this problem; ``None`` where none is agreed on."""
+        return None if self.code is None else _REACTIONS.get(self.code)
+
+
+def parse_problem(status: int, body: bytes) -> Problem:
+    """Read an error body; whatever it holds, the result is a ``Problem`` and never an exception.
+
+    Understood are ``{"error": {"code", "message"}}``, ``{"code"}``, ``{"error": "code"}``, ``{"detail"}`` (a text or
+    an object), ``{"message"}``, and RFC 9457 Problem Details whose ``type`` is under ``paymentauth.org/problems``.
+    Where several members name a code, one that ``Code`` or ``CANONICAL`` knows goes before one that they do not.
+    Anything else (not JSON, not UTF-8, longer than ``LIMIT``) has no code and a neutral message.
+    """
+    root = _json_object(body)
+    layers = [layer for layer in (root.get("error"), root.get("detail"), root) if isinstance(layer, dict)]
+    details = [layer["details"] for layer in layers if isinstance(layer.get("details"), dict)]
+    return Problem(
+        code=_code(layers),
+        message=_message(layers) or f"The server answered {status} and gave no readable reason.",
+        status=status,
+        required_top_up=_first([*layers, *details], "requiredTopUp", _top_up),
+        channel_id=_first([*layers, *details], "channelId", fields.hash32),
+        challenge_id=_first([*layers, *details], "challengeId", _challenge_id),
+    )
+
+
+def _json_object(body: bytes) -> dict[str, Any]:
+    if len(body) > LIMIT:
+        return {}
+    try:
+        value = json.loads(body.decode("utf-8-sig"))
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _code(layers: list[dict[str, Any]]) -> str | None:
+    """Choose the code: the first that is known, else the first that stands where only a code can stand."""
+    named = [code for layer in layers for code in (*_token(layer.get("code")), *_problem_type(layer.get("type")))]
+    named += [code for layer in layers for code in _token(layer.get("error"))]
+    hinted = [code for layer in layers for name in ("type", "detail", "message") for code in _token(layer.get(name))]
+    known = [code for code in (*named, *hinted) if code in _REACTIONS]
+    return next(iter(known or named), None)
+
+
+def _problem_type(value: object) -> list[str]:
+    """Return what a Problem Details ``type`` can name: its path under the registry, and the last segment of that."""
+    if not isinstance(value, str) or not value.startswith(_TYPE_PREFIX):
+        return []
+    path = value[len(_TYPE_PREFIX) :].strip("/")
+    return [*_token(path), *_token(path.rpartition("/")[2])]
+
+
+def _token(value: object) -> list[str]:
+    if isinstance(value, str) and _CODE.fullmatch(code := value.strip().lower()):
+        return [code]
+    return []
+
+
+def _message(layers: list[dict[str, Any]]) -> str | None:
+    for name in ("message", "detail", "title", "error"):
+        for layer in layers:
+            value = layer.get(name)
+            if isinstance(value, str) and (line := clean(_OPAQUE.sub("…", clean(value, 1200)))):
+                return line
+    return None
+
+
+def _first(layers: list[dict[str, Any]], name: str, read: Callable[[object, str], _T]) -> _T | None:
+    for layer in layers:
+        try:
+            return read(layer[name], name)
+        except (KeyError, MalformedError):
+            continue
+    return None
+
+
+def _top_up(value: object, name: str) -> int:
+    return fields.amount(str(value) if type(value) is int else value, name)
+
+
+def _challenge_id(value: object, name: str) -> str:
+    identifier = fields.text(value, name)
+    if len(identifier) > _CHALLENGE_ID_LIMIT or not identifier.isprintable():
+        raise MalformedError(f"{name} is not an identifier")
+    return identifier
