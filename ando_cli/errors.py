@@ -31,6 +31,8 @@ class AndoError(Exception):
 
     exit_code = ExitCode.GENERAL
     default_code = "error"
+    body: bytes | None = None
+    """The answer's body where a server's answer is the cause, for ``ando request`` to print."""
 
     def __init__(self, message: str, *, hint: str | None = None, code: str | None = None) -> None:
         super().__init__(message)

@@ -1,0 +1,22 @@
+"""The entry point of the ``ando`` command."""
+
+from __future__ import annotations
+
+import sys
+
+from ando_cli import __version__
+
+
+def main() -> None:
+    """Run the command line and leave with its exit code."""
+    arguments = sys.argv[1:]
+    if arguments in (["--version"], ["-V"]):  # answered before anything heavier than this module is loaded
+        sys.stdout.write(f"ando {__version__}\n")
+        return
+    from ando_cli.app import run
+
+    sys.exit(run(arguments))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,232 @@
+"""The Typer application: global options, subcommands loaded only when called, errors turned into exit codes."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import importlib
+import os
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup, TyperOption
+from typer.main import get_command
+
+from ando_cli import __version__
+from ando_cli.errors import AndoError, ExitCode, UsageError
+from ando_cli.output import Terminal
+from ando_cli.settings import Flags, Settings, load
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+GLOBAL_PANEL = "Global options"
+
+# Name -> the line shown in the list of commands. The module of each is imported only when it is called.
+COMMANDS = {
+    "chat": "Ask the model, pay for the answer, print it.",
+    "request": "Send any HTTP request and pay for it where it asks to be paid.",
+    "session": "Open payment channels ahead of time and list them.",
+    "wallet": "Create, import, show, export or remove the wallet key.",
+    "sandbox": "Run a local gateway and chain to try things out. No money.",
+}
+
+
+@dataclass
+class Invocation:
+    """What every command is handed, as ``ctx.obj``: the terminal, the environment, the flags and the settings."""
+
+    terminal: Terminal
+    environ: Mapping[str, str]
+    flags: Flags = field(default_factory=Flags)
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The settings in force; read at first use.
+
+        Raises:
+            UsageError: a flag, a variable or the configuration file is wrong.
+        """
+        return load(self.flags, self.environ)
+
+    def record(self, name: str, value: Any) -> None:
+        """Take one global option as it is parsed, before or after the subcommand."""
+        if name == "verbose":
+            value = min(self.flags.verbose + value, 3)
+        self.flags = dataclasses.replace(self.flags, **{name: value})
+        if name in ("json_output", "quiet", "verbose"):
+            setattr(self.terminal, name, value)
+
+
+def invocation(ctx: typer.Context) -> Invocation:
+    """The ``Invocation`` of the running command."""
+    found = ctx.find_root().obj
+    assert isinstance(found, Invocation)
+    return found
+
+
+def _record(ctx: typer.Context, param: typer.CallbackParam, value: Any) -> Any:
+    source = ctx.get_parameter_source(param.name or "")
+    if source is not None and source.name == "COMMANDLINE" and not ctx.resilient_parsing:
+        invocation(ctx).record(param.name or "", value)
+    return value
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(f"ando {__version__}")
+        raise typer.Exit
+
+
+class SharedOptionsGroup(TyperGroup):
+    """A group that gives the global options to each of its commands too, so that they may stand on either side."""
+
+    def get_command(self, ctx: typer.Context, cmd_name: str) -> Any:  # type: ignore[override]
+        """The command of that name, with the global options added."""
+        command = super().get_command(ctx, cmd_name)
+        return command if command is None else _share(ctx, command)
+
+
+class LazyGroup(SharedOptionsGroup):
+    """The root: its commands are modules of ``ando_cli.commands``, imported when they are called."""
+
+    def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
+        """The names, in the order of ``COMMANDS``."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: typer.Context, cmd_name: str) -> Any:  # type: ignore[override]
+        """Import the module of ``cmd_name`` and build its command."""
+        if cmd_name not in COMMANDS:
+            return None
+        if cmd_name not in self.commands:
+            module = importlib.import_module(f"ando_cli.commands.{cmd_name}")
+            command = get_command(module.app)
+            command.name = cmd_name
+            self.commands[cmd_name] = command
+        return _share(ctx, self.commands[cmd_name])
+
+    def format_help(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]
+        """Help needs every command's summary, so here, and only here, all of them are loaded."""
+        super().format_help(ctx, formatter)
+
+
+def _share(ctx: typer.Context, command: Any) -> Any:
+    taken = {name for param in command.params for name in (*param.opts, *param.secondary_opts)}
+    for option in ctx.find_root().command.params:
+        if not isinstance(option, TyperOption) or option.rich_help_panel != GLOBAL_PANEL:
+            continue
+        if taken.isdisjoint(option.opts):
+            shared = copy.copy(option)
+            shared.expose_value = False
+            command.params.append(shared)
+    return command
+
+
+app = typer.Typer(
+    name="ando",
+    cls=LazyGroup,
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Buy inference from the Ando gateway, paid per use from a Tempo payment channel.",
+    epilog='Try it without money: ando --sandbox chat "what is the capital of america?"',
+)
+
+
+@app.callback()
+def _root(
+    base_url: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", help="The gateway. [ANDO_BASE_URL]", callback=_record, rich_help_panel=GLOBAL_PANEL
+        ),
+    ] = None,
+    network: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME", help="The Tempo network. [ANDO_NETWORK]", callback=_record, rich_help_panel=GLOBAL_PANEL
+        ),
+    ] = None,
+    rpc_url: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", help="The chain's RPC. [ANDO_RPC_URL]", callback=_record, rich_help_panel=GLOBAL_PANEL
+        ),
+    ] = None,
+    sandbox: Annotated[
+        bool,
+        typer.Option(
+            "--sandbox",
+            help="Use a local gateway and chain, started for this command. No money.",
+            callback=_record,
+            rich_help_panel=GLOBAL_PANEL,
+        ),
+    ] = False,
+    json_output: Annotated[
+        bool,
+        typer.Option(
+            "--json-output",
+            "-j",
+            help="Answer, and fail, in JSON on stdout.",
+            callback=_record,
+            rich_help_panel=GLOBAL_PANEL,
+        ),
+    ] = False,
+    quiet: Annotated[
+        bool,
+        typer.Option("--quiet", "-q", help="No notes on stderr.", callback=_record, rich_help_panel=GLOBAL_PANEL),
+    ] = False,
+    verbose: Annotated[
+        int,
+        typer.Option(
+            "--verbose",
+            "-v",
+            count=True,
+            help="Say what happens, on stderr; -vv says more. Nothing secret.",
+            callback=_record,
+            rich_help_panel=GLOBAL_PANEL,
+        ),
+    ] = 0,
+    version: Annotated[
+        bool, typer.Option("--version", "-V", is_eager=True, callback=_version, help="Print the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command line and return its exit code. Nothing that a user or a server can cause is a traceback."""
+    terminal = Terminal.standard()
+    # Known before parsing, because parsing itself can fail and the failure is then JSON too.
+    terminal.json_output = _asks_for_json(arguments)
+    state = Invocation(terminal, os.environ)
+    try:
+        code = get_command(app).main(list(arguments), prog_name="ando", standalone_mode=False, obj=state)
+    except AndoError as error:
+        return terminal.fail(error)
+    except typer.Abort:
+        return ExitCode.INTERRUPTED
+    except typer.TyperException as error:
+        return terminal.fail(_usage(error))
+    except BrokenPipeError:
+        # The reader went away, as `head` does: not an error, and nothing may be written at exit either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), terminal.stdout.fileno())
+        return ExitCode.OK
+    except KeyboardInterrupt:
+        return ExitCode.INTERRUPTED
+    return int(code or 0)
+
+
+def _asks_for_json(arguments: Sequence[str]) -> bool:
+    options = list(arguments[: arguments.index("--")]) if "--" in arguments else list(arguments)
+    return "--json-output" in options or "-j" in options
+
+
+def _usage(error: Any) -> UsageError:
+    ctx = getattr(error, "ctx", None)
+    path = ctx.command_path if ctx is not None else "ando"
+    message = error.format_message().rstrip(".")
+    return UsageError(message[:1].lower() + message[1:], hint=f"{path} --help")

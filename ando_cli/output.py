@@ -1,0 +1,216 @@
+"""The only place that writes to the terminal: answers, notes, tables, errors and exit codes.
+
+stdout is for the answer alone, stderr for everything else. The three streams are one object handed in, so that tests
+hand in others; whether they are terminals is asked once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
+
+from ando_cli import redact
+from ando_cli.errors import AndoError, ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+SPINNER_DELAY = 0.4
+"""Seconds to wait before a spinner appears; quick answers never load ``rich``."""
+
+
+def _is_terminal(stream: IO[Any]) -> bool:
+    try:
+        return stream.isatty()
+    except ValueError:  # a closed stream
+        return False
+
+
+@dataclass(slots=True)
+class Terminal:
+    """Where a command reads and writes.
+
+    ``quiet`` silences notes (not warnings or errors), ``verbose`` counts the ``-v``, ``json_output`` makes errors one
+    JSON object on stdout.
+    """
+
+    stdin: IO[str]
+    stdout: IO[str]
+    stderr: IO[str]
+    environ: Mapping[str, str]
+    json_output: bool = False
+    quiet: bool = False
+    verbose: int = 0
+    _stage: str = field(default="", init=False)
+
+    @classmethod
+    def standard(cls) -> Terminal:
+        """The process's own streams. An answer in any language must not fail on a narrow locale's encoding."""
+        for stream in (sys.stdout, sys.stderr):
+            if hasattr(stream, "reconfigure"):
+                stream.reconfigure(errors="replace")
+        return cls(sys.stdin, sys.stdout, sys.stderr, os.environ)
+
+    @property
+    def stdin_tty(self) -> bool:
+        """Whether a person types into stdin."""
+        return _is_terminal(self.stdin)
+
+    @property
+    def stdout_tty(self) -> bool:
+        """Whether a person reads stdout."""
+        return _is_terminal(self.stdout)
+
+    @property
+    def stderr_tty(self) -> bool:
+        """Whether a person reads stderr."""
+        return _is_terminal(self.stderr)
+
+    @property
+    def colour(self) -> bool:
+        """Whether stderr may be coloured: a terminal that is not dumb, and ``NO_COLOR`` not set."""
+        return self.stderr_tty and not self.environ.get("NO_COLOR") and self.environ.get("TERM") != "dumb"
+
+    def answer(self, text: str) -> None:
+        """Write the answer to stdout, with a line break at its end; control characters go where a person reads it."""
+        shown = redact.printable(text) if self.stdout_tty else text
+        self.stdout.write(shown if shown.endswith("\n") else shown + "\n")
+        self.stdout.flush()
+
+    def answer_bytes(self, data: bytes) -> None:
+        """Write ``data`` to stdout: the very bytes into a pipe or a file, printable text on a terminal."""
+        if self.stdout_tty:
+            self.answer(data.decode("utf-8", errors="replace"))
+            return
+        self.stdout.flush()
+        self.stdout.buffer.write(data)  # type: ignore[attr-defined]
+        self.stdout.flush()
+
+    def json(self, value: object) -> None:
+        """Write ``value`` to stdout as one JSON document: indented for a person, on one line for a program."""
+        self.answer(json.dumps(value, ensure_ascii=False, indent=2 if self.stdout_tty else None))
+
+    def note(self, text: str) -> None:
+        """Say something on stderr, unless ``--quiet``."""
+        if not self.quiet:
+            self._line(text)
+
+    def warn(self, text: str) -> None:
+        """Say on stderr what a user must know although the command goes on."""
+        self._line(f"{self._paint('33', 'warning:')} {text}")
+
+    def detail(self, level: int, text: str) -> None:
+        """Say on stderr what was asked for with ``-v`` (``level`` 1) or ``-vv`` (``level`` 2)."""
+        if self.verbose >= level:
+            self._line(self._paint("2", text))
+
+    def fail(self, error: AndoError) -> ExitCode:
+        """Show ``error`` and return the exit code: two lines on stderr, or one JSON object on stdout."""
+        if self.json_output:
+            shown = {
+                "code": error.code,
+                "message": error.message,
+                "hint": error.hint,
+                "exit_code": int(error.exit_code),
+            }
+            self.json({"error": shown})
+        else:
+            self._line(f"{self._paint('31', 'error:')} {error.message}")
+            if error.hint:
+                self._line(f"{self._paint('36', 'try:')} {error.hint}")
+        return error.exit_code
+
+    def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str] = ()) -> None:
+        """Draw a table on stdout; the columns named in ``right`` are aligned there."""
+        from rich.console import Console
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for column in columns:
+            table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+        for row in rows:
+            table.add_row(*(Text(redact.clean(cell, 200)) for cell in row))
+        Console(file=self.stdout, no_color=bool(self.environ.get("NO_COLOR")), highlight=False).print(table)
+
+    def ask(self, question: str) -> bool | None:
+        """Ask a yes-or-no question of the person at the terminal; ``None`` where there is nobody to ask.
+
+        The answer is read from the controlling terminal, so a prompt works although stdin is a pipe. The default is no.
+        """
+        if not self.stderr_tty:
+            return None
+        line = f"{question} [y/N] "
+        if self.stdin_tty:
+            self.stderr.write(line)
+            self.stderr.flush()
+            return _is_yes(self.stdin.readline())
+        try:
+            with Path("/dev/tty").open("r+", encoding="utf-8", errors="replace", buffering=1) as tty:
+                tty.write(line)
+                return _is_yes(tty.readline())
+        except OSError:
+            return None
+
+    def stage(self, text: str) -> None:
+        """Name what the command is doing now, for the spinner and for ``-v``."""
+        self._stage = text
+        self.detail(1, text)
+
+    @contextmanager
+    def progress(self) -> Iterator[None]:
+        """Show a spinner with the current stage on stderr while the body runs; on a terminal only."""
+        if not self.stderr_tty or self.quiet or self.verbose or self.environ.get("TERM") == "dumb":
+            yield
+            return
+        done = threading.Event()
+        thread = threading.Thread(target=self._spin, args=(done,), daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
+
+    def _spin(self, done: threading.Event) -> None:
+        if done.wait(SPINNER_DELAY):
+            return
+        from rich.console import Console
+        from rich.status import Status
+
+        console = Console(file=self.stderr, no_color=not self.colour)
+        with Status(self._stage or "working", console=console) as status:
+            while not done.wait(0.1):
+                status.update(self._stage or "working")
+
+    def _line(self, text: str) -> None:
+        try:
+            self.stderr.write(text + "\n")
+            self.stderr.flush()
+        except OSError:  # nobody listens: there is nowhere left to complain
+            return
+
+    def _paint(self, code: str, text: str) -> str:
+        return f"\x1b[{code}m{text}\x1b[0m" if self.colour else text
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Write an answer to ``path``.
+
+    Raises:
+        UsageError: the file cannot be written.
+    """
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror}", hint="give another file") from None
+
+
+def _is_yes(line: str) -> bool:
+    return line.strip().lower() in ("y", "yes")

@@ -1,0 +1,431 @@
+"""The rail that pays per request: 402 -> credential -> the same request again, as one ``httpx.Auth``.
+
+``_negotiate`` reads from top to bottom: what the gateway offers is parsed and checked against the policy, the planner
+names the next step, the lifecycle records and signs it, and the same bytes go out again with the credential.
+Nothing here decides about money, and nothing is sent that was not recorded first.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import httpx
+
+from ando_cli.errors import AndoError, PaymentError, StoreError
+from ando_cli.mpp.challenge import Challenge, parse_challenges
+from ando_cli.mpp.credential import TopUpPayload, authorization
+from ando_cli.mpp.malformed import MalformedError
+from ando_cli.mpp.problem import Problem, parse_problem
+from ando_cli.mpp.receipt import parse_receipt
+from ando_cli.mpp.session import SessionRequest, parse_session_request
+from ando_cli.redact import amount, clean
+from ando_cli.session import planner, policy
+from ando_cli.session.ledger import Entry, Outcome, Usage
+from ando_cli.session.planner import Open, Progress, Refresh, Refuse, Resend, Resolve, TopUp, Voucher
+from ando_cli.settings import may_carry_credentials
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from ando_cli.session.channel import Channel
+    from ando_cli.session.lifecycle import Lifecycle
+
+RESENT = "ando.resent"
+"""Response extension: no answer came at first, and the same request was sent once more."""
+
+PAID = "ando.paid"
+"""Response extension: the ``Paid`` of a request that was paid."""
+
+MAX_UNPAID_REQUESTS = 4
+"""How often one request may be sent unpaid, to be given a challenge."""
+
+UNKNOWN_OUTCOMES = ("outcome_unknown", "mpp_commit_failed")
+"""Error codes after which nobody knows whether the request was charged."""
+
+# What the request is made of, or what proves it to be the same one: a challenge cannot have its credential put there.
+_TAKEN_HEADERS = {"host", "connection", "content-length", "transfer-encoding", "te", "upgrade", "cookie"}
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A challenge that passed every check, with the request that it carries."""
+
+    challenge: Challenge
+    request: SessionRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """What a request would lead to, for ``--dry-run``.
+
+    ``step`` is what the planner would do next, ``channel`` the channel it would use, ``None`` where there is none yet.
+    """
+
+    realm: str
+    request: SessionRequest
+    step: planner.Step
+    channel: Channel | None
+
+
+class Quoted(Exception):  # noqa: N818 - not an error: how a dry run leaves the flow
+    """Ends a dry run with what would be paid."""
+
+    def __init__(self, quote: Quote) -> None:
+        super().__init__("dry run")
+        self.quote = quote
+
+
+@dataclass(frozen=True, slots=True)
+class Paid:
+    """What paying one request came to, in base units. ``spent`` is ``None`` where no usable receipt said it."""
+
+    channel: Channel
+    raised: int
+    deposited: int
+    spent: int | None
+
+
+@dataclass(slots=True)
+class _Turn:
+    """The state of one request while it is negotiated."""
+
+    url: str
+    gateway: str
+    body: bytes
+    offer: Offer | None = None
+    rejection: Problem | None = None
+    progress: Progress = field(default_factory=Progress)
+    header: str = "Authorization"
+    unpaid: int = 1
+    row: int | None = None
+    booked: Entry | None = None
+    raised: int = 0
+    deposited: int = 0
+
+
+class PaymentAuth(httpx.Auth):
+    """Pays for requests that are answered with a ``tempo``/``session`` challenge.
+
+    Args:
+        lifecycle: keeps and signs for the channels.
+        gateway_of: names the gateway of a URL.
+        accepted_payee: the fingerprint of a changed payee that the user accepts.
+        dry_run: stop before anything is signed, with ``Quoted``.
+        stage: told what is happening, for the spinner and ``-v``.
+        warn: told what the user must know although the request goes on.
+
+    What was paid is in the response's extensions, under ``PAID``.
+    """
+
+    def __init__(
+        self,
+        lifecycle: Lifecycle,
+        *,
+        gateway_of: Callable[[str], str],
+        accepted_payee: str | None = None,
+        dry_run: bool = False,
+        stage: Callable[[str], None] = lambda _: None,
+        warn: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self._lifecycle = lifecycle
+        self._gateway_of = gateway_of
+        self._accepted_payee = accepted_payee
+        self._dry_run = dry_run
+        self._stage = stage
+        self._warn = warn
+
+    def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        """Send ``request``; where it is answered with a challenge, pay and send the same bytes again.
+
+        Raises:
+            PaymentError: the challenge is not acceptable, a limit is in the way, or the gateway will not have it.
+            WalletError, StoreError, NetworkError: from the parts that paying needs.
+        """
+        url = str(request.url)
+        turn = _Turn(url, self._gateway_of(url), body=request.read())
+        request.headers.setdefault("Idempotency-Key", str(uuid.uuid4()))
+        request.headers["Accept-Payment"] = "tempo/session"
+        response = yield request
+        if response.status_code != 402:
+            return
+        try:
+            with ExitStack() as locks:
+                yield from self._negotiate(request, response, turn, locks)
+        except AndoError as error:
+            # An answer that was lost may have been charged: its row keeps saying that nobody knows.
+            if error.code not in UNKNOWN_OUTCOMES:
+                self._finish(turn, Outcome.FAILED, Usage())
+            raise
+
+    def _negotiate(
+        self, request: httpx.Request, response: httpx.Response, turn: _Turn, locks: ExitStack
+    ) -> Generator[httpx.Request, httpx.Response, None]:
+        lifecycle, locked = self._lifecycle, False
+        turn.offer = self._read_offer(response, turn)
+        while True:
+            if turn.offer is None or turn.offer.challenge.expired(lifecycle.clock()):
+                response = yield self._unpaid(request, turn)
+                if response.status_code != 402:
+                    return
+                turn.offer = self._read_offer(response, turn)
+            terms = turn.offer.request
+            key = lifecycle.channel_key(turn.gateway, terms)
+            channel = lifecycle.store.live(key)
+            step = planner.plan(terms, channel, turn.rejection, turn.progress, lifecycle.caps, lifecycle.committed)
+            if self._dry_run:
+                raise Quoted(Quote(turn.offer.challenge.realm, terms, step, channel))
+            if isinstance(step, Open | Resolve | Resend | TopUp) and not locked:
+                self._stage("waiting for the channel")
+                locks.enter_context(lifecycle.exclusive(key))
+                locked = True
+                continue  # another process may have opened or topped it up while this one waited
+            if isinstance(step, Refuse):
+                step.error.body = response.content
+                raise step.error
+            if isinstance(step, Refresh):
+                self._refresh(step, turn)
+                continue
+            if isinstance(step, Open):
+                self._stage("opening a channel")
+                channel = lifecycle.open(key, terms)
+                turn.raised, turn.deposited = terms.amount, channel.deposit
+                turn.progress = replace(turn.progress, raised=True)
+            assert channel is not None  # the planner names no other step without one
+            if isinstance(step, Resolve):
+                self._stage("asking the chain about the channel")
+                lifecycle.resolve(channel)
+                turn.progress = replace(turn.progress, resolved=True)
+                continue
+            if isinstance(step, Resend):
+                turn.progress = replace(turn.progress, resent=True)
+            elif isinstance(step, TopUp):
+                self._stage("topping up the channel")
+                channel = lifecycle.top_up(channel, terms, step.needed)
+                turn.deposited += channel.pending.amount if channel.pending else 0
+                turn.progress = replace(turn.progress, topped_up=True)
+            elif isinstance(step, Voucher):
+                self._stage("paying")
+                channel = self._record(channel, step, turn)
+                if channel is None:
+                    continue  # another process raised the voucher meanwhile
+            response = yield self._paid(request, turn, channel)
+            if self._answered(response, turn, channel):
+                return
+
+    def _record(self, channel: Channel, step: Voucher, turn: _Turn) -> Channel | None:
+        """Commit the raise and the ledger's row in one go; ``None`` where another process was faster."""
+        raised = replace(channel, cumulative_amount=step.cumulative_amount)
+        with self._lifecycle.store.transaction():
+            if not self._lifecycle.voucher(channel, step):
+                return None
+            turn.raised += step.raised_by
+            self._book(turn, raised)
+        turn.progress = replace(turn.progress, raised=turn.progress.raised or step.raised_by > 0)
+        return raised
+
+    def _refresh(self, step: Refresh, turn: _Turn) -> None:
+        assert turn.rejection is not None  # the planner refreshes in answer to one
+        turn.progress = planner.after(turn.progress, turn.rejection)
+        turn.rejection = None
+        if step.delay:
+            self._stage("the gateway is busy, trying again")
+            self._lifecycle.sleep(step.delay)
+            turn.offer = None
+
+    def _unpaid(self, request: httpx.Request, turn: _Turn) -> httpx.Request:
+        """The request without a credential, to be given a fresh challenge."""
+        if turn.unpaid >= MAX_UNPAID_REQUESTS:
+            raise PaymentError(
+                "the gateway gives no challenge that can be answered in time",
+                hint="check this computer's clock; nothing more was authorised",
+                code="no_fresh_challenge",
+            )
+        turn.unpaid += 1
+        turn.offer = None
+        request.headers.pop(turn.header, None)
+        return request
+
+    def _paid(self, request: httpx.Request, turn: _Turn, channel: Channel) -> httpx.Request:
+        """The request with the credential for ``channel`` as recorded: the last thing before the bytes leave."""
+        assert turn.offer is not None
+        challenge, terms = turn.offer.challenge, channel.terms
+        self._book(turn, channel)
+        payload = self._lifecycle.payload(channel)
+        turn.progress = replace(turn.progress, paid_attempts=turn.progress.paid_attempts + 1)
+        request.headers.pop(turn.header, None)
+        turn.header = challenge.header or "Authorization"
+        value = authorization(challenge, payload, chain_id=terms.chain_id, payer=terms.payer)
+        if isinstance(payload, TopUpPayload):
+            # Not this request but another one, sent to the same place: no cache may take the two for one.
+            headers = httpx.Headers(request.headers)
+            headers["Idempotency-Key"] = str(uuid.uuid4())
+            headers[turn.header] = value
+            return httpx.Request(
+                request.method, request.url, headers=headers, content=turn.body, extensions=request.extensions
+            )
+        turn.progress = replace(turn.progress, sent=channel.cumulative_amount)
+        request.headers[turn.header] = value
+        return request
+
+    def _answered(self, response: httpx.Response, turn: _Turn, channel: Channel) -> bool:
+        """Take in the answer to a credential; True where it answers the request itself, for good or ill."""
+        turn.offer = None  # a challenge is answered once
+        if response.is_success and channel.tops_up:
+            self._lifecycle.topped_up(channel)
+            return False
+        if response.is_success:
+            self._settle(response, turn, channel)
+            return True
+        if response.extensions.get(RESENT):
+            turn.progress = replace(turn.progress, answer_lost=True)
+        problem = parse_problem(response.status_code, response.content)
+        if response.status_code != 402 and problem.canonical is None:
+            self._finish(turn, Outcome.FAILED, Usage())
+            return True
+        turn.rejection = problem
+        if response.status_code == 402 and "www-authenticate" in response.headers:
+            turn.offer = self._read_offer(response, turn)
+        return False
+
+    def _read_offer(self, response: httpx.Response, turn: _Turn) -> Offer:
+        """The first challenge of a 402 that can be answered.
+
+        Raises:
+            PaymentError: there is none; for the first one that came close, says what is wrong with it.
+        """
+        if not may_carry_credentials(turn.url):
+            raise PaymentError(
+                "a payment is not sent over plain http to another machine",
+                hint="use the gateway's https URL; nothing was signed",
+                code="insecure_transport",
+            )
+        challenges, malformed = parse_challenges(response.headers.get_list("www-authenticate"))
+        first_error: PaymentError | None = None
+        for challenge in challenges:
+            if (challenge.method.lower(), challenge.intent.lower()) != ("tempo", "session"):
+                continue
+            try:
+                return self._check_offer(challenge, turn)
+            except PaymentError as error:
+                first_error = first_error or error
+        if first_error is not None:
+            raise first_error
+        if malformed and not challenges:
+            raise _unusable(f"the gateway's challenge is malformed: {clean(malformed[0], 120)}")
+        offered = ", ".join(clean(f"{c.method}/{c.intent}", 40) for c in challenges[:4])
+        raise PaymentError(
+            f"the gateway takes no tempo/session payment{f', only {offered}' if offered else ''}",
+            hint="this 402 is not a challenge that ando can pay",
+            code="no_challenge",
+        )
+
+    def _check_offer(self, challenge: Challenge, turn: _Turn) -> Offer:
+        try:
+            request = parse_session_request(challenge)
+        except MalformedError as error:
+            raise _unusable(f"the gateway's challenge is malformed: {clean(str(error), 120)}") from None
+        if not challenge.digest_matches(turn.body):
+            raise PaymentError(
+                "the challenge is for another request body than the one that was sent",
+                hint="nothing was signed; something between here and the gateway may change requests",
+                code="digest_mismatch",
+            )
+        if challenge.header and challenge.header.lower() in _TAKEN_HEADERS:
+            raise _unusable("the gateway wants the credential in a header that has another purpose")
+        lifecycle = self._lifecycle
+        pinned = lifecycle.store.pinned_payee(turn.gateway, lifecycle.network.name)
+        policy.check_trust(request, policy.Trust(lifecycle.network, pinned, self._accepted_payee))
+        return Offer(challenge, request)
+
+    def _settle(self, response: httpx.Response, turn: _Turn, channel: Channel) -> None:
+        """Record the answer and what its receipt says. The answer is there: nothing that fails now may lose it."""
+        store = self._lifecycle.store
+        spent: int | None = None
+        try:
+            with store.transaction():
+                if channel.pending is not None:
+                    store.opened(channel.channel_id, channel.deposit)
+                known = store.channel(channel.channel_id) or channel
+                spent = self._read_receipt(response, known)
+                prompt_tokens, completion_tokens = _tokens(response)
+                if turn.row is not None:
+                    store.finish(turn.row, Outcome.ANSWERED, Usage(spent, prompt_tokens, completion_tokens))
+            channel = store.channel(channel.channel_id) or channel
+        except StoreError as error:
+            self._warn(f"the answer was paid, but not booked: {error.message}")
+        response.extensions[PAID] = Paid(channel, turn.raised, turn.deposited, spent)
+
+    def _read_receipt(self, response: httpx.Response, channel: Channel) -> int | None:
+        """Record a receipt that is believable and return what this request spent; else warn and return ``None``.
+
+        Our own record of what was signed is the authority: a receipt cannot raise it.
+        """
+        value = response.headers.get("Payment-Receipt")
+        if value is None:
+            self._warn("the gateway sent no receipt: what this request cost is unknown")
+            return None
+        try:
+            receipt = parse_receipt(value)
+        except MalformedError:
+            self._warn("the gateway sent a receipt that cannot be read: what this request cost is unknown")
+            return None
+        if receipt.channel_id != channel.channel_id:
+            self._warn("the gateway sent a receipt for another channel: it was ignored")
+            return None
+        if not receipt.spent <= receipt.accepted_cumulative <= channel.cumulative_amount:
+            self._warn(
+                f"the gateway's receipt claims more than the {amount(channel.cumulative_amount)} that was signed: "
+                "it was ignored"
+            )
+            return None
+        self._lifecycle.store.receipted(channel.channel_id, receipt.accepted_cumulative, receipt.spent)
+        return max(0, receipt.spent - channel.spent)
+
+    def _book(self, turn: _Turn, channel: Channel) -> None:
+        """Write the request into the ledger, or what it committed since."""
+        body = _json_object(turn.body)
+        entry = Entry(
+            channel_id=channel.channel_id, gateway=turn.gateway, network=channel.network,
+            path=urlsplit(turn.url).path, model=_text(body.get("model")), plan=_text(body.get("plan")),
+            authorised=turn.raised, deposited=turn.deposited,
+        )  # fmt: skip
+        if entry != turn.booked:
+            turn.row = self._lifecycle.store.book(turn.row, entry)
+            turn.booked = entry
+
+    def _finish(self, turn: _Turn, outcome: Outcome, usage: Usage) -> None:
+        if turn.row is not None:
+            self._lifecycle.store.finish(turn.row, outcome, usage)
+
+
+def _unusable(message: str) -> PaymentError:
+    return PaymentError(message, hint="nothing was signed; report it to the gateway", code="malformed_challenge")
+
+
+def _json_object(body: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _text(value: object) -> str | None:
+    return clean(value, 100) if isinstance(value, str) else None
+
+
+def _tokens(response: httpx.Response) -> tuple[int | None, int | None]:
+    """What an OpenAI-style answer says of its tokens."""
+    usage = _json_object(response.content).get("usage")
+    counts = usage if isinstance(usage, dict) else {}
+    prompt, completion = (counts.get(name) for name in ("prompt_tokens", "completion_tokens"))
+    return _count(prompt), _count(completion)
+
+
+def _count(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**53 else None

@@ -1,0 +1,103 @@
+"""What we know of one payment channel: our own record, which is the authority on what was signed.
+
+Who is the authority for each amount:
+
+- ``cumulative_amount``: we are. It is what our signatures allow the payee to take in all; it only rises.
+- ``deposit``: the chain is. We hold what the chain last showed, or what we asked it for.
+- ``accepted`` and ``spent``: the gateway says so in receipts, and is believed only up to ``cumulative_amount``.
+
+All amounts are integers in base units of the channel's token (6 decimals).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ando_cli.tempo.channel import ChannelTerms
+
+
+class State(StrEnum):
+    """Where a channel stands in its life."""
+
+    OPENING = "opening"  # its open transaction was signed, and may or may not be on the chain
+    OPEN = "open"
+    CLOSED = "closed"  # finalized on the chain
+    ABANDONED = "abandoned"  # its open transaction expired without being mined: no money ever moved
+
+
+LIVE = (State.OPENING, State.OPEN)
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelKey:
+    """What one live channel is for: there is never more than one for the same key."""
+
+    gateway: str
+    network: str
+    chain_id: int
+    escrow: str
+    token: str
+    payee: str
+    payer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A signed transaction that was handed to the gateway and whose effect was not seen yet.
+
+    ``amount`` is what it deposits, ``valid_before`` the unix second from which the chain refuses it.
+    """
+
+    transaction: str = field(repr=False)
+    amount: int
+    valid_before: int
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """One payment channel of this wallet."""
+
+    channel_id: str
+    gateway: str
+    network: str
+    terms: ChannelTerms
+    state: State
+    deposit: int
+    cumulative_amount: int
+    accepted: int = 0
+    spent: int = 0
+    pending: Pending | None = field(default=None, repr=False)
+    created_at: int = 0
+    updated_at: int = 0
+
+    @property
+    def key(self) -> ChannelKey:
+        """What this channel is for."""
+        terms = self.terms
+        return ChannelKey(
+            gateway=self.gateway,
+            network=self.network,
+            chain_id=terms.chain_id,
+            escrow=terms.escrow,
+            token=terms.token,
+            payee=terms.payee,
+            payer=terms.payer,
+        )
+
+    @property
+    def tops_up(self) -> bool:
+        """Whether the pending transaction adds to an open channel."""
+        return self.state is State.OPEN and self.pending is not None
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether the last receipt said that nothing is left of what was authorised."""
+        return self.cumulative_amount > 0 and self.spent >= self.cumulative_amount
+
+    @property
+    def left(self) -> int:
+        """What of the deposit is not spent, as far as receipts told."""
+        return max(0, self.deposit - self.spent)

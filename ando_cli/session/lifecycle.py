@@ -1,0 +1,329 @@
+"""What the planner's steps do: record, then sign. Nothing here sends; the payment rail does.
+
+Opening and topping up happen under a lock file, one process at a time for a channel: the others wait and find it open.
+The lock is the operating system's, so a killed process releases it. A voucher needs no lock: the store raises the
+cumulative amount by compare-and-swap, and whoever loses plans again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Protocol
+
+from ando_cli.errors import PaymentError, StoreError
+from ando_cli.mpp.credential import OpenPayload, TopUpPayload, VoucherPayload
+from ando_cli.session import policy
+from ando_cli.session.channel import Channel, ChannelKey, Pending, State
+from ando_cli.session.policy import Caps, Committed
+from ando_cli.tempo.channel import ChannelTerms
+from ando_cli.tempo.voucher import sign_voucher
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from ando_cli.mpp.session import SessionRequest
+    from ando_cli.session.planner import Voucher
+    from ando_cli.session.store import Store
+    from ando_cli.tempo.fees import Fees
+    from ando_cli.tempo.keys import PrivateKey
+    from ando_cli.tempo.network import Network
+    from ando_cli.tempo.rpc import ChannelState
+
+TRANSACTION_SECONDS = 25
+"""How long a transaction that we sign stays valid: the chain takes expiring nonces for at most 30 seconds."""
+
+_SETTLING_SECONDS = 60
+_TOP_UP_POLLS = 20
+_TOP_UP_POLL_SECONDS = 0.25
+_LOCK_SECONDS = 120.0
+
+
+class Chain(Protocol):
+    """What is asked of the chain (``ando_cli.tempo.rpc.Rpc``). Each can raise ``NetworkError``."""
+
+    def chain_id(self) -> int: ...
+    def channel(self, escrow: str, channel_id: str) -> ChannelState | None: ...
+    def balance(self, token: str, owner: str) -> int: ...
+    def fees(self) -> Fees: ...
+    def latest_timestamp(self) -> int: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Deposit:
+    """A deposit that is about to be signed for, as the user is asked about it. ``amount`` in base units."""
+
+    opening: bool
+    amount: int
+    gateway: str
+    symbol: str
+
+
+class Lifecycle:
+    """Carries out the steps for one gateway's channels.
+
+    Args:
+        store: where everything is recorded.
+        network: what is trusted.
+        key: finds the wallet's key, once, when it is needed.
+        chain: connects to the chain, once, when it is needed.
+        caps: the user's limits.
+        consent: asked before each deposit; raises ``PaymentError`` where the answer is no.
+        locks: the folder of the lock files.
+        clock: unix seconds.
+        deposit: what the user asked to deposit in a new channel, if they named an amount.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        network: Network,
+        key: Callable[[], PrivateKey],
+        chain: Callable[[], Chain],
+        caps: Caps,
+        consent: Callable[[Deposit], None],
+        locks: Path,
+        clock: Callable[[], float] = time.time,
+        sleep: Callable[[float], None] = time.sleep,
+        deposit: int | None = None,
+    ) -> None:
+        self.store = store
+        self.network = network
+        self.caps = caps
+        self.committed = Committed()
+        self.clock = clock
+        self.sleep = sleep
+        self._key = key
+        self._chain = chain
+        self._consent = consent
+        self._locks = locks
+        self._deposit = deposit
+
+    @property
+    def payer(self) -> str:
+        """The wallet's address.
+
+        Raises:
+            WalletError: there is no usable wallet.
+        """
+        return self._key().address
+
+    def channel_key(self, gateway: str, request: SessionRequest) -> ChannelKey:
+        """What a channel that pays ``request`` is for."""
+        return ChannelKey(
+            gateway=gateway,
+            network=self.network.name,
+            chain_id=request.chain_id,
+            escrow=request.escrow_contract,
+            token=request.currency,
+            payee=request.recipient,
+            payer=self.payer,
+        )
+
+    def exclusive(self, key: ChannelKey) -> AbstractContextManager[object]:
+        """Hold the lock for deposits into ``key``'s channel, across processes.
+
+        Raises:
+            StoreError: another process held it for too long, or the lock file cannot be made.
+        """
+        return _lock(self._locks / (hashlib.sha256(repr(key).encode()).hexdigest()[:32] + ".lock"))
+
+    def open(self, key: ChannelKey, request: SessionRequest) -> Channel:
+        """Decide the deposit, ask for consent, sign the transaction, and record the channel as opening.
+
+        Raises:
+            PaymentError: a limit or the balance is too small, the clock is wrong, or the answer was no.
+            NetworkError: the chain could not be asked.
+        """
+        from ando_cli.tempo.transaction import open_transaction
+
+        fees, balance, reserve = self._means(request)
+        if self._deposit is None:
+            deposit = policy.opening_deposit(request, self.caps, self.committed, balance, reserve)
+        else:
+            deposit = policy.explicit_deposit(
+                self._deposit, request.amount, self.caps, self.committed, balance, reserve
+            )
+        policy.check_raise(request.amount, self.caps, self.committed)
+        self._consent(Deposit(True, deposit, key.gateway, self.network.token_symbol))
+        terms = ChannelTerms(
+            payer=key.payer, payee=key.payee, token=key.token, salt="0x" + os.urandom(32).hex(),
+            authorized_signer=key.payer, escrow=key.escrow, chain_id=key.chain_id,
+        )  # fmt: skip
+        valid_before = int(self.clock()) + TRANSACTION_SECONDS
+        transaction = open_transaction(
+            terms, deposit, key=self._key(), fees=fees, valid_before=valid_before, fee_payer=request.fee_payer
+        )
+        channel = Channel(
+            channel_id=terms.channel_id, gateway=key.gateway, network=key.network, terms=terms, state=State.OPENING,
+            deposit=deposit, cumulative_amount=request.amount, pending=Pending(transaction, deposit, valid_before),
+        )  # fmt: skip
+        self.store.add(channel)
+        self._commit(deposited=deposit, raised=request.amount)
+        return channel
+
+    def top_up(self, channel: Channel, request: SessionRequest, needed: int) -> Channel:
+        """Decide how much, ask for consent, sign the transaction, and record it as pending.
+
+        Raises:
+            PaymentError: a limit or the balance is too small, the clock is wrong, or the answer was no.
+            NetworkError: the chain could not be asked.
+        """
+        from ando_cli.tempo.transaction import top_up_transaction
+
+        fees, balance, reserve = self._means(request)
+        additional = policy.top_up_amount(request, self.caps, self.committed, needed, balance, reserve)
+        self._consent(Deposit(False, additional, channel.gateway, self.network.token_symbol))
+        valid_before = int(self.clock()) + TRANSACTION_SECONDS
+        transaction = top_up_transaction(
+            channel.channel_id, additional, token=channel.terms.token, escrow=channel.terms.escrow,
+            chain_id=channel.terms.chain_id, key=self._key(), fees=fees, valid_before=valid_before,
+            fee_payer=request.fee_payer,
+        )  # fmt: skip
+        pending = Pending(transaction, additional, valid_before)
+        if not self.store.topping_up(channel.channel_id, pending):
+            raise StoreError("the channel changed while it was topped up", hint="try again", code="store_conflict")
+        self._commit(deposited=additional)
+        return replace(channel, pending=pending)
+
+    def voucher(self, channel: Channel, step: Voucher) -> bool:
+        """Record the raise that ``step`` asks for; False where another process changed the amount meanwhile."""
+        if step.raised_by == 0:
+            return True
+        raised = self.store.raise_cumulative(channel.channel_id, channel.cumulative_amount, step.cumulative_amount)
+        if raised:
+            self._commit(raised=step.raised_by)
+        return raised
+
+    def payload(self, channel: Channel) -> OpenPayload | TopUpPayload | VoucherPayload:
+        """Sign what is to be sent for ``channel`` as recorded: its pending transaction, or its voucher."""
+        pending, terms = channel.pending, channel.terms
+        if pending is not None and channel.tops_up:
+            return TopUpPayload(channel.channel_id, pending.transaction, pending.amount)
+        cumulative_amount = channel.cumulative_amount
+        signature = sign_voucher(
+            self._key(), channel.channel_id, cumulative_amount, escrow=terms.escrow, chain_id=terms.chain_id
+        )
+        if pending is None:
+            return VoucherPayload(channel.channel_id, cumulative_amount, signature)
+        return OpenPayload(
+            channel.channel_id, pending.transaction, terms.authorized_signer, cumulative_amount, signature
+        )
+
+    def resolve(self, channel: Channel) -> None:
+        """Record what the chain says of ``channel`` and of its pending transaction.
+
+        Raises:
+            NetworkError: the chain could not be asked.
+            PaymentError: the chain does not show a channel that is too young to be given up.
+        """
+        chain = self._checked_chain()
+        # The time is asked for first: what is absent from a later state was not mined by then either.
+        now = chain.latest_timestamp()
+        state = chain.channel(channel.terms.escrow, channel.channel_id)
+        pending = channel.pending
+        expired = pending is not None and (
+            now >= pending.valid_before or self.clock() >= pending.valid_before + _SETTLING_SECONDS
+        )
+        if state is None:
+            if channel.state is State.OPENING and expired:
+                self.store.ended(channel.channel_id, State.ABANDONED)
+            elif channel.state is State.OPEN:
+                self._check_age(channel)
+                self.store.ended(channel.channel_id, State.ABANDONED)
+        elif state.finalized:
+            self.store.ended(channel.channel_id, State.CLOSED)
+        elif (
+            channel.state is State.OPENING
+            or pending is None
+            or expired
+            or state.deposit >= channel.deposit + pending.amount
+        ):
+            self.store.opened(channel.channel_id, state.deposit)
+
+    def topped_up(self, channel: Channel) -> None:
+        """Wait for the chain to show a top-up that the gateway said it sent, and record the new deposit.
+
+        Raises:
+            PaymentError: the chain does not show it.
+            NetworkError: the chain could not be asked.
+        """
+        for _ in range(_TOP_UP_POLLS):
+            self.resolve(channel)
+            now = self.store.channel(channel.channel_id)
+            if now is None or now.pending is None:
+                return
+            self.sleep(_TOP_UP_POLL_SECONDS)
+        raise PaymentError(
+            "the gateway took the top-up, but the chain does not show it",
+            hint="the next request looks again before anything is signed",
+            code="deposit_in_flight",
+        )
+
+    def _commit(self, *, deposited: int = 0, raised: int = 0) -> None:
+        self.committed = Committed(self.committed.deposited + deposited, self.committed.raised + raised)
+
+    def _means(self, request: SessionRequest) -> tuple[Fees, int, int]:
+        """Fees, the wallet's balance, and what of it a transaction may cost."""
+        from ando_cli.tempo.fees import max_fee
+
+        chain = self._checked_chain()
+        ahead = chain.latest_timestamp() - self.clock()
+        if ahead > TRANSACTION_SECONDS / 2:
+            raise PaymentError(
+                f"this computer's clock is {ahead:.0f} seconds behind the chain's",
+                hint="set the clock; a transaction signed now would be refused",
+                code="clock_wrong",
+            )
+        fees = chain.fees()
+        return fees, chain.balance(request.currency, self.payer), 0 if request.fee_payer else max_fee(fees)
+
+    def _checked_chain(self) -> Chain:
+        chain = self._chain()
+        found = chain.chain_id()
+        if found != self.network.chain_id:
+            raise PaymentError(
+                f"the RPC serves chain {found}, not {self.network.name} ({self.network.chain_id})",
+                hint="give the right one with --rpc-url or in config.toml",
+                code="wrong_chain",
+            )
+        return chain
+
+    def _check_age(self, channel: Channel) -> None:
+        if self.clock() < channel.created_at + TRANSACTION_SECONDS + _SETTLING_SECONDS:
+            raise PaymentError(
+                "the chain does not show the channel, which is too young to be given up",
+                hint="no other channel was opened; try again in a minute",
+                code="deposit_in_flight",
+            )
+
+
+@contextmanager
+def _lock(path: Path) -> Iterator[None]:
+    from filelock import FileLock, Timeout  # only where a deposit is made
+
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = FileLock(path, timeout=_LOCK_SECONDS, mode=0o600)
+        lock.acquire()
+    except Timeout:
+        raise StoreError(
+            f"another ando was busy with this channel for {_LOCK_SECONDS:.0f} seconds",
+            hint="see whether it waits for an answer; then try again",
+            code="store_busy",
+        ) from None
+    except OSError as error:
+        raise StoreError(
+            f"the session state cannot be written: {error.strerror}",
+            hint=f"nothing was signed; make {path.parent} writable, or set ANDO_HOME to a folder that is",
+            code="store_unwritable",
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()

@@ -1,0 +1,320 @@
+"""What to do next, decided purely: (challenge, channel, rejection, progress, caps) -> the next step.
+
+No I/O, no clock, no randomness. The rules, in the order in which they are applied:
+
+1. An answer was lost, and the resent credential was not answered with success: stop. The first one may have run.
+2. Four credentials were sent for this request: stop.
+3. The gateway rejected the last credential: its code decides (`_REACTIONS` and `_after_rejection`).
+4. No live channel: open one. A channel whose last transaction has an unknown fate: find out first.
+5. Nothing is left of what was authorised: raise it without waiting to be told.
+6. Otherwise: the same cumulative voucher again. It is an authorisation, not a charge.
+
+A raise is the challenge amount, once in a request, opening included; never past the deposit (then: top up first), and
+never past the user's caps. What the gateway claims to have accepted or spent, or to need, is not an input here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from ando_cli.errors import PaymentError
+from ando_cli.mpp.problem import Code, Problem
+from ando_cli.redact import amount, clean
+from ando_cli.session.channel import Channel, State
+from ando_cli.session.policy import Caps, Committed, check_raise
+
+if TYPE_CHECKING:
+    from ando_cli.mpp.session import SessionRequest
+
+MAX_PAID_ATTEMPTS = 4
+BACKOFF = (0.5, 1.0, 2.0)
+"""Seconds to wait before the retries that follow ``mpp_reservation_failed``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """Open a channel; its first voucher authorises ``cumulative_amount``."""
+
+    cumulative_amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class Resolve:
+    """Ask the chain what became of the channel or of its pending transaction, then plan again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Resend:
+    """Send the pending, still valid open transaction once more: same channel id, so it cannot pay twice."""
+
+
+@dataclass(frozen=True, slots=True)
+class Voucher:
+    """Sign ``cumulative_amount``, which is ``raised_by`` above what was signed before."""
+
+    cumulative_amount: int
+    raised_by: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TopUp:
+    """Add at least ``needed`` to the deposit, so that the next voucher fits."""
+
+    needed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Refresh:
+    """Send the request unpaid once more, after ``delay`` seconds, to be given a fresh challenge."""
+
+    delay: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """Stop, with the error to show."""
+
+    error: PaymentError
+
+
+Step = Open | Resolve | Resend | Voucher | TopUp | Refresh | Refuse
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """What was done so far for this one request.
+
+    ``sent`` is the cumulative amount of the last voucher sent; ``raised`` whether this request raised it;
+    ``resolved`` whether the chain was asked; ``refreshed`` whether an invalid challenge was already replaced once.
+    """
+
+    paid_attempts: int = 0
+    sent: int = 0
+    raised: bool = False
+    topped_up: bool = False
+    resolved: bool = False
+    resent: bool = False
+    refreshed: bool = False
+    reservations_failed: int = 0
+    answer_lost: bool = False
+
+
+def plan(
+    request: SessionRequest,
+    channel: Channel | None,
+    rejection: Problem | None,
+    progress: Progress,
+    caps: Caps,
+    committed: Committed,
+) -> Step:
+    """The next step towards paying ``request``. ``rejection`` is the answer to the last credential, if it was one."""
+    if rejection is not None and progress.answer_lost:
+        return Refuse(outcome_unknown())
+    if progress.paid_attempts >= MAX_PAID_ATTEMPTS:
+        return Refuse(
+            PaymentError(
+                f"the gateway turned down {MAX_PAID_ATTEMPTS} payments for one request",
+                hint="nothing more was authorised; try again later",
+                code="too_many_attempts",
+            )
+        )
+    if rejection is not None:
+        return _after_rejection(request, channel, rejection, progress, caps, committed)
+    return _next_payment(request, channel, progress, caps, committed)
+
+
+def after(progress: Progress, rejection: Problem) -> Progress:
+    """``progress`` after a ``Refresh`` in answer to ``rejection``: what may happen once has happened."""
+    if rejection.canonical is Code.MPP_RESERVATION_FAILED:
+        return replace(progress, reservations_failed=progress.reservations_failed + 1)
+    return replace(progress, refreshed=True)
+
+
+def outcome_unknown() -> PaymentError:
+    """The error for a paid request whose answer never came, or came after the answer to it was lost."""
+    return PaymentError(
+        "the answer to a paid request was lost: whether it was charged is unknown",
+        hint="nothing new was authorised; asking again may be charged again",
+        code="outcome_unknown",
+    )
+
+
+def _next_payment(
+    request: SessionRequest, channel: Channel | None, progress: Progress, caps: Caps, committed: Committed
+) -> Step:
+    if channel is None:
+        return Open(request.amount)
+    if channel.pending is not None:
+        if not progress.resolved:
+            return Resolve()
+        return Refuse(_in_flight()) if progress.resent else Resend()
+    if channel.exhausted and not progress.raised:
+        return _raise(request, channel, progress, caps, committed)
+    return Voucher(channel.cumulative_amount)
+
+
+def _raise(request: SessionRequest, channel: Channel, progress: Progress, caps: Caps, committed: Committed) -> Step:
+    if progress.raised:
+        return Refuse(
+            PaymentError(
+                "the gateway wants a second raise of the voucher for one request",
+                hint="one request raises it once; nothing more was authorised",
+                code="second_raise_refused",
+            )
+        )
+    if request.amount < request.min_voucher_delta:
+        return Refuse(_senseless(request))
+    try:
+        check_raise(request.amount, caps, committed)
+    except PaymentError as error:
+        return Refuse(error)
+    raised = channel.cumulative_amount + request.amount
+    if raised <= channel.deposit:
+        return Voucher(raised, raised_by=request.amount)
+    if progress.topped_up:
+        return Refuse(_deposit_disputed())
+    return TopUp(raised - channel.deposit)
+
+
+def _after_rejection(
+    request: SessionRequest,
+    channel: Channel | None,
+    rejection: Problem,
+    progress: Progress,
+    caps: Caps,
+    committed: Committed,
+) -> Step:
+    code = rejection.canonical
+    if code in _OUTRUN and channel is not None and channel.cumulative_amount > progress.sent > 0:
+        # Another process raised the voucher meanwhile: its amount is the one to send.
+        return Voucher(channel.cumulative_amount)
+    if code in _STOP:
+        return Refuse(_stop(code, rejection))
+    if channel is None or channel.state is State.OPENING:
+        # An open was turned down: whether it reached the chain is for the chain to say.
+        if channel is not None and not progress.resolved:
+            return Resolve()
+        if code in _RETRY and progress.refreshed:
+            return Refuse(_rejected(rejection))
+        return _next_payment(request, channel, progress, caps, committed)
+    match code:
+        case Code.MPP_VOUCHER_BUCKET_REFRESH_REQUIRED:
+            return _raise(request, channel, progress, caps, committed)
+        case Code.MPP_SESSION_DEPOSIT_BELOW_REQUEST_COST:
+            return _deposit_claim(channel, progress)
+        case Code.SESSION_CHANNEL_NOT_FOUND | Code.SESSION_CHANNEL_FINALIZED:
+            return Refuse(_forgotten()) if progress.resolved else Resolve()
+        case Code.MPP_RESERVATION_FAILED:
+            failed = progress.reservations_failed
+            return Refresh(BACKOFF[failed]) if failed < len(BACKOFF) else Refuse(_rejected(rejection))
+        case _:
+            return Refuse(_rejected(rejection)) if progress.refreshed else Refresh()
+
+
+def _deposit_claim(channel: Channel, progress: Progress) -> Step:
+    if not progress.resolved:
+        return Resolve()
+    missing = progress.sent - channel.deposit
+    if missing > 0:
+        return Refuse(_deposit_disputed()) if progress.topped_up else TopUp(missing)
+    return Voucher(channel.cumulative_amount)
+
+
+_RETRY = (Code.MPP_INVALID_CHALLENGE, Code.PAYMENT_REQUIRED, None)
+"""Rejections that a fresh challenge may mend, once."""
+
+_OUTRUN = (Code.MPP_VOUCHER_BUCKET_REFRESH_REQUIRED, Code.MPP_PAYMENT_VERIFICATION_FAILED)
+"""Rejections that a voucher earns which is lower than the one another process has sent."""
+
+_STOP: dict[Code | None, tuple[str, str]] = {
+    Code.MPP_REQUEST_EXCEEDS_VOUCHER_BUCKET: (
+        "the request could cost more than one voucher covers",
+        "ask for less: a smaller --max-tokens, or a shorter prompt",
+    ),
+    Code.MPP_REQUEST_QUOTE_INVALID: (
+        "the gateway could not price this request",
+        "check the plan, the model and the messages",
+    ),
+    Code.MPP_BODY_DIGEST_MISMATCH: (
+        "the gateway saw another body than the one that was priced",
+        "something between here and the gateway changes requests; try without a proxy",
+    ),
+    Code.MPP_MALFORMED_CREDENTIAL: (
+        "the gateway could not read the payment credential",
+        "this may be a bug: update ando, and report it if it stays",
+    ),
+    Code.MPP_METHOD_UNSUPPORTED: (
+        "the gateway does not take this method of payment",
+        "update ando, or use another gateway",
+    ),
+    Code.MPP_PAYMENT_VERIFICATION_FAILED: (
+        "the gateway could not verify the payment",
+        "check with `ando session list` that the channel is on this network, and that the wallet is the right one",
+    ),
+    Code.MPP_PAYER_NOT_ALLOWED: (
+        "the gateway does not take payments from this wallet",
+        "ask the gateway's operator, or use another wallet",
+    ),
+    Code.MPP_COMMIT_FAILED: (
+        "the gateway could not book the payment: whether it was charged is unknown, and there is no receipt",
+        "nothing new is authorised by asking again, but it may be charged again",
+    ),
+    Code.MPP_SESSION_CLOSE_UNAVAILABLE: (
+        "the gateway cannot close sessions now",
+        "the deposit stays safe on the chain; try again later",
+    ),
+    Code.MPP_SESSION_CLOSE_FAILED: (
+        "the gateway failed to close the session",
+        "the deposit stays safe on the chain; try again later",
+    ),
+    Code.MPP_STREAMING_UNAVAILABLE: (
+        "the gateway does not stream paid answers",
+        'leave "stream" out of the body, or set it to false',
+    ),
+}
+
+
+def _stop(code: Code | None, rejection: Problem) -> PaymentError:
+    message, hint = _STOP[code]
+    return PaymentError(message, hint=hint, code=rejection.code)
+
+
+def _rejected(rejection: Problem) -> PaymentError:
+    return PaymentError(
+        f"the gateway turned the payment down ({rejection.status}): {clean(rejection.message)}",
+        hint="nothing more was authorised; try again later",
+        code=rejection.code or "payment_rejected",
+    )
+
+
+def _senseless(request: SessionRequest) -> PaymentError:
+    return PaymentError(
+        f"the gateway asks for {amount(request.amount)} but takes no raise below {amount(request.min_voucher_delta)}",
+        hint="nothing was signed; this gateway contradicts itself",
+        code="min_voucher_delta",
+    )
+
+
+def _deposit_disputed() -> PaymentError:
+    return PaymentError(
+        "the gateway still says that the deposit is too low, after it was topped up",
+        hint="nothing more was deposited; compare with `ando session list`",
+        code="mpp_session_deposit_below_request_cost",
+    )
+
+
+def _forgotten() -> PaymentError:
+    return PaymentError(
+        "the gateway says that the channel is gone, but the chain shows it open with its deposit",
+        hint="no other channel was opened; ask the gateway's operator, and see `ando session list`",
+        code="channel_disputed",
+    )
+
+
+def _in_flight() -> PaymentError:
+    return PaymentError(
+        "the last deposit is still under way: the chain does not show it yet",
+        hint="nothing else was signed; try again in half a minute",
+        code="deposit_in_flight",
+    )

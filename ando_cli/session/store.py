@@ -1,0 +1,331 @@
+"""The SQLite file: channels, pinned payees, and the ledger of paid requests.
+
+Record before sending (design.md, "Rules of the money"): every method commits before it returns, and the file is synced
+to the disk, so what was signed is known after a crash. Amounts are decimal text: they can pass 64 bits.
+"""
+
+# ruff: noqa: S608 - what is put into a statement here is this module's own text; values are always bound
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from ando_cli.errors import StoreError
+from ando_cli.session.channel import LIVE, Channel, ChannelKey, Pending, State
+from ando_cli.tempo.channel import ChannelTerms
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from ando_cli.session.ledger import Entry, Outcome, Usage
+
+BUSY_SECONDS = 10.0
+
+# One script a version: a file of version n runs the scripts from n on. Never edit one that was released.
+_MIGRATIONS = (
+    """
+    CREATE TABLE channels (
+        channel_id TEXT PRIMARY KEY, gateway TEXT NOT NULL, network TEXT NOT NULL, chain_id INTEGER NOT NULL,
+        escrow TEXT NOT NULL, token TEXT NOT NULL, payee TEXT NOT NULL, payer TEXT NOT NULL,
+        authorized_signer TEXT NOT NULL, salt TEXT NOT NULL, state TEXT NOT NULL, deposit TEXT NOT NULL,
+        cumulative_amount TEXT NOT NULL, accepted TEXT NOT NULL, spent TEXT NOT NULL,
+        pending_transaction TEXT, pending_amount TEXT, pending_valid_before INTEGER,
+        created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL
+    ) STRICT;
+    CREATE UNIQUE INDEX one_live_channel ON channels (gateway, network, chain_id, escrow, token, payee, payer)
+        WHERE state IN ('opening', 'open');
+    CREATE TABLE pins (
+        gateway TEXT NOT NULL, network TEXT NOT NULL, payee TEXT NOT NULL, pinned_at INTEGER NOT NULL,
+        PRIMARY KEY (gateway, network)
+    ) STRICT;
+    CREATE TABLE ledger (
+        id INTEGER PRIMARY KEY, at INTEGER NOT NULL, gateway TEXT NOT NULL, network TEXT NOT NULL,
+        session INTEGER NOT NULL, path TEXT NOT NULL, model TEXT, plan TEXT, outcome TEXT NOT NULL,
+        authorised TEXT NOT NULL DEFAULT '0', deposited TEXT NOT NULL DEFAULT '0', spent TEXT,
+        prompt_tokens INTEGER, completion_tokens INTEGER
+    ) STRICT;
+    CREATE INDEX ledger_at ON ledger (at);
+    """,
+)
+_COLUMNS = (
+    "channel_id, gateway, network, chain_id, escrow, token, payee, payer, authorized_signer, salt, state, deposit, "
+    "cumulative_amount, accepted, spent, pending_transaction, pending_amount, pending_valid_before, created_at, "
+    "updated_at"
+)
+_NOTHING_PENDING = "pending_transaction = NULL, pending_amount = NULL, pending_valid_before = NULL"
+_KEY = "gateway = ? AND network = ? AND chain_id = ? AND escrow = ? AND token = ? AND payee = ? AND payer = ?"
+
+
+class Store:
+    """The store in one file. Safe for many processes, and for many threads of this one.
+
+    Args:
+        path: the SQLite file; it and its folder are created, readable by the user alone.
+        clock: unix seconds, for the times in the records.
+
+    Raises:
+        StoreError: the file cannot be opened or written, is not a store, or was written by a newer version.
+    """
+
+    def __init__(self, path: Path, *, clock: Callable[[], float] = time.time) -> None:
+        self._path = path
+        self._clock = clock
+        self._lock = threading.RLock()
+        self._db = self._open()
+
+    def close(self) -> None:
+        """Close the file. What was recorded stays recorded."""
+        with self._lock:
+            self._db.close()
+
+    def live(self, key: ChannelKey) -> Channel | None:
+        """The one channel for ``key`` that is open or being opened."""
+        with self._errors(), self._lock:
+            row = self._db.execute(
+                f"SELECT {_COLUMNS} FROM channels WHERE {_KEY} AND state IN ('opening', 'open')", _key(key)
+            ).fetchone()
+        return None if row is None else _channel(row)
+
+    def channel(self, channel_id: str) -> Channel | None:
+        """The channel with that id, whatever its state."""
+        with self._errors(), self._lock:
+            row = self._db.execute(f"SELECT {_COLUMNS} FROM channels WHERE channel_id = ?", (channel_id,)).fetchone()
+        return None if row is None else _channel(row)
+
+    def channels(self) -> list[Channel]:
+        """All channels, the live ones first, then the youngest."""
+        with self._errors(), self._lock:
+            rows = self._db.execute(
+                f"SELECT {_COLUMNS} FROM channels "
+                "ORDER BY state NOT IN ('opening', 'open'), created_at DESC, rowid DESC"
+            ).fetchall()
+        return [_channel(row) for row in rows]
+
+    def add(self, channel: Channel) -> None:
+        """Record a channel that is about to be opened, and pin its payee.
+
+        Raises:
+            StoreError: there is a live channel for the same key already.
+        """
+        terms, now = channel.terms, int(self._clock())
+        pending = channel.pending
+        with self._write() as db:
+            db.execute(
+                f"INSERT INTO channels ({_COLUMNS}) VALUES ({', '.join('?' * 20)})",
+                (
+                    channel.channel_id, channel.gateway, channel.network, terms.chain_id, terms.escrow, terms.token,
+                    terms.payee, terms.payer, terms.authorized_signer, terms.salt, channel.state, str(channel.deposit),
+                    str(channel.cumulative_amount), str(channel.accepted), str(channel.spent),
+                    pending and pending.transaction, str(pending.amount) if pending else None,
+                    pending and pending.valid_before, now, now,
+                ),
+            )  # fmt: skip
+            db.execute(
+                "INSERT INTO pins VALUES (?, ?, ?, ?) "
+                "ON CONFLICT DO UPDATE SET payee = excluded.payee, pinned_at = excluded.pinned_at",
+                (channel.gateway, channel.network, terms.payee, now),
+            )
+
+    def pinned_payee(self, gateway: str, network: str) -> str | None:
+        """The payee that this gateway was first paid at on this network."""
+        with self._errors(), self._lock:
+            row = self._db.execute(
+                "SELECT payee FROM pins WHERE gateway = ? AND network = ?", (gateway, network)
+            ).fetchone()
+        return None if row is None else str(row[0])
+
+    def raise_cumulative(self, channel_id: str, expected: int, raised: int) -> bool:
+        """Record that ``raised`` is about to be signed where ``expected`` was the highest; False where it no longer is.
+
+        It only rises: a lower or equal amount is a programming error.
+        """
+        assert raised > expected
+        return self._change(
+            "cumulative_amount = ?", "channel_id = ? AND cumulative_amount = ? AND state = 'open'",
+            (str(raised),), (channel_id, str(expected)),
+        )  # fmt: skip
+
+    def receipted(self, channel_id: str, accepted: int, spent: int) -> None:
+        """Record what a receipt said. Both only rise; the caller has checked them against what was signed."""
+        with self._write() as db:
+            row = db.execute("SELECT accepted, spent FROM channels WHERE channel_id = ?", (channel_id,)).fetchone()
+            if row is not None and (accepted > int(row[0]) or spent > int(row[1])):
+                db.execute(
+                    "UPDATE channels SET accepted = ?, spent = ?, updated_at = ? WHERE channel_id = ?",
+                    (str(max(accepted, int(row[0]))), str(max(spent, int(row[1]))), int(self._clock()), channel_id),
+                )
+
+    def opened(self, channel_id: str, deposit: int) -> None:
+        """Record that the channel is on the chain with that deposit."""
+        self._change(
+            f"state = 'open', deposit = ?, {_NOTHING_PENDING}", "channel_id = ? AND state IN ('opening', 'open')", (str(deposit),), (channel_id,),
+        )  # fmt: skip
+
+    def topping_up(self, channel_id: str, pending: Pending) -> bool:
+        """Record a signed top-up before it is sent; False where another one is under way."""
+        return self._change(
+            "pending_transaction = ?, pending_amount = ?, pending_valid_before = ?",
+            "channel_id = ? AND state = 'open' AND pending_transaction IS NULL",
+            (pending.transaction, str(pending.amount), pending.valid_before), (channel_id,),
+        )  # fmt: skip
+
+    def ended(self, channel_id: str, state: State) -> None:
+        """Record that the channel is closed, or that it never came to be."""
+        assert state not in LIVE
+        self._change(
+            f"state = ?, {_NOTHING_PENDING}", "channel_id = ?", (state,), (channel_id,),
+        )  # fmt: skip
+
+    def book(self, row: int | None, entry: Entry) -> int:
+        """Write a request that is about to be paid into the ledger, and return its row.
+
+        A new row's outcome is unknown until it is known, which is also what a crash leaves. ``row`` is what an earlier
+        call for the same request returned: only what it committed has changed since.
+        """
+        amounts = (str(entry.authorised), str(entry.deposited))
+        with self._write() as db:
+            if row is not None:
+                db.execute("UPDATE ledger SET authorised = ?, deposited = ? WHERE id = ?", (*amounts, row))
+                return row
+            session = db.execute("SELECT rowid FROM channels WHERE channel_id = ?", (entry.channel_id,)).fetchone()
+            cursor = db.execute(
+                "INSERT INTO ledger (at, gateway, network, session, path, model, plan, outcome, authorised, deposited) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, 'unknown', ?, ?)",
+                (
+                    int(self._clock()), entry.gateway, entry.network, session[0], entry.path, entry.model, entry.plan,
+                    *amounts,
+                ),
+            )  # fmt: skip
+        assert cursor.lastrowid is not None
+        return cursor.lastrowid
+
+    def finish(self, row: int, outcome: Outcome, usage: Usage) -> None:
+        """Complete a row of the ledger with what came of it."""
+        spent = None if usage.spent is None else str(usage.spent)
+        with self._write() as db:
+            db.execute(
+                "UPDATE ledger SET outcome = ?, spent = ?, prompt_tokens = ?, completion_tokens = ? WHERE id = ?",
+                (outcome, spent, usage.prompt_tokens, usage.completion_tokens, row),
+            )
+
+    def _change(self, assignment: str, condition: str, values: tuple[object, ...], where: tuple[object, ...]) -> bool:
+        with self._write() as db:
+            changed = db.execute(
+                f"UPDATE channels SET {assignment}, updated_at = ? WHERE {condition}",
+                (*values, int(self._clock()), *where),
+            ).rowcount
+        return changed == 1
+
+    def _open(self) -> sqlite3.Connection:
+        folder = self._path.parent
+        try:
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            # Created before SQLite does it, so that it is never readable by others, not even for a moment.
+            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
+        except OSError as error:
+            raise _unwritable(folder, error.strerror or type(error).__name__) from None
+        with self._errors():
+            db = sqlite3.connect(self._path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+            version = int(db.execute("PRAGMA user_version").fetchone()[0])
+            if version > len(_MIGRATIONS):
+                raise StoreError(
+                    f"the session store was written by a newer ando (schema {version})",
+                    hint="update ando; the store was not touched",
+                    code="store_newer",
+                )
+            db.execute("PRAGMA synchronous = FULL")
+            if version < len(_MIGRATIONS):
+                db.execute("PRAGMA journal_mode = WAL")
+                self._migrate(db)
+        return db
+
+    def _migrate(self, db: sqlite3.Connection) -> None:
+        db.execute("BEGIN IMMEDIATE")
+        # Read again: another process may have been faster.
+        version = int(db.execute("PRAGMA user_version").fetchone()[0])
+        for number, script in enumerate(_MIGRATIONS[version:], start=version + 1):
+            for statement in script.split(";"):
+                db.execute(statement)
+            db.execute(f"PRAGMA user_version = {number}")
+        db.execute("COMMIT")
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Make what the body records one step: all of it is on the disk when the body ends, or none of it."""
+        with self._write():
+            yield
+
+    @contextmanager
+    def _write(self) -> Iterator[sqlite3.Connection]:
+        with self._errors(), self._lock:
+            if self._db.in_transaction:
+                yield self._db
+                return
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._db
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.IntegrityError:
+            raise StoreError(
+                "another channel for the same gateway is live already", hint="ando session list", code="store_conflict"
+            ) from None
+        except sqlite3.OperationalError as error:
+            text = str(error)
+            if "locked" in text or "busy" in text:
+                raise StoreError(
+                    f"the session store was in use for {BUSY_SECONDS:.0f} seconds",
+                    hint="another ando holds it; try again when it is done",
+                    code="store_busy",
+                ) from None
+            raise _unwritable(self._path.parent, text) from None
+        except sqlite3.DatabaseError:
+            raise StoreError(
+                "the session store is damaged",
+                hint=f"move {self._path.name} in {self._path.parent} away; the deposits themselves are on the chain",
+                code="store_damaged",
+            ) from None
+
+
+def _unwritable(folder: Path, why: str) -> StoreError:
+    return StoreError(
+        f"the session state cannot be written: {why}",
+        hint=f"nothing was signed; make {folder} writable, or set ANDO_HOME to a folder that is",
+        code="store_unwritable",
+    )
+
+
+def _key(key: ChannelKey) -> tuple[object, ...]:
+    return (key.gateway, key.network, key.chain_id, key.escrow, key.token, key.payee, key.payer)
+
+
+def _channel(row: tuple[object, ...]) -> Channel:
+    (
+        channel_id, gateway, network, chain_id, escrow, token, payee, payer, signer, salt, state, deposit,
+        cumulative_amount, accepted, spent, transaction, amount, valid_before, created_at, updated_at,
+    ) = row  # fmt: skip
+    terms = ChannelTerms(
+        payer=str(payer), payee=str(payee), token=str(token), salt=str(salt), authorized_signer=str(signer),
+        escrow=str(escrow), chain_id=int(str(chain_id)),
+    )  # fmt: skip
+    pending = None
+    if transaction is not None:
+        pending = Pending(transaction=str(transaction), amount=int(str(amount)), valid_before=int(str(valid_before)))
+    return Channel(
+        channel_id=str(channel_id), gateway=str(gateway), network=str(network), terms=terms, state=State(str(state)),
+        deposit=int(str(deposit)), cumulative_amount=int(str(cumulative_amount)), accepted=int(str(accepted)),
+        spent=int(str(spent)), pending=pending, created_at=int(str(created_at)), updated_at=int(str(updated_at)),
+    )  # fmt: skip
