@@ -16,15 +16,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import httpx
-from web3 import Web3
-from web3.exceptions import ContractLogicError, Web3RPCError
-from web3.providers.base import JSONBaseProvider
 
 from ando_cli.errors import NetworkError, PaymentError, UsageError
 from ando_cli.redact import amount, clean
 from ando_cli.tempo.abi import UINT64_MAX, address_word, bytes32_word
 from ando_cli.tempo.fees import Fees, max_fee
 from ando_cli.tempo.keys import keccak256
+from ando_cli.tempo.recursion import kept_recursion_limit
+
+with kept_recursion_limit():
+    from web3 import Web3
+    from web3.exceptions import ContractLogicError, Web3RPCError
+    from web3.providers.base import JSONBaseProvider
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -243,6 +246,10 @@ class _BoundedProvider(JSONBaseProvider):
         answer = self.decode_rpc_response(bytes(body))
         if not isinstance(answer, dict):
             raise _WrongAnswerError("it is not a JSON-RPC response")
+        result = answer.get("result")
+        # web3 would fill up half a byte with a zero in front, and so turn a number cut short into a smaller one.
+        if method == "eth_call" and isinstance(result, str) and len(result) % 2:
+            raise _WrongAnswerError("it is cut short")
         return answer
 
 

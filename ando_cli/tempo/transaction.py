@@ -12,7 +12,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import rlp
-from pytempo import Call, TempoTransaction  # type: ignore[import-untyped]
 
 from ando_cli.tempo.abi import (
     UINT64_MAX,
@@ -25,6 +24,10 @@ from ando_cli.tempo.abi import (
 )
 from ando_cli.tempo.fees import Fees, max_fee
 from ando_cli.tempo.keys import keccak256
+from ando_cli.tempo.recursion import kept_recursion_limit
+
+with kept_recursion_limit():
+    from pytempo import Call, TempoTransaction  # type: ignore[import-untyped]
 
 if TYPE_CHECKING:
     from ando_cli.tempo.channel import ChannelTerms

@@ -1,0 +1,216 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import rlp
+from eth_abi import encode
+from eth_utils import function_signature_to_4byte_selector as selector
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ando_cli.tempo.channel import ChannelTerms
+from ando_cli.tempo.fees import Fees, max_fee
+from ando_cli.tempo.keys import PrivateKey, keccak256, recover
+from ando_cli.tempo.transaction import open_transaction, top_up_transaction
+
+KEY = PrivateKey.parse("0xbcf48ac67d369e1feada9f06446e964d203bf77585774612ee3b5bdae8ea3139")
+TERMS = ChannelTerms(
+    payer=KEY.address,
+    payee="0x59eb88d50ed2674fba4ad58e7858cb1fc3f1e76b",
+    token="0x20c0000000000000000000000000000000000001",
+    salt="0x8ddcd2b81b70c1f609b9d81281581b82a62623ef4ffffc14bf642e75f02adb81",
+    authorized_signer=KEY.address,
+    escrow="0x33b901018174ddabe4841042ab76ba85d4e24f25",
+    chain_id=42431,
+)
+FEES = Fees(gas_limit=500_000, max_fee_per_gas=20_000_000_000, max_priority_fee_per_gas=1)
+VALID_BEFORE = 1_900_000_000
+
+# The fields of a 0x76 transaction, by their place in the list.
+PRIORITY, MAX_FEE, GAS, CALLS, ACCESS, NONCE_KEY, NONCE, BEFORE, AFTER, FEE_TOKEN, FEE_PAYER, AUTH, SIGNATURE = range(
+    1, 14
+)
+
+
+def opened(**changes: Any) -> str:
+    arguments = {"key": KEY, "fees": FEES, "valid_before": VALID_BEFORE, "fee_payer": False, **changes}
+    return open_transaction(arguments.pop("terms", TERMS), arguments.pop("deposit", 5_000_000), **arguments)
+
+
+def topped_up(**changes: Any) -> str:
+    arguments = {
+        "token": TERMS.token,
+        "escrow": TERMS.escrow,
+        "chain_id": TERMS.chain_id,
+        "key": KEY,
+        "fees": FEES,
+        "valid_before": VALID_BEFORE,
+        "fee_payer": False,
+        **changes,
+    }
+    channel_id = arguments.pop("channel_id", TERMS.channel_id)
+    return top_up_transaction(channel_id, arguments.pop("additional_deposit", 5_000_000), **arguments)
+
+
+def fields(transaction: str) -> list[Any]:
+    raw = bytes.fromhex(transaction.removeprefix("0x"))
+    assert raw[0] == 0x76
+    return rlp.decode(raw[1:], strict=True)
+
+
+def calls(transaction: str) -> list[dict[str, str]]:
+    return [
+        {"to": "0x" + to.hex(), "data": "0x" + data.hex()}
+        for to, value, data in fields(transaction)[CALLS]
+        if not value
+    ]
+
+
+def fees_of(vector: dict[str, Any]) -> Fees:
+    return Fees(int(vector["gas"]), int(vector["maxFeePerGas"]), int(vector["maxPriorityFeePerGas"]))
+
+
+def test_every_reference_open_is_signed_byte_for_byte(vectors: dict[str, Any]) -> None:
+    opens = [vector for vector in vectors["transactions"] if "serialized" in vector]
+    assert {vector["feePayer"] for vector in opens} == {True, False}
+    for vector in opens:
+        key = PrivateKey.parse(vector["privateKey"])
+        terms = ChannelTerms(
+            payer=key.address,
+            payee=vector["payee"],
+            token=vector["token"],
+            salt=vector["salt"],
+            authorized_signer=vector["authorizedSigner"],
+            escrow=vector["escrow"],
+            chain_id=vector["chainId"],
+        )
+        signed = open_transaction(
+            terms,
+            int(vector["deposit"]),
+            key=key,
+            fees=fees_of(vector),
+            valid_before=vector["validBefore"],
+            fee_payer=vector["feePayer"],
+        )
+        assert calls(signed) == vector["calls"]
+        assert signed == vector["serialized"]
+        assert recover(bytes.fromhex(vector["signPayload"][2:]), fields(signed)[SIGNATURE]) == key.address
+
+
+def test_every_reference_top_up_makes_its_calls(vectors: dict[str, Any]) -> None:
+    top_ups = [vector for vector in vectors["transactions"] if "additionalDeposit" in vector]
+    assert top_ups
+    for vector in top_ups:
+        signed = topped_up(
+            channel_id=vector["channelId"],
+            additional_deposit=int(vector["additionalDeposit"]),
+            token=vector["token"],
+            escrow=vector["escrow"],
+        )
+        assert calls(signed) == vector["calls"]
+
+
+def test_an_open_approves_and_opens_with_the_selectors_of_the_contract() -> None:
+    approve, opening = calls(opened(deposit=7))
+    assert approve == {
+        "to": TERMS.token,
+        "data": "0x" + (selector("approve(address,uint256)") + encode(["address", "uint256"], [TERMS.escrow, 7])).hex(),
+    }
+    types = ["address", "address", "uint128", "bytes32", "address"]
+    values = [TERMS.payee, TERMS.token, 7, bytes.fromhex(TERMS.salt[2:]), TERMS.authorized_signer]
+    assert opening == {
+        "to": TERMS.escrow,
+        "data": "0x" + (selector("open(address,address,uint128,bytes32,address)") + encode(types, values)).hex(),
+    }
+
+
+def test_a_top_up_takes_a_uint256_as_the_deployed_contract_does() -> None:
+    approve, top_up = calls(topped_up(additional_deposit=9))
+    assert approve["data"].endswith(f"{9:064x}")
+    assert top_up["data"] == ("0x" + selector("topUp(bytes32,uint256)").hex() + TERMS.channel_id[2:] + f"{9:064x}")
+
+
+@pytest.mark.parametrize("signed", [opened(), topped_up()], ids=["open", "top up"])
+def test_the_payer_pays_the_fee_in_the_channels_token(signed: str) -> None:
+    sent = fields(signed)
+    assert sent[FEE_TOKEN].hex() == TERMS.token[2:]
+    assert sent[FEE_PAYER] == b""
+
+
+@pytest.mark.parametrize("signed", [opened(fee_payer=True), topped_up(fee_payer=True)], ids=["open", "top up"])
+def test_a_sponsored_transaction_leaves_the_fee_token_and_the_signature_to_the_fee_payer(signed: str) -> None:
+    sent = fields(signed)
+    assert sent[FEE_TOKEN] == b""
+    assert sent[FEE_PAYER] == b"\x00"
+    # What the sender signed is the same list without the sender's own signature.
+    assert recover(keccak256(b"\x76" + rlp.encode(sent[:SIGNATURE])), sent[SIGNATURE]) == KEY.address
+
+
+@pytest.mark.parametrize("signed", [opened(), topped_up()], ids=["open", "top up"])
+def test_a_transaction_expires_and_needs_no_nonce(signed: str) -> None:
+    sent = fields(signed)
+    assert int.from_bytes(sent[0], "big") == TERMS.chain_id
+    assert int.from_bytes(sent[NONCE_KEY], "big") == 2**256 - 1
+    assert sent[NONCE] == b""
+    assert int.from_bytes(sent[BEFORE], "big") == VALID_BEFORE
+    assert sent[AFTER] == b""
+    assert sent[AUTH] == sent[ACCESS] == []
+    assert [int.from_bytes(sent[i], "big") for i in (PRIORITY, MAX_FEE, GAS)] == [1, 20_000_000_000, 500_000]
+
+
+@pytest.mark.parametrize("deposit", [0, -1, 2**128, 1.5, "1", True])
+def test_a_deposit_is_a_positive_uint128(deposit: Any) -> None:
+    with pytest.raises(ValueError, match=r"positive|does not fit uint128|not an integer"):
+        opened(deposit=deposit)
+    with pytest.raises(ValueError, match=r"positive|does not fit uint128|not an integer"):
+        topped_up(additional_deposit=deposit)
+
+
+def test_the_whole_of_uint128_can_be_deposited() -> None:
+    assert calls(opened(deposit=2**128 - 1))[0]["data"].endswith("f" * 32)
+
+
+def test_a_channel_of_somebody_else_is_not_opened() -> None:
+    with pytest.raises(ValueError, match="not the payer's"):
+        opened(terms=replace(TERMS, payer="0x" + "11" * 20))
+
+
+@pytest.mark.parametrize("valid_before", [0, -1, 2**64])
+def test_an_expiry_is_a_time(valid_before: int) -> None:
+    with pytest.raises(ValueError, match="valid_before"):
+        opened(valid_before=valid_before)
+
+
+@pytest.mark.parametrize("change", [{"token": ""}, {"escrow": ""}, {"channel_id": "0x"}, {"token": "0x12"}])
+def test_a_top_up_with_a_malformed_argument_is_not_signed(change: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match="not a"):
+        topped_up(**change)
+
+
+@pytest.mark.parametrize(
+    ("fees", "cost"),
+    [
+        (Fees(2_000_000, 20_000_000_000, 1), 40_000),
+        (Fees(1, 1, 0), 1),
+        (Fees(1, 10**12, 0), 1),
+        (Fees(1, 10**12 + 1, 0), 2),
+        (Fees(1, 0, 0), 0),
+    ],
+)
+def test_the_highest_fee_is_in_base_units_and_rounded_up(fees: Fees, cost: int) -> None:
+    assert max_fee(fees) == cost
+
+
+@settings(deadline=None)
+@given(st.integers(1, 10**9), st.integers(0, 10**18))
+def test_the_highest_fee_covers_the_gas_and_not_one_unit_more(gas: int, price: int) -> None:
+    cost = max_fee(Fees(gas, price, 0))
+    assert (cost - 1) * 10**12 < gas * price <= cost * 10**12
+
+
+@pytest.mark.parametrize("fees", [(0, 1, 1), (-1, 1, 1), (1, -1, -1), (1, 1, 2), (1, 1, -1)])
+def test_fees_that_no_chain_would_take_cannot_be_made(fees: tuple[int, int, int]) -> None:
+    with pytest.raises(ValueError, match=r"gas limit|fees must"):
+        Fees(*fees)
