@@ -227,11 +227,11 @@ class _Cursor:
 
     def recover(self) -> None:
         """Go to the next comma outside quotes, or to the end."""
-        while not self.at_end_of_element():
-            if self.skip('"'):
+        text = self._text
+        while self._at < len(text) and text[self._at] != ",":
+            self._at += 1
+            if text[self._at - 1] == '"':
                 self._rest_of_quoted()
-            else:
-                self._at += 1
 
     def _quoted(self) -> str:
         value = self._rest_of_quoted()
