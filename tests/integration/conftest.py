@@ -22,9 +22,7 @@ if TYPE_CHECKING:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(
-    item: pytest.Item,
-) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Where every part is required, a test that was skipped has not shown what it is there to show."""
     report = yield
     if real_parts.required() and report.skipped and not hasattr(report, "wasxfail"):
