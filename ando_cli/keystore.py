@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import secrets
 from typing import TYPE_CHECKING, Any, Literal
 
 from ando_cli.errors import WalletError
@@ -99,7 +98,7 @@ def write_new(path: Path, text: str) -> None:
     Raises:
         WalletError: ``wallet_exists``, there is something at ``path``; ``wallet_unwritable``, it cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    temporary = path.with_name(f".{path.name}.{os.urandom(8).hex()}")
     try:
         try:
             with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:

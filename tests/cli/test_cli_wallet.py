@@ -270,6 +270,12 @@ def test_import_does_not_read_a_key_where_the_terminal_would_echo_it(box):
     refusal(done, code=2)
 
 
+@pytest.mark.parametrize(("typed", "code"), [("\x04", 2), ("\x03", 130), ("no key", 2)], ids=["end", "ctrl-c", "text"])
+def test_import_can_be_given_up_at_the_prompt(box, typed, code):
+    on_a_terminal(box, ["wallet", "import"], [("Private key: ", typed)], code=code)
+    assert box.kept() is None
+
+
 # address
 
 
