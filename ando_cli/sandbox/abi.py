@@ -1,0 +1,86 @@
+"""The part of the Solidity ABI that the escrow, TIP-20 and their callers use: selectors and 32-byte words."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from ando_cli.sandbox.primitives import from_hex, keccak, to_hex
+
+
+class AbiError(ValueError):
+    """Call data or return data does not fit its types."""
+
+
+@cache
+def selector(signature: str) -> bytes:
+    """The first four bytes of the hash of a function's or an error's signature."""
+    return keccak(signature.encode())[:4]
+
+
+def uint(value: int) -> bytes:
+    """One word that holds an unsigned integer."""
+    return value.to_bytes(32, "big")
+
+
+def account(value: str) -> bytes:
+    """One word that holds an address."""
+    return from_hex(value, 20).rjust(32, b"\0")
+
+
+def dynamic_bytes(value: bytes) -> bytes:
+    """The tail of a ``bytes`` argument: its length, then its content, padded to whole words."""
+    return uint(len(value)) + value + bytes(-len(value) % 32)
+
+
+def call(signature: str, *words: bytes) -> bytes:
+    """Call data: the selector of ``signature`` followed by encoded words."""
+    return selector(signature) + b"".join(words)
+
+
+def words(data: bytes, count: int) -> list[bytes]:
+    """The first ``count`` words of ``data``.
+
+    Raises:
+        AbiError: there are fewer.
+    """
+    if len(data) < 32 * count:
+        raise AbiError(f"expected {count} words, got {len(data)} bytes")
+    return [data[32 * i : 32 * i + 32] for i in range(count)]
+
+
+def to_uint(word: bytes, bits: int = 256) -> int:
+    """The unsigned integer in a word.
+
+    Raises:
+        AbiError: it needs more than ``bits`` bits.
+    """
+    value = int.from_bytes(word, "big")
+    if value >> bits:
+        raise AbiError(f"a value does not fit into {bits} bits")
+    return value
+
+
+def to_account(word: bytes) -> str:
+    """The address in a word.
+
+    Raises:
+        AbiError: the twelve bytes in front are not zero.
+    """
+    if any(word[:12]):
+        raise AbiError("an address has bits set in its padding")
+    return to_hex(word[12:])
+
+
+def to_dynamic_bytes(data: bytes, offset_word: bytes, limit: int = 1024) -> bytes:
+    """The ``bytes`` argument that ``offset_word`` points at.
+
+    Raises:
+        AbiError: it lies outside ``data`` or is longer than ``limit``.
+    """
+    offset = to_uint(offset_word, 32)
+    if offset + 32 > len(data):
+        raise AbiError("an offset points outside the call data")
+    length = to_uint(data[offset : offset + 32], 32)
+    if length > limit or offset + 32 + length > len(data):
+        raise AbiError("a byte string ends outside the call data")
+    return data[offset + 32 : offset + 32 + length]

@@ -1,0 +1,60 @@
+"""What a sandbox is started with."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from ando_cli.sandbox.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+CHAIN_ID = 133_742_431
+TOKEN = "0x20c0000000000000000000000000000000000001"  # noqa: S105 - a currency, not a password
+ESCROW = "0x822e4c09c1df6841377229cd7047ab8ad2d5d39f"
+
+
+@dataclass(frozen=True)
+class SandboxConfig:
+    """Where a sandbox listens, what it remembers, and which chain it stands on.
+
+    Attributes:
+        path: the SQLite file with the chain, the sessions and the gateway's keys; made if absent, shared if not.
+        host: a loopback address. The sandbox listens nowhere else: its controls ask nobody for a password.
+        port: the port, or 0 for any free one.
+        rpc_url: an outside chain; ``None`` means the built-in one. ``chain_id``, ``token`` and ``escrow`` name the
+            chain, the currency and the v1 escrow contract there.
+        payee_key: the gateway's private key in hexadecimal; ``None`` means one made up and kept in the file.
+        settings: how the gateway behaves at first.
+        access_log: called with one line for every request of the gateway; never with anything private.
+    """
+
+    path: Path
+    host: str = "127.0.0.1"
+    port: int = 0
+    rpc_url: str | None = None
+    chain_id: int = CHAIN_ID
+    token: str = TOKEN
+    escrow: str = ESCROW
+    payee_key: str | None = field(default=None, repr=False)
+    settings: Settings = field(default_factory=Settings)
+    access_log: Callable[[str], None] | None = None
+
+    def __post_init__(self) -> None:
+        """Check the host.
+
+        Raises:
+            ValueError: it is not a loopback address.
+        """
+        if self.host != "localhost" and not _is_loopback(self.host):
+            raise ValueError("the sandbox listens on loopback addresses only")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,107 @@
+"""The one SQLite file of a sandbox: chain, sessions and secrets, shared by every process that opens it.
+
+Amounts go up to 2**128 - 1, which SQLite's integers cannot hold: they are stored as decimal text.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+SCHEMA_VERSION = 1
+BUSY_SECONDS = 30.0
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS balances (
+    token TEXT, account TEXT, amount TEXT NOT NULL, PRIMARY KEY (token, account)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS allowances (
+    token TEXT, owner TEXT, spender TEXT, amount TEXT NOT NULL, PRIMARY KEY (token, owner, spender)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS channels (
+    id TEXT PRIMARY KEY, finalized INTEGER NOT NULL, close_requested_at INTEGER NOT NULL, payer TEXT NOT NULL,
+    payee TEXT NOT NULL, token TEXT NOT NULL, authorized_signer TEXT NOT NULL, deposit TEXT NOT NULL,
+    settled TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS nonces (
+    account TEXT, nonce_key TEXT, nonce INTEGER NOT NULL, PRIMARY KEY (account, nonce_key)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS blocks (
+    number INTEGER PRIMARY KEY, hash TEXT NOT NULL UNIQUE, parent TEXT NOT NULL, timestamp INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS transactions (
+    hash TEXT PRIMARY KEY, block INTEGER NOT NULL, raw BLOB NOT NULL, receipt TEXT NOT NULL) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS transactions_by_block ON transactions (block);
+CREATE TABLE IF NOT EXISTS sessions (
+    channel_id TEXT PRIMARY KEY, accepted TEXT NOT NULL, spent TEXT NOT NULL, units INTEGER NOT NULL,
+    closed INTEGER NOT NULL, closing_until REAL NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS reservations (
+    challenge_id TEXT PRIMARY KEY, channel_id TEXT NOT NULL, amount TEXT NOT NULL, until REAL NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS answers (
+    challenge_id TEXT PRIMARY KEY, fingerprint TEXT NOT NULL, status INTEGER NOT NULL, receipt TEXT NOT NULL,
+    body BLOB NOT NULL, created REAL NOT NULL) WITHOUT ROWID;
+"""
+
+
+class Database:
+    """One connection, safe to use from several threads; every write is an immediate transaction."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the file, or make it readable by its owner alone.
+
+        Raises:
+            OSError: the file or its folder cannot be made.
+            sqlite3.Error: it is not a sandbox's file, or cannot be written.
+        """
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # SQLite gives its -wal and -shm files the mode of the database, so this covers all three.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        self._lock = threading.RLock()
+        self._connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        self._connection.execute("PRAGMA journal_mode = WAL")
+        self._connection.execute("PRAGMA synchronous = NORMAL")
+        with self.transaction() as connection:
+            version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+            if version not in (0, SCHEMA_VERSION):
+                raise sqlite3.DatabaseError(f"the sandbox file has schema {version}, not {SCHEMA_VERSION}")
+            if version == 0:
+                for statement in SCHEMA.split(";"):
+                    connection.execute(statement)
+                connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+
+    def close(self) -> None:
+        """Close the connection."""
+        with self._lock:
+            self._connection.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Hold the write lock for a block, then commit; roll back if it raises. Must not be nested or awaited in."""
+        with self._lock:
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+            except BaseException:
+                self._connection.execute("ROLLBACK")
+                raise
+            self._connection.execute("COMMIT")
+
+    @contextmanager
+    def snapshot(self) -> Iterator[sqlite3.Connection]:
+        """Read one consistent state of the file for a block."""
+        with self._lock:
+            self._connection.execute("BEGIN")
+            try:
+                yield self._connection
+            finally:
+                self._connection.execute("ROLLBACK")
+
+    def remember(self, key: str, value: str) -> str:
+        """The stored value of ``key``; the first caller's ``value`` is the one that stays."""
+        with self.transaction() as connection:
+            connection.execute("INSERT OR IGNORE INTO meta VALUES (?, ?)", (key, value))
+            row = connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+            return str(row[0])

@@ -1,0 +1,225 @@
+"""Starting and stopping a sandbox: in a thread beside a command, or on its own until it is interrupted."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import signal
+import threading
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+
+from ando_cli.sandbox.accounts import Accounts
+from ando_cli.sandbox.backend import Backend, HttpBackend, LocalBackend
+from ando_cli.sandbox.chain import Chain
+from ando_cli.sandbox.challenges import Network
+from ando_cli.sandbox.config import SandboxConfig
+from ando_cli.sandbox.control import RPC_PATH, Control
+from ando_cli.sandbox.database import Database
+from ando_cli.sandbox.gateway import Gateway
+from ando_cli.sandbox.primitives import address, address_of, from_hex
+from ando_cli.sandbox.settings import Settings
+from ando_cli.sandbox.verify import Cashier
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+    from ando_cli.sandbox.faults import Faults
+
+__all__ = ["Sandbox", "SandboxConfig", "Settings", "run_forever"]
+
+MAX_BODY = 32 * 1024 * 1024
+MAX_HEADER = 64 * 1024
+PAYEE_ALLOWANCE = 1_000 * 10**6
+SHUTDOWN_SECONDS = 0.5
+
+
+class Sandbox:
+    """A gateway and its chain, served from a thread of their own while the ``with`` block runs.
+
+    Attributes:
+        base_url: the gateway, like ``http://127.0.0.1:8600/v1``.
+        rpc_url: the chain's JSON-RPC endpoint: the outside one, or ``/rpc`` on the same port.
+    """
+
+    def __init__(self, config: SandboxConfig) -> None:
+        self.config = config
+        self.base_url = ""
+        self.rpc_url = config.rpc_url or ""
+        self._thread = threading.Thread(target=self._run, name="ando-sandbox", daemon=True)
+        self._ready = threading.Event()
+        self._failure: BaseException | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop: asyncio.Event | None = None
+        self._service: _Service | None = None
+
+    def __enter__(self) -> Sandbox:
+        """Start serving.
+
+        Raises:
+            OSError: the port is taken, or the file cannot be made.
+            ValueError: the file belongs to another chain.
+        """
+        self._thread.start()
+        self._ready.wait()
+        if self._failure is not None:
+            self._thread.join()
+            raise self._failure
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Stop serving; requests in flight are cut off."""
+        if self._loop is not None and self._stop is not None:
+            self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join()
+
+    @property
+    def faults(self) -> Faults:
+        """The queue of things to go wrong."""
+        return self._running.gateway.faults
+
+    @property
+    def payee(self) -> str:
+        """The account that the gateway is paid to."""
+        return self._running.network.payee
+
+    def fund(self, account: str, amount: int) -> None:
+        """Give an account test money, in base units. On the built-in chain only.
+
+        Raises:
+            ValueError: the sandbox stands on an outside chain.
+        """
+        self._call_chain("sandbox_fund", account, hex(amount))
+
+    def rpc(self, method: str, *params: Any) -> Any:
+        """Call the built-in chain directly."""
+        return self._call_chain(method, *params)
+
+    def _call_chain(self, method: str, *params: Any) -> Any:
+        chain = self._running.chain
+        if chain is None:
+            raise ValueError("the sandbox stands on an outside chain")
+        return chain.rpc(method, list(params))
+
+    @property
+    def _running(self) -> _Service:
+        if self._service is None:
+            raise RuntimeError("the sandbox is not running")
+        return self._service
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._serve())
+        except BaseException as error:  # whatever it is belongs to the thread that is waiting in __enter__
+            self._failure = error
+        finally:
+            self._ready.set()
+
+    async def _serve(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._stop = asyncio.Event()
+        service = _Service(self.config)
+        try:
+            self.base_url, rpc_url = await service.start()
+            self.rpc_url = self.config.rpc_url or rpc_url
+            self._service = service
+            self._ready.set()
+            await self._stop.wait()
+        finally:
+            await service.stop()
+
+
+def run_forever(config: SandboxConfig, on_ready: Callable[[str, str], None] | None = None) -> None:
+    """Serve until SIGINT or SIGTERM arrives.
+
+    Args:
+        config: what to serve.
+        on_ready: called with the base URL and the RPC URL when requests can be sent.
+    """
+    asyncio.run(_serve_forever(config, on_ready))
+
+
+async def _serve_forever(config: SandboxConfig, on_ready: Callable[[str, str], None] | None) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    service = _Service(config)
+    try:
+        base_url, rpc_url = await service.start()
+        if on_ready is not None:
+            on_ready(base_url, config.rpc_url or rpc_url)
+        await stop.wait()
+    finally:
+        await service.stop()
+
+
+class _Service:
+    """The parts of a sandbox, put together. Made, started and stopped inside one event loop."""
+
+    def __init__(self, config: SandboxConfig) -> None:
+        self._config = config
+        self._database = Database(config.path)
+        key = self._payee_key()
+        self.network = Network(config.chain_id, address(config.token), address(config.escrow), address_of(key))
+        self.chain: Chain | None = None
+        self._backend: Backend
+        if config.rpc_url is None:
+            self.chain = Chain(self._database, chain_id=config.chain_id, token=config.token, escrow=config.escrow)
+            self._backend = LocalBackend(self.chain)
+            self._endow_payee(self.chain)
+        else:
+            self._backend = HttpBackend(config.rpc_url)
+        accounts = Accounts(self._database)
+        self.gateway = Gateway(
+            network=self.network,
+            secret=from_hex(self._database.remember("hmac_secret", "0x" + secrets.token_hex(32))),
+            cashier=Cashier(self.network, key, self._backend, accounts),
+            settings=config.settings,
+            access_log=config.access_log,
+        )
+        self._control = Control(self.gateway, self.network, self._backend, accounts)
+        self._runner = web.AppRunner(
+            self._application(),
+            access_log=None,
+            handle_signals=False,
+            shutdown_timeout=SHUTDOWN_SECONDS,
+            max_line_size=MAX_HEADER,
+            max_field_size=MAX_HEADER,
+        )
+
+    async def start(self) -> tuple[str, str]:
+        """Listen; returns the base URL and the RPC URL."""
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, self._config.host, self._config.port)
+        await site.start()
+        host, port = self._runner.addresses[0][:2]
+        origin = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        return f"{origin}/v1", origin + RPC_PATH
+
+    async def stop(self) -> None:
+        """Stop listening and close everything."""
+        await self._runner.cleanup()
+        await self._backend.close()
+        self._database.close()
+
+    def _application(self) -> web.Application:
+        application = web.Application(client_max_size=MAX_BODY)
+        application.add_routes(self._control.routes())
+        application.router.add_route("*", "/{path:.*}", self.gateway.serve)
+        return application
+
+    def _payee_key(self) -> bytes:
+        if self._config.payee_key is not None:
+            return from_hex(self._config.payee_key, 32)
+        return from_hex(self._database.remember("payee_key", "0x" + secrets.token_hex(32)), 32)
+
+    def _endow_payee(self, chain: Chain) -> None:
+        """The gateway pays fees when it closes channels or sponsors transactions: give it some once."""
+        nobody_yet = secrets.token_hex(8)
+        if self._database.remember(f"endowed:{self.network.payee}", nobody_yet) == nobody_yet:
+            chain.rpc("sandbox_fund", [self.network.payee, hex(PAYEE_ALLOWANCE)])
