@@ -116,13 +116,15 @@ def parse_challenges(header_values: Iterable[str]) -> tuple[tuple[Challenge, ...
     return tuple(challenges), tuple(reasons)
 
 
-@dataclass(slots=True)
 class _Draft:
     """A challenge of any scheme while it is being read."""
 
-    scheme: str
-    params: dict[str, str] = field(default_factory=dict)
-    fault: str | None = None
+    __slots__ = ("fault", "params", "scheme")
+
+    def __init__(self, scheme: str) -> None:
+        self.scheme = scheme
+        self.params: dict[str, str] = {}
+        self.fault: str | None = None
 
     def add(self, name: str, value: str) -> None:
         if name in self.params:

@@ -19,9 +19,10 @@ LIMIT = 64 * 1024
 """Bytes of an error body that are looked at; a longer one is not read as JSON at all."""
 
 _TYPE_PREFIX = "https://paymentauth.org/problems/"
-_CODE = re.compile(r"[a-z][a-z0-9_./-]{0,63}")
+# Patterns are compiled where they are first used: most runs meet no problem at all.
+_CODE = r"[a-z][a-z0-9_./-]{0,63}"
 # A credential, a receipt, a signature, a key or an address that the server quotes back at us. No code is that long.
-_OPAQUE = re.compile(r"0x[0-9A-Fa-f]{16,}|[0-9A-Fa-f]{32,}|[0-9A-Za-z_-]{48,}")
+_OPAQUE = r"0x[0-9A-Fa-f]{16,}|[0-9A-Fa-f]{32,}|[0-9A-Za-z_-]{48,}"
 _CHALLENGE_ID_LIMIT = 256
 
 _T = TypeVar("_T")
@@ -152,7 +153,7 @@ def _problem_type(value: object) -> list[str]:
 
 
 def _token(value: object) -> list[str]:
-    if isinstance(value, str) and _CODE.fullmatch(code := value.strip().lower()):
+    if isinstance(value, str) and re.fullmatch(_CODE, code := value.strip().lower()):
         return [code]
     return []
 
@@ -161,7 +162,7 @@ def _message(layers: list[dict[str, Any]]) -> str | None:
     for name in ("message", "detail", "title", "error"):
         for layer in layers:
             value = layer.get(name)
-            if isinstance(value, str) and (line := clean(_OPAQUE.sub("…", clean(value, 1200)))):
+            if isinstance(value, str) and (line := clean(re.sub(_OPAQUE, "…", clean(value, 1200)))):
                 return line
     return None
 

@@ -58,7 +58,7 @@ def payment(**changes: str | None) -> str:
 
 
 def challenge(request: object = REQUEST, **changes: str) -> Challenge:
-    return Challenge(**(PARAMS | {"request": b64_json(request)} | changes))  # type: ignore[arg-type]
+    return Challenge(**(PARAMS | {"request": b64_json(request)} | changes))
 
 
 def session_request(*, without: str | None = None, **changes: object) -> dict[str, Any]:

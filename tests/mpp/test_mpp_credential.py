@@ -106,7 +106,7 @@ def test_the_source_names_the_payer_in_lower_case() -> None:
 
 @given(st.dictionaries(st.sampled_from([*PARAMS, "expires", "digest", "opaque", "description", "header"]), st.text()))
 def test_any_challenge_makes_a_header_value_that_is_ascii_and_echoes_it(changes: dict[str, str]) -> None:
-    asked = Challenge(**(PARAMS | changes))  # type: ignore[arg-type]
+    asked = Challenge(**(PARAMS | changes))
     header = authorization(asked, VOUCHER, chain_id=1, payer=PAYER)
     assert header.isascii()
     assert header.isprintable()

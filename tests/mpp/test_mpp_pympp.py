@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mpp import BodyDigest, errors
 from mpp._did import parse_pkh_source
+from mpp._parsing import ParseError
 from mpp_builders import CHANNEL, PAYER, RECEIPT, REQUEST, SIGNATURE, b64_json, challenge
 
 from ando_cli.mpp.challenge import Challenge, parse_challenges
@@ -102,7 +103,7 @@ def test_we_read_the_receipt_that_pympp_formats() -> None:
 @pytest.mark.parametrize("bad", [{"status": "failed"}, {"timestamp": "soon"}])
 def test_pympp_and_we_refuse_the_same_receipts(bad: dict[str, str]) -> None:
     value = b64_json(RECEIPT | bad)
-    with pytest.raises(mpp.ParseError):
+    with pytest.raises(ParseError):
         mpp.Receipt.from_payment_receipt(value)
     with pytest.raises(ValueError, match=next(iter(bad))):
         parse_receipt(value)
