@@ -77,6 +77,10 @@ class Terminal:
         """Whether stderr may be coloured: a terminal that is not dumb, and ``NO_COLOR`` not set."""
         return self.stderr_tty and not self.environ.get("NO_COLOR") and self.environ.get("TERM") != "dumb"
 
+    def read_bytes(self, limit: int) -> bytes:
+        """Read what is piped in, at most ``limit`` bytes."""
+        return bytes(self.stdin.buffer.read(limit))  # type: ignore[attr-defined]
+
     def answer(self, text: str) -> None:
         """Write the answer to stdout, with a line break at its end; control characters go where a person reads it."""
         shown = redact.printable(text) if self.stdout_tty else text
@@ -91,6 +95,21 @@ class Terminal:
         self.stdout.flush()
         self.stdout.buffer.write(data)  # type: ignore[attr-defined]
         self.stdout.flush()
+
+    def save(self, path: Path, data: bytes) -> None:
+        """Write an answer to ``path``; it was paid for, so where that fails it goes to stdout instead.
+
+        Raises:
+            AndoError: the file could not be written, although ``check_writable`` thought so.
+        """
+        try:
+            path.write_bytes(data)
+        except OSError as error:
+            self.answer_bytes(data)
+            raise AndoError(
+                f"cannot write {path}: {error.strerror}", hint="the answer went to stdout instead", code="unwritable"
+            ) from None
+        self.note(f"written to {path}")
 
     def json(self, value: object) -> None:
         """Write ``value`` to stdout as one JSON document: indented for a person, on one line for a program."""
@@ -200,16 +219,15 @@ class Terminal:
         return f"\x1b[{code}m{text}\x1b[0m" if self.colour else text
 
 
-def write_file(path: Path, data: bytes) -> None:
-    """Write an answer to ``path``.
+def check_writable(path: Path) -> None:
+    """Check that an answer can be written to ``path``, before it is paid for.
 
     Raises:
-        UsageError: the file cannot be written.
+        UsageError: it is a folder, or cannot be written.
     """
-    try:
-        path.write_bytes(data)
-    except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror}", hint="give another file") from None
+    target = path if path.exists() else path.parent
+    if path.is_dir() or not os.access(target, os.W_OK):
+        raise UsageError(f"cannot write {path}", hint="give another file")
 
 
 def _is_yes(line: str) -> bool:

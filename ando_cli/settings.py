@@ -116,8 +116,8 @@ def may_carry_credentials(url: str) -> bool:
     return parts.scheme == "https" or (parts.scheme == "http" and (parts.hostname or "").lower() in _LOOPBACK)
 
 
-def check_url(url: str, name: str, *, allow_password: bool = False) -> str:
-    """Return ``url`` without a trailing slash.
+def check_url(url: str, name: str, *, allow_password: bool = False, keep_slash: bool = False) -> str:
+    """Return ``url`` without white space around it and, unless it is to be kept, without a trailing slash.
 
     Raises:
         UsageError: not an absolute http(s) URL, or one with a user name or password in it.
@@ -131,7 +131,7 @@ def check_url(url: str, name: str, *, allow_password: bool = False) -> str:
         raise UsageError(f"{name} is not an http(s) URL", hint="write it like https://host/path")
     if not allow_password and (parts.username is not None or parts.password is not None):
         raise UsageError(f"{name} holds a user name or password", hint="leave them out of the URL")
-    return url.strip().rstrip("/")
+    return url.strip() if keep_slash else url.strip().rstrip("/")
 
 
 def find_folders(environ: Mapping[str, str]) -> Folders:

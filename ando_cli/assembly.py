@@ -1,0 +1,204 @@
+"""Puts the parts together for one command: wallet, store, chain, rail, client, and the sandbox where it is asked for.
+
+Everything that is slow to load or may be missing is made when it is first needed: a request that costs nothing needs
+no wallet, and a voucher on an open channel needs no chain.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ando_cli.client import AndoClient
+from ando_cli.errors import PaymentError, StoreError, UsageError
+from ando_cli.rails.payment import PaymentAuth
+from ando_cli.redact import amount
+from ando_cli.session.lifecycle import Deposit, Lifecycle
+from ando_cli.session.policy import Caps
+from ando_cli.session.store import Store
+from ando_cli.tempo.keys import PrivateKey
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+    from types import ModuleType
+
+    from ando_cli.app import Invocation
+    from ando_cli.output import Terminal
+    from ando_cli.settings import Settings
+    from ando_cli.tempo.rpc import Rpc
+
+STORE_FILE = "sessions.db"
+_SANDBOX_FUNDS = 100_000_000
+_SANDBOX_RATION = 20_000_000
+"""The sandbox's wallet is filled up to 100 when it holds less than 20: its money costs nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class PayOptions:
+    """What the flags of a paying command say. Amounts in base units, timeouts in seconds."""
+
+    max_spend: int | None = None
+    assume_yes: bool = False
+    accept_payee: str | None = None
+    dry_run: bool = False
+    deposit: int | None = None
+    connect_timeout: float | None = None
+    timeout: float | None = None
+
+
+def open_store(settings: Settings) -> Store:
+    """The store of these settings.
+
+    Raises:
+        StoreError: it cannot be used.
+    """
+    return Store(settings.folders.state / STORE_FILE)
+
+
+def existing_store(settings: Settings) -> Store | None:
+    """The store of these settings, or ``None`` where there is none yet: looking must not create one.
+
+    Raises:
+        StoreError: it cannot be used.
+    """
+    return open_store(settings) if (settings.folders.state / STORE_FILE).exists() else None
+
+
+def import_sandbox() -> ModuleType:
+    """The sandbox's server, which is an optional part.
+
+    Raises:
+        UsageError: its packages are not installed.
+    """
+    try:
+        from ando_cli.sandbox import server
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            f"the sandbox needs the package {error.name}",
+            hint="pip install 'ando-cli[sandbox]'",
+            code="sandbox_missing",
+        ) from None
+    return server
+
+
+@contextmanager
+def connect(state: Invocation, options: PayOptions) -> Iterator[AndoClient]:
+    """A client that pays, with everything behind it; closed with the block.
+
+    Raises:
+        UsageError: a setting is wrong.
+        StoreError: the sandbox's files cannot be written.
+    """
+    with ExitStack() as stack:
+        settings = state.settings
+        if settings.sandbox:
+            settings, key = stack.enter_context(_sandbox(settings))
+
+            def find_key() -> PrivateKey:
+                return key
+        else:
+            from ando_cli.commands.wallet import open_store as open_wallet
+
+            def find_key() -> PrivateKey:
+                return open_wallet(state).load().key
+
+        def make_store() -> Store:
+            store = open_store(settings)
+            stack.callback(store.close)
+            return store
+
+        def make_rpc() -> Rpc:
+            from ando_cli.tempo.rpc import Rpc  # web3 takes its time
+
+            return stack.enter_context(Rpc(settings.network.rpc_url, timeout=settings.connect_timeout))
+
+        terminal = state.terminal
+        max_spend = options.max_spend if options.max_spend is not None else settings.max_spend
+        lifecycle = Lifecycle(
+            store=make_store,
+            network=settings.network,
+            key=find_key,
+            chain=make_rpc,
+            caps=Caps(settings.max_deposit, max_spend),
+            consent=_consent(terminal, settings, options, max_spend),
+            locks=settings.folders.state / "locks",
+            deposit=options.deposit,
+        )
+        auth = PaymentAuth(
+            lifecycle,
+            gateway_of=settings.gateway_of,
+            accepted_payee=options.accept_payee,
+            dry_run=options.dry_run,
+            stage=terminal.stage,
+            warn=terminal.warn,
+        )
+        client = AndoClient(
+            settings.base_url,
+            auth,
+            connect_timeout=options.connect_timeout or settings.connect_timeout,
+            timeout=options.timeout or settings.timeout,
+            waiting=terminal.progress,
+        )
+        stack.callback(client.close)
+        yield client
+
+
+def _consent(
+    terminal: Terminal, settings: Settings, options: PayOptions, max_spend: int | None
+) -> Callable[[Deposit], None]:
+    """Ask on a terminal; without one, a limit that the user set is the consent."""
+
+    def ask(deposit: Deposit) -> None:
+        if settings.sandbox or options.assume_yes:
+            return
+        what = "Open a channel" if deposit.opening else "Top up the channel"
+        money = f"{amount(deposit.amount)} {deposit.symbol}"
+        answer = terminal.ask(f"{what} with a deposit of {money} at {deposit.gateway}?")
+        if answer is None and max_spend is None:
+            raise PaymentError(
+                f"{what.lower()} with a deposit of {money}: there is no terminal to ask on",
+                hint=f"allow it with --max-spend {amount(deposit.amount)} (or ANDO_MAX_SPEND), or with --yes",
+                code="consent_required",
+            )
+        if answer is False:
+            raise PaymentError("the deposit was declined", hint="nothing was signed", code="declined")
+
+    return ask
+
+
+@contextmanager
+def _sandbox(settings: Settings) -> Iterator[tuple[Settings, PrivateKey]]:
+    """A sandbox for the length of one command, and a wallet in it that always has play money."""
+    folder = settings.folders.state
+    key = _sandbox_key(folder / "wallet.key")
+    server = import_sandbox()
+    with server.Sandbox(server.SandboxConfig(path=folder / "chain.db")) as sandbox:
+        balance_of = {"to": settings.network.token, "data": "0x70a08231" + key.address[2:].rjust(64, "0")}
+        if int(sandbox.rpc("eth_call", balance_of, "latest"), 16) < _SANDBOX_RATION:
+            sandbox.fund(key.address, _SANDBOX_FUNDS)
+        network = dataclasses.replace(settings.network, rpc_url=sandbox.rpc_url)
+        yield dataclasses.replace(settings, base_url=sandbox.base_url, network=network), key
+
+
+def _sandbox_key(path: Path) -> PrivateKey:
+    """The sandbox wallet's key, made at first use. It guards nothing, so a plain file will do."""
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except FileExistsError:
+            return PrivateKey.parse(path.read_text())
+        key = PrivateKey.generate()
+        with os.fdopen(descriptor, "w") as file:
+            file.write(key.to_hex())
+    except (OSError, ValueError) as error:
+        raise StoreError(
+            f"the sandbox's wallet cannot be used: {getattr(error, 'strerror', None) or 'it is damaged'}",
+            hint=f"remove {path.parent}: there is no money in it",
+            code="sandbox_damaged",
+        ) from None
+    return key

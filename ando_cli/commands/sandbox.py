@@ -1,0 +1,96 @@
+"""``ando sandbox run``: a local gateway and chain to try things out."""
+
+from __future__ import annotations
+
+from pathlib import Path  # noqa: TC003 - Typer reads the annotations when it runs
+from typing import Annotated
+
+import typer
+
+from ando_cli.app import SharedOptionsGroup, invocation
+from ando_cli.assembly import import_sandbox
+from ando_cli.errors import AndoError, StoreError, UsageError
+from ando_cli.tempo.keys import PrivateKey
+
+app = typer.Typer(
+    cls=SharedOptionsGroup,
+    add_completion=False,
+    no_args_is_help=True,
+    help="Run a local gateway and chain to try things out. No money.",
+)
+
+
+@app.callback()
+def _group() -> None:
+    pass
+
+
+@app.command()
+def run(
+    ctx: typer.Context,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on; 0 picks a free one.")] = 8600,
+    host: Annotated[str, typer.Option(help="A loopback address; the sandbox listens nowhere else.")] = "127.0.0.1",
+    file: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Keep the chain and the sessions here, not in the state folder."),
+    ] = None,
+    outside_rpc: Annotated[
+        str | None, typer.Option(metavar="URL", help="Stand on this chain instead of the built-in one.")
+    ] = None,
+    escrow: Annotated[str | None, typer.Option(metavar="ADDRESS", help="With --outside-rpc: its v1 escrow.")] = None,
+    token: Annotated[str | None, typer.Option(metavar="ADDRESS", help="With --outside-rpc: the currency.")] = None,
+    chain_id: Annotated[int | None, typer.Option(metavar="N", help="With --outside-rpc: its chain id.")] = None,
+    fund: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ADDRESS", help="Give this account 100 of play money; may be repeated."),
+    ] = None,
+) -> None:
+    """Serve until Ctrl-C. Point ando at it with --base-url and --rpc-url, as it says.
+
+    The gateway's own key, for an outside chain, comes from ANDO_SANDBOX_PAYEE_KEY.
+    """
+    state = invocation(ctx)
+    sandbox = import_sandbox()
+    given = {"escrow": escrow, "token": token, "chain_id": chain_id}
+    if outside_rpc is None and any(value is not None for value in given.values()):
+        raise UsageError("--escrow, --token and --chain-id describe an outside chain", hint="add --outside-rpc URL")
+    if outside_rpc is not None and (None in given.values() or fund):
+        raise UsageError(
+            "an outside chain needs --escrow, --token and --chain-id, and cannot be funded from here",
+            hint="give the three, and leave out --fund",
+        )
+    path = file or state.settings.folders.state / "sandbox" / "served.db"
+    payee_key = state.environ.get("ANDO_SANDBOX_PAYEE_KEY")
+    if payee_key:
+        try:
+            payee_key = PrivateKey.parse(payee_key).to_hex()
+        except ValueError:
+            raise UsageError("ANDO_SANDBOX_PAYEE_KEY is not a private key", hint="give 64 hex digits") from None
+
+    def ready(base_url: str, rpc_url: str) -> None:
+        terminal = state.terminal
+        if terminal.json_output:
+            terminal.json({"base_url": base_url, "rpc_url": rpc_url})
+        else:
+            terminal.answer(f"gateway  {base_url}\nchain    {rpc_url}")
+        terminal.note("Ctrl-C stops it. Answers are canned, signatures are real, money is not.")
+
+    chosen = {name: value for name, value in given.items() if value is not None}
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        config = sandbox.SandboxConfig(
+            path=path,
+            host=host,
+            port=port,
+            rpc_url=outside_rpc,
+            payee_key=payee_key or None,
+            access_log=lambda line: state.terminal.detail(1, line),
+            **chosen,
+        )
+        sandbox.run_forever(config, ready, fund=tuple(fund or ()))
+    except ValueError as error:
+        raise UsageError(f"the sandbox cannot be started: {error}", hint="ando sandbox run --help") from None
+    except OSError as error:
+        if error.filename is not None:
+            raise StoreError(f"cannot write {path}: {error.strerror}", hint="give another --file") from None
+        raise AndoError(f"cannot listen on {host} port {port}", hint="give another --port, or 0") from None

@@ -1,0 +1,127 @@
+"""``ando session``: open a payment channel ahead of time, and list the ones there are."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ando_cli.app import SharedOptionsGroup, invocation
+from ando_cli.assembly import connect, existing_store
+from ando_cli.chat import smallest_body
+from ando_cli.client import CHAT_PATH
+from ando_cli.commands._options import (
+    AcceptPayeeOption,
+    ConnectTimeoutOption,
+    DryRunOption,
+    MaxSpendOption,
+    TimeoutOption,
+    YesOption,
+    pay_options,
+)
+from ando_cli.commands._quote import show_quote
+from ando_cli.rails.payment import PAID
+from ando_cli.redact import amount, short
+from ando_cli.session.channel import Channel, State
+from ando_cli.settings import parse_amount
+
+if TYPE_CHECKING:
+    from ando_cli.rails.payment import Paid
+
+app = typer.Typer(
+    cls=SharedOptionsGroup,
+    add_completion=False,
+    no_args_is_help=True,
+    help="Open payment channels ahead of time and list them.",
+)
+
+
+@app.command("open")
+def open_(
+    ctx: typer.Context,
+    deposit: Annotated[
+        str | None,
+        typer.Option(
+            metavar="AMOUNT", help="What to deposit. Without it, what the gateway suggests, within the limits."
+        ),
+    ] = None,
+    dry_run: DryRunOption = False,
+    max_spend: MaxSpendOption = None,
+    yes: YesOption = False,
+    accept_payee: AcceptPayeeOption = None,
+    timeout: TimeoutOption = None,
+    connect_timeout: ConnectTimeoutOption = None,
+) -> None:
+    """Open a channel with a deposit, so that later requests only sign vouchers.
+
+    The gateway takes an open only together with a request, so this sends the smallest one, for one token.
+    """
+    state = invocation(ctx)
+    terminal = state.terminal
+    wanted = None if deposit is None else parse_amount(deposit, "--deposit")
+    options = pay_options(max_spend, yes, accept_payee, dry_run, timeout, connect_timeout, deposit=wanted)
+    with connect(state, options) as client:
+        terminal.stage("asking")
+        if dry_run:
+            show_quote(terminal, client.quote(CHAT_PATH, smallest_body()), state.settings)
+            return
+        terminal.note("opening takes a request: sending the smallest one, for one token")
+        response = client.post(CHAT_PATH, smallest_body())
+    paid: Paid | None = response.extensions.get(PAID)
+    if paid is None:
+        terminal.warn("the gateway asked for no payment, so no channel was opened")
+    elif not paid.deposited:
+        terminal.note(f"there is an open channel already, with {amount(paid.channel.left)} left")
+    channel = None if paid is None else paid.channel
+    if terminal.json_output:
+        terminal.json({"opened": bool(paid and paid.deposited), "session": channel and _shown(channel, full=True)})
+    elif channel is not None:
+        terminal.answer(f"{short(channel.channel_id)}  {amount(channel.deposit)} deposited")
+
+
+@app.command("list")
+def list_(
+    ctx: typer.Context,
+    full: Annotated[bool, typer.Option("--full", help="Show channel ids in full.")] = False,
+) -> None:
+    """List the channels that this machine knows, as they were last seen."""
+    state = invocation(ctx)
+    terminal = state.terminal
+    store = existing_store(state.settings)
+    channels = [] if store is None else store.channels()
+    if terminal.json_output or not terminal.stdout_tty:
+        terminal.json([_shown(channel, full=full) for channel in channels])
+        return
+    if not channels:
+        terminal.note("no channels yet: the first paid request opens one, or `ando session open`")
+        return
+    now = int(time.time())
+    columns = ("id", "gateway", "network", "deposit", "authorised", "spent", "left", "state", "age")
+    rows = []
+    for channel in channels:
+        row = _shown(channel, full=full)
+        rows.append([*(str(row[column]) for column in columns[:-1]), _age(now - channel.created_at)])
+    terminal.table(columns, rows, right=("deposit", "authorised", "spent", "left", "age"))
+
+
+def _shown(channel: Channel, *, full: bool) -> dict[str, Any]:
+    live = channel.state in (State.OPEN, State.OPENING)
+    return {
+        "id": channel.channel_id if full else short(channel.channel_id),
+        "gateway": channel.gateway,
+        "network": channel.network,
+        "deposit": amount(channel.deposit),
+        "authorised": amount(channel.cumulative_amount),
+        "spent": amount(channel.spent),
+        "left": amount(channel.left if live else 0),
+        "state": str(channel.state),
+        "created_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(channel.created_at)),
+    }
+
+
+def _age(seconds: int) -> str:
+    for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60)):
+        if seconds >= size:
+            return f"{seconds // size}{unit}"
+    return f"{max(0, seconds)}s"
