@@ -11,10 +11,11 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from ando_cli.sandbox import ledger, transaction
-from ando_cli.sandbox.execution import BASE_FEE, Outcome, Rejected, World, apply, gas_for, nonce
+from ando_cli.sandbox.chain_json import block_json, receipt_json, transaction_json
+from ando_cli.sandbox.execution import BASE_FEE, Rejected, World, apply, gas_for, nonce
 from ando_cli.sandbox.ledger import Ledger, Revert
 from ando_cli.sandbox.primitives import ZERO_ADDRESS, address, from_hex, keccak, to_hex
-from ando_cli.sandbox.transaction import Call, Transaction, TransactionError
+from ando_cli.sandbox.transaction import Call, TransactionError
 
 if TYPE_CHECKING:
     import sqlite3
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from ando_cli.sandbox.database import Database
 
 CLIENT_VERSION = "ando-sandbox/1"
-BLOCK_GAS_LIMIT = 500_000_000
 TRANSACTION_REJECTED = -32000
 EXECUTION_REVERTED = 3
 METHOD_NOT_FOUND = -32601
@@ -133,7 +133,7 @@ class Chain:
             # A real chain makes a block every half second; here the newest one is always made just now.
             timestamp = self.now(connection) if at == height else row[2]
         transactions = [self._transaction(found) if full else found for (found,) in hashes]
-        return _block_json(at, row[0], row[1], timestamp, transactions)
+        return block_json(at, row[0], row[1], timestamp, transactions)
 
     def _code(self, account: str, block: str = "latest") -> str:
         account = address(account)
@@ -182,7 +182,7 @@ class Chain:
             except Rejected as error:
                 raise RpcError(TRANSACTION_REJECTED, str(error)) from error
             number, block_hash = self._add_block(connection, decoded.hash)
-            receipt = _receipt_json(decoded, outcome, number, block_hash)
+            receipt = receipt_json(decoded, outcome, number, block_hash)
             connection.execute(
                 "INSERT INTO transactions VALUES (?, ?, ?, ?)",
                 (to_hex(decoded.hash), number, decoded.raw, json.dumps(receipt)),
@@ -197,7 +197,7 @@ class Chain:
         receipt = self._receipt(transaction_hash)
         if receipt is None:
             return None
-        return _transaction_json(transaction.decode(self._stored("raw", transaction_hash)), receipt)
+        return transaction_json(transaction.decode(self._stored("raw", transaction_hash)), receipt)
 
     def _stored(self, column: str, transaction_hash: str) -> Any:
         key = to_hex(from_hex(transaction_hash, 32))
@@ -256,67 +256,3 @@ def _calls(request: dict[str, Any]) -> tuple[Call, ...]:
         )
         for item in request.get("calls") or [request]
     )
-
-
-def _receipt_json(decoded: Transaction, outcome: Outcome, number: int, block_hash: str) -> dict[str, Any]:
-    return {
-        "transactionHash": to_hex(decoded.hash),
-        "transactionIndex": "0x0",
-        "blockNumber": hex(number),
-        "blockHash": block_hash,
-        "from": decoded.sender,
-        "to": decoded.calls[0].to,
-        "contractAddress": None,
-        "status": "0x1" if outcome.succeeded else "0x0",
-        "gasUsed": hex(outcome.gas_used),
-        "cumulativeGasUsed": hex(outcome.gas_used),
-        "effectiveGasPrice": hex(outcome.gas_price),
-        "feeToken": outcome.fee_token,
-        "feePayer": decoded.fee_payer,
-        "logs": [],
-        "logsBloom": to_hex(bytes(256)),
-        "type": hex(transaction.TRANSACTION_TYPE),
-    }
-
-
-def _transaction_json(decoded: Transaction, receipt: dict[str, Any]) -> dict[str, Any]:
-    calls = [{"to": call.to, "value": hex(call.value), "data": to_hex(call.data)} for call in decoded.calls]
-    copied = ("blockNumber", "blockHash", "transactionIndex", "from", "type", "feeToken", "feePayer")
-    return {key: receipt[key] for key in copied} | {
-        "hash": receipt["transactionHash"],
-        "chainId": hex(decoded.chain_id),
-        "nonce": hex(decoded.nonce),
-        "nonceKey": hex(decoded.nonce_key),
-        "gas": hex(decoded.gas_limit),
-        "maxFeePerGas": hex(decoded.max_fee_per_gas),
-        "maxPriorityFeePerGas": hex(decoded.max_priority_fee_per_gas),
-        "validBefore": None if decoded.valid_before is None else hex(decoded.valid_before),
-        "validAfter": None if decoded.valid_after is None else hex(decoded.valid_after),
-        "calls": calls,
-    }
-
-
-def _block_json(number: int, block_hash: str, parent: str, timestamp: int, transactions: list[Any]) -> dict[str, Any]:
-    nothing = to_hex(bytes(32))
-    return {
-        "number": hex(number),
-        "hash": block_hash,
-        "parentHash": parent,
-        "timestamp": hex(timestamp),
-        "transactions": transactions,
-        "gasLimit": hex(BLOCK_GAS_LIMIT),
-        "gasUsed": "0x0",
-        "baseFeePerGas": hex(BASE_FEE),
-        "miner": ZERO_ADDRESS,
-        "difficulty": "0x0",
-        "extraData": "0x",
-        "logsBloom": to_hex(bytes(256)),
-        "mixHash": nothing,
-        "nonce": "0x0000000000000000",
-        "receiptsRoot": nothing,
-        "sha3Uncles": nothing,
-        "size": "0x0",
-        "stateRoot": nothing,
-        "transactionsRoot": nothing,
-        "uncles": [],
-    }

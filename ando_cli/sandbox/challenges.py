@@ -113,7 +113,8 @@ def issue(*, settings: Settings, network: Network, quoted: Quote, path: str, bod
     if settings.digest_form != "none":
         parameters["digest"] = body_digest(body, settings.digest_form)
     opaque = _binding(settings, quoted, path, body) | {"nonce": secrets.token_hex(16)}
-    return parameters | {"description": DESCRIPTION, "opaque": encode_json(opaque)}
+    parameters |= {"description": DESCRIPTION, "opaque": encode_json(opaque)}
+    return parameters if settings.credential_header is None else parameters | {"header": settings.credential_header}
 
 
 def seal(secret: bytes, parameters: Mapping[str, str]) -> dict[str, str]:
@@ -152,7 +153,7 @@ def check_echo(
     if not hmac.compare_digest(sealed["id"].encode(), echo.get("id", "").encode()) or set(echo) - KNOWN:
         raise Problem("mpp_invalid_challenge", "The challenge is not one of ours, or was changed.")
     try:
-        return _check_binding(echo, network, _binding(settings, quoted, path, body), now)
+        return _check_binding(echo, settings, network, _binding(settings, quoted, path, body), now)
     except (ValueError, KeyError, TypeError):
         # Only a challenge that was sealed as a lie (faults.py) can be ours and unreadable.
         raise Problem("mpp_invalid_challenge") from None
@@ -163,9 +164,11 @@ def timestamp(seconds: float) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _check_binding(echo: Mapping[str, str], network: Network, binding: Mapping[str, Any], now: float) -> Terms:
+def _check_binding(
+    echo: Mapping[str, str], settings: Settings, network: Network, binding: Mapping[str, Any], now: float
+) -> Terms:
     # The id does not cover these two, so they are compared with what is always sent.
-    if echo.get("description") != DESCRIPTION or "header" in echo:
+    if echo.get("description") != DESCRIPTION or echo.get("header") != settings.credential_header:
         raise Problem("mpp_invalid_challenge", "The challenge was not echoed as it was sent.")
     if now >= datetime.fromisoformat(echo["expires"]).timestamp():
         raise Problem("mpp_invalid_challenge", "The challenge has expired.")

@@ -10,15 +10,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from aiohttp import web
-
 from ando_cli.sandbox import challenges, credentials, metering
 from ando_cli.sandbox.accounts import Answer, InFlight
+from ando_cli.sandbox.cashier import Cashier, Order, fingerprint
 from ando_cli.sandbox.faults import Fault, Faults, lie_about_challenge, lie_about_receipt
 from ando_cli.sandbox.problems import CODES, Problem, render
-from ando_cli.sandbox.verify import Cashier, Order, fingerprint
+from ando_cli.sandbox.replies import Reply, drop, send, send_half, send_huge
 
 if TYPE_CHECKING:
+    from aiohttp import web
+
     from ando_cli.sandbox.challenges import Network
     from ando_cli.sandbox.metering import Quote
     from ando_cli.sandbox.settings import Settings
@@ -28,19 +29,8 @@ FREE_PATH = "/v1/free"
 HEALTH_PATH = "/v1/health"
 FREE_TEXT = "This resource of the ando sandbox is free.\n"
 LOG_LENGTH = 10_000
-CHUNK = b" " * 65_536
 
 AccessLog = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Reply:
-    """An answer that is not sent yet."""
-
-    status: int
-    content_type: str
-    body: bytes
-    headers: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass
@@ -76,37 +66,49 @@ class Gateway:
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """Answer a request, or go wrong as the next fault says."""
         body = await request.read()
-        action = _action(request)
-        entry = _entry(request, action, body)
+        authorization = request.headers.get(self.settings.credential_header or "Authorization")
+        action = _action(request, authorization)
+        entry = Entry(
+            method=request.method,
+            path=request.path,
+            action=action,
+            body_sha256=hashlib.sha256(body).hexdigest(),
+            idempotency_key_sha256=_hash(request.headers.get("Idempotency-Key")),
+            authorization=authorization is not None,
+            authorization_sha256=_hash(authorization),
+        )
         self.log.append(entry)
         fault = self.faults.take(action) or Fault()
         try:
-            return await self._serve(request, body, fault, entry)
+            return await self._serve(request, body, authorization, fault, entry)
         finally:
             if self._access_log is not None:
                 outcome = entry.status if entry.dropped is None else f"dropped {entry.dropped}"
                 self._access_log(f"{request.method} {request.path} {action} {outcome}")
 
-    async def _serve(self, request: web.Request, body: bytes, fault: Fault, entry: Entry) -> web.StreamResponse:
+    async def _serve(
+        self, request: web.Request, body: bytes, authorization: str | None, fault: Fault, entry: Entry
+    ) -> web.StreamResponse:
         if fault.delay:
             await asyncio.sleep(fault.delay)
         if fault.drop == "before":
-            return _drop(request, entry, "before")
-        reply = self._misanswer(request, body, fault) if fault.replaces_answer else None
-        if reply is None:
-            reply = await self._handle(request, body, fault)
-        entry.status = reply.status
-        if fault.drop == "after":
-            return _drop(request, entry, "after")
+            entry.dropped = fault.drop
+            return drop(request)
+        if fault.replaces_answer:
+            reply = self._misanswer(request, body, fault)
+        else:
+            reply = await self._handle(request, body, authorization, fault)
+        entry.status, entry.dropped = reply.status, fault.drop
+        match fault.drop:
+            case "after":
+                return drop(request)
+            case "headers":
+                return await send_half(request, reply)
         if fault.body_bytes is not None:
-            return await _send_huge(request, reply, fault.body_bytes)
-        if fault.drop == "headers":
-            return await _send_half(request, reply, entry)
-        response = web.Response(status=reply.status, body=reply.body)
-        _set_headers(response, reply)
-        return response
+            return await send_huge(request, reply, fault.body_bytes)
+        return send(reply)
 
-    async def _handle(self, request: web.Request, body: bytes, fault: Fault) -> Reply:
+    async def _handle(self, request: web.Request, body: bytes, authorization: str | None, fault: Fault) -> Reply:
         quoted: Quote | None = None
         try:
             if request.path == FREE_PATH and request.method in ("GET", "HEAD"):
@@ -118,15 +120,13 @@ class Gateway:
             if request.method != "POST":
                 raise Problem("method_not_allowed")
             quoted = metering.quote(body, self.settings)
-            answer = await self._paid(request, body, quoted)
-            return _success(answer, fault)
+            if authorization is None:
+                raise Problem("payment_required")
+            return _success(await self._paid(request, body, authorization, quoted), fault)
         except Problem as problem:
             return self._refuse(problem, request.path, quoted, body, fault)
 
-    async def _paid(self, request: web.Request, body: bytes, quoted: Quote) -> Answer:
-        authorization = request.headers.get("Authorization")
-        if authorization is None:
-            raise Problem("payment_required")
+    async def _paid(self, request: web.Request, body: bytes, authorization: str, quoted: Quote) -> Answer:
         credential = credentials.parse(authorization)
         print_ = fingerprint(authorization, request.headers.get("Idempotency-Key"))
         while True:
@@ -154,7 +154,7 @@ class Gateway:
         kind = CODES[problem.code]
         headers: list[tuple[str, str]] = [("Allow", "POST")] if kind.status == 405 else []
         challenged = kind.challenged if fault.challenge is None else fault.challenge
-        extensions = dict(problem.extensions)
+        extensions = problem.extensions
         if challenged and quoted is not None:
             values, challenge_id = self._challenge(path, quoted, body, fault)
             headers += [("WWW-Authenticate", value) for value in values]
@@ -191,7 +191,7 @@ class Gateway:
             quoted = metering.quote(body, self.settings)
         except Problem:
             quoted = None
-        problem = Problem(fault.code or "server_error", fault.message, **fault.extensions)
+        problem = Problem(fault.code or "server_error", fault.message, fault.extensions)
         return self._refuse(problem, request.path, quoted, body, fault)
 
 
@@ -203,64 +203,11 @@ def _success(answer: Answer, fault: Fault) -> Reply:
     return Reply(answer.status, "application/json", answer.body, headers)
 
 
-def _action(request: web.Request) -> str:
+def _action(request: web.Request, authorization: str | None) -> str:
     if request.path == CHAT_PATH and request.method == "POST":
-        authorization = request.headers.get("Authorization")
         return "unpaid" if authorization is None else credentials.peek_action(authorization)
     return "free" if request.path == FREE_PATH else "other"
 
 
-def _entry(request: web.Request, action: str, body: bytes) -> Entry:
-    return Entry(
-        method=request.method,
-        path=request.path,
-        action=action,
-        body_sha256=hashlib.sha256(body).hexdigest(),
-        idempotency_key_sha256=_hash(request.headers.get("Idempotency-Key")),
-        authorization="Authorization" in request.headers,
-        authorization_sha256=_hash(request.headers.get("Authorization")),
-    )
-
-
 def _hash(text: str | None) -> str | None:
     return None if text is None else hashlib.sha256(text.encode()).hexdigest()
-
-
-def _set_headers(response: web.StreamResponse, reply: Reply) -> None:
-    if reply.status != 204:
-        response.headers["Content-Type"] = reply.content_type
-    response.headers["Cache-Control"] = "no-store"
-    for name, value in reply.headers:
-        response.headers.add(name, value)
-
-
-def _drop(request: web.Request, entry: Entry, when: str) -> web.Response:
-    entry.dropped = when
-    if request.transport is not None:
-        request.transport.close()
-    return web.Response()
-
-
-async def _send_half(request: web.Request, reply: Reply, entry: Entry) -> web.StreamResponse:
-    entry.dropped = "headers"
-    response = web.StreamResponse(status=reply.status)
-    _set_headers(response, reply)
-    response.content_length = max(len(reply.body), 2)
-    await response.prepare(request)
-    await response.write(reply.body[: len(reply.body) // 2] or b" ")
-    if request.transport is not None:
-        request.transport.close()
-    return response
-
-
-async def _send_huge(request: web.Request, reply: Reply, size: int) -> web.StreamResponse:
-    response = web.StreamResponse(status=reply.status)
-    _set_headers(response, reply)
-    response.content_length = size
-    await response.prepare(request)
-    try:
-        for start in range(0, size, len(CHUNK)):
-            await response.write(CHUNK[: size - start])
-    except ConnectionError:
-        pass  # the client has read enough
-    return response

@@ -79,12 +79,12 @@ CODES = STABLE_CODES | SPECIFICATION_CODES | OTHER_CODES
 class Problem(Exception):  # noqa: N818 - named as RFC 9457 names it
     """A request is refused with one of the codes above."""
 
-    def __init__(self, code: str, message: str | None = None, **extensions: Any) -> None:
+    def __init__(self, code: str, message: str | None = None, extensions: Mapping[str, Any] | None = None) -> None:
         """``extensions`` are further members of the error body."""
         super().__init__(code)
         self.code = code
         self.message = message or CODES[code].message
-        self.extensions = extensions
+        self.extensions = dict(extensions or {})
 
 
 @dataclass(frozen=True)

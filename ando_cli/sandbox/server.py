@@ -12,6 +12,7 @@ from aiohttp import web
 
 from ando_cli.sandbox.accounts import Accounts
 from ando_cli.sandbox.backend import Backend, HttpBackend, LocalBackend
+from ando_cli.sandbox.cashier import Cashier
 from ando_cli.sandbox.chain import Chain
 from ando_cli.sandbox.challenges import Network
 from ando_cli.sandbox.config import SandboxConfig
@@ -20,7 +21,6 @@ from ando_cli.sandbox.database import Database
 from ando_cli.sandbox.gateway import Gateway
 from ando_cli.sandbox.primitives import address, address_of, from_hex
 from ando_cli.sandbox.settings import Settings
-from ando_cli.sandbox.verify import Cashier
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -34,6 +34,7 @@ class Settings:
         expiry_seconds: for how long a challenge can be answered.
         model_seconds: how long the model takes to answer.
         denied_payers: accounts that may not pay here.
+        credential_header: take credentials in this header instead of ``Authorization``, and say so in the challenge.
     """
 
     realm: str = "ando-sandbox"
@@ -47,6 +48,7 @@ class Settings:
     expiry_seconds: float = 300.0
     model_seconds: float = 0.0
     denied_payers: tuple[str, ...] = ()
+    credential_header: str | None = None
 
     def __post_init__(self) -> None:
         """Check the values.

@@ -1,324 +1,121 @@
-"""Verifying a credential against the challenge, the signature, the chain and the accounts, and acting on it."""
+"""What must be true of a payment: pure checks of a credential, its transaction and its channel against each other."""
 
 from __future__ import annotations
 
-import asyncio
-import hashlib
-import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ando_cli.sandbox import abi, metering
-from ando_cli.sandbox.accounts import Accounts, Answer, Session
-from ando_cli.sandbox.backend import UNREACHABLE, Backend, broadcast, chain_time, get_channel
-from ando_cli.sandbox.chain import RpcError
-from ando_cli.sandbox.challenges import INTENT, METHOD, Network, Terms, timestamp
-from ando_cli.sandbox.escrow import CLOSE, OPEN, TOP_UP
-from ando_cli.sandbox.primitives import SignatureError, address_of, keccak, recover, to_hex
+from ando_cli.sandbox import abi
+from ando_cli.sandbox.escrow import OPEN
+from ando_cli.sandbox.primitives import SignatureError, recover
 from ando_cli.sandbox.problems import Problem
-from ando_cli.sandbox.transaction import Call, Transaction, TransactionError, build, decode, sponsor
+from ando_cli.sandbox.transaction import Call, Transaction, TransactionError, decode
 from ando_cli.sandbox.voucher import Channel, channel_id, voucher_digest
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
+    from ando_cli.sandbox.challenges import Network
     from ando_cli.sandbox.credentials import Credential, Voucher
-    from ando_cli.sandbox.metering import Quote
-    from ando_cli.sandbox.settings import Settings
 
 APPROVE = "approve(address,uint256)"
-RESERVATION_SECONDS = 2.0
-CLOSE_GAS = 2_000_000
-EXPIRY_SECONDS = 25
-POLL_SECONDS = 0.05
 
 
-@dataclass(frozen=True)
-class Order:
-    """A paid request whose challenge was recognised."""
-
-    credential: Credential
-    terms: Terms
-    quoted: Quote
-    settings: Settings
-    fingerprint: str
-
-
-def fingerprint(authorization: str, idempotency_key: str | None) -> str:
-    """What a retry must have in common with the first attempt to be given its answer again."""
-    text = f"{idempotency_key or ''}\n{authorization}"
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-class Cashier:
-    """Carries out the four actions of a credential."""
-
-    def __init__(self, network: Network, payee_key: bytes, backend: Backend, accounts: Accounts) -> None:
-        self._network = network
-        self._key = payee_key
-        self._backend = backend
-        self._accounts = accounts
-        if address_of(payee_key) != network.payee:
-            raise ValueError("the payee's key does not belong to the payee")
-
-    async def replay(self, challenge_id: str, print_: str) -> Answer | None:
-        """The stored answer to a byte-identical retry; waits for the first attempt if that is still under way.
-
-        Raises:
-            Problem: the challenge was used for something else.
-        """
-        while self._accounts.in_flight(challenge_id):
-            await asyncio.sleep(POLL_SECONDS)
-        answer = self._accounts.answer(challenge_id)
-        if answer is not None and answer.fingerprint != print_:
-            raise Problem("mpp_invalid_challenge", "The challenge was already used.")
-        return answer
-
-    async def carry_out(self, order: Order) -> Answer:
-        """Verify the payment and do what the credential is for.
-
-        Raises:
-            Problem: the payment is refused; no receipt is due.
-        """
-        source = order.credential.source
-        if source.chain_id != self._network.chain_id:
-            raise Problem("mpp_payment_verification_failed", "The source is on another chain.")
-        if source.payer in order.settings.denied_payers:
-            raise Problem("mpp_payer_not_allowed")
-        try:
-            match order.credential.action:
-                case "open":
-                    return await self._open(order)
-                case "topUp":
-                    return await self._top_up(order)
-                case "close":
-                    return await self._close(order)
-                case _:
-                    return await self._voucher(order)
-        except RpcError as error:
-            raise Problem("mpp_reservation_failed", f"The chain does not answer: {error.message}.") from error
-
-    async def _open(self, order: Order) -> Answer:
-        voucher = order.credential.voucher
-        pending = self._read_open(order)
-        self._check_voucher(voucher, pending)
-        existing = await self._channel(voucher.channel_id)
-        transaction_hash = None
-        if not existing.exists:
-            # An open that is already on chain is one whose answer got lost: it is neither sent nor paid twice.
-
-            async def is_open() -> bool:
-                return (await self._channel(voucher.channel_id)).exists
-
-            transaction_hash = await self._send(order, "open", is_open)
-        channel = self._check_channel(order, await self._channel(voucher.channel_id))
-        return await self._serve(order, channel, transaction_hash)
-
-    async def _voucher(self, order: Order) -> Answer:
-        channel = self._check_channel(order, await self._channel(order.credential.channel_id))
-        return await self._serve(order, channel, None)
-
-    async def _serve(self, order: Order, channel: Channel, transaction_hash: str | None) -> Answer:
-        """Accept the voucher, reserve the highest cost, let the model answer, charge the real cost."""
-        voucher, settings = order.credential.voucher, order.settings
-        self._check_voucher(voucher, channel)
-        key = to_hex(voucher.channel_id)
-        session = self._accounts.accept(key, voucher.cumulative_amount, channel.settled)
-        lease = settings.model_seconds + RESERVATION_SECONDS
-        if not self._accounts.reserve(key, order.terms.id, order.quoted.max_cost, lease):
-            raise _exhausted(order, session)
-        if settings.model_seconds:
-            await asyncio.sleep(settings.model_seconds)
-        body, usage = metering.answer(order.quoted, settings)
-        receipt = _receipt(order, transaction_hash)
-        answer = self._accounts.commit(key, order.terms.id, usage.cost, order.fingerprint, receipt, body)
-        if answer is None:
-            raise Problem("mpp_commit_failed")
-        return answer
-
-    async def _top_up(self, order: Order) -> Answer:
-        credential = order.credential
-        before = self._check_channel(order, await self._channel(credential.channel_id))
-        transaction = _decode(credential)
-        words = abi.words(self._only_call(transaction, TOP_UP).data[4:], 2)
-        if (words[0], abi.to_uint(words[1])) != (credential.channel_id, credential.additional_deposit):
-            raise _refused("The transaction does not make the top-up that the credential names.")
-
-        async def is_mined() -> bool:
-            receipt = await self._backend.rpc("eth_getTransactionReceipt", [to_hex(transaction.hash)])
-            return bool(receipt) and int(receipt["status"], 16) == 1
-
-        transaction_hash = await self._send(order, "topUp", is_mined)
-        session = self._accounts.session(to_hex(credential.channel_id), before.settled)
-        receipt = _receipt(order, transaction_hash) | session.amounts()
-        answer = Answer(order.fingerprint, 204, receipt, b"")
-        self._accounts.keep(order.terms.id, answer)
-        return answer
-
-    async def _close(self, order: Order) -> Answer:
-        voucher = order.credential.voucher
-        channel = self._check_channel(order, await self._channel(voucher.channel_id))
-        self._check_voucher(voucher, channel)
-        key = to_hex(voucher.channel_id)
-        session = self._accounts.begin_close(key, channel.settled)
-        closed = False
-        try:
-            if voucher.cumulative_amount < session.spent:
-                raise _refused("The voucher is lower than what was spent.")
-            transaction_hash = await self._close_on_chain(voucher)
-            captured = {"acceptedCumulative": str(voucher.cumulative_amount)}
-            receipt = _receipt(order, transaction_hash) | session.amounts() | captured
-            answer = Answer(order.fingerprint, 204, receipt, b"")
-            self._accounts.end_close(key, order.terms.id, answer)
-            closed = True
-        finally:
-            if not closed:
-                self._accounts.cancel_close(key)
-        return answer
-
-    async def _close_on_chain(self, voucher: Voucher) -> str:
-        data = abi.call(
-            CLOSE,
-            voucher.channel_id,
-            abi.uint(voucher.cumulative_amount),
-            abi.uint(96),
-            abi.dynamic_bytes(voucher.signature),
-        )
-        try:
-            raw = build(
-                self._key,
-                chain_id=self._network.chain_id,
-                calls=[Call(self._network.escrow, 0, data)],
-                fee_token=self._network.token,
-                valid_before=await chain_time(self._backend) + EXPIRY_SECONDS,
-                gas_limit=CLOSE_GAS,
-                max_fee_per_gas=2 * int(await self._backend.rpc("eth_gasPrice", []), 16),
-            )
-            receipt = await broadcast(self._backend, raw)
-        except RpcError as error:
-            raise Problem("mpp_session_close_failed", f"The chain refused the close: {error.message}.") from error
-        if int(receipt["status"], 16) != 1:
-            raise Problem("mpp_session_close_failed", "The close transaction reverted.")
-        return str(receipt["transactionHash"])
-
-    async def _send(self, order: Order, what: str, is_done: Callable[[], Awaitable[bool]]) -> str:
-        """Broadcast the transaction of the credential, countersigned if it waits for a fee payer; returns its hash.
-
-        ``is_done`` tells whether what the chain refuses is what it has done already.
-        """
-        raw = order.credential.transaction
-        if _decode(order.credential).awaits_fee_payer:
-            if not order.terms.fee_payer:
-                raise _refused("The challenge offered no fee payer.")
-            raw = sponsor(raw, self._key, self._network.token)
-        try:
-            receipt = await broadcast(self._backend, raw)
-        except RpcError as error:
-            if error.code == UNREACHABLE:
-                raise
-            if await is_done():
-                return to_hex(keccak(raw))
-            raise _refused(f"The chain refused the {what} transaction: {error.message}.") from error
-        if int(receipt["status"], 16) != 1:
-            raise _refused(f"The {what} transaction reverted.")
-        return str(receipt["transactionHash"])
-
-    async def _channel(self, identity: bytes) -> Channel:
-        return await get_channel(self._backend, self._network.escrow, identity)
-
-    def _read_open(self, order: Order) -> Channel:
-        """The channel that the transaction of an open credential will make, if it does what the credential says."""
-        credential = order.credential
-        transaction = _decode(credential)
-        words = abi.words(self._only_call(transaction, OPEN).data[4:], 5)
-        try:
-            payee, token, signer = map(abi.to_account, (words[0], words[1], words[4]))
-            deposit = abi.to_uint(words[2], 128)
-        except abi.AbiError:
-            raise _refused("The open call does not decode.") from None
-        pending = Channel(False, 0, transaction.sender, payee, token, signer, deposit, 0)
-        identity = channel_id(
-            payer=transaction.sender,
-            payee=payee,
-            token=token,
-            salt=words[3],
-            authorized_signer=signer,
-            escrow=self._network.escrow,
-            chain_id=self._network.chain_id,
-        )
-        if identity != credential.channel_id:
-            raise _refused("The transaction opens another channel than the credential names.")
-        if credential.authorized_signer != signer:
-            raise _refused("The transaction names another authorized signer than the credential.")
-        return self._check_channel(order, pending)
-
-    def _only_call(self, transaction: Transaction, function: str) -> Call:
-        """The one call of the batch to the escrow; besides it there may only be the approval that it needs."""
-        network, found = self._network, []
-        for call in transaction.calls:
-            selector = call.data[:4]
-            if (call.to, selector) == (network.escrow, abi.selector(function)):
-                found.append(call)
-            elif (call.to, selector) != (network.token, abi.selector(APPROVE)):
-                raise _refused("The transaction makes a call that does not belong to it.")
-        if len(found) != 1:
-            raise _refused("The transaction does not make the one call to the escrow that it is for.")
-        return found[0]
-
-    def _check_channel(self, order: Order, channel: Channel) -> Channel:
-        if not channel.exists or channel.deposit == 0:
-            raise Problem("session/channel-not-found")
-        if channel.finalized or channel.close_requested_at:
-            raise Problem("session/channel-finalized")
-        if (channel.payee, channel.token) != (self._network.payee, self._network.token):
-            raise _refused("The channel pays somebody else, or in another token.")
-        if order.credential.source.payer not in (channel.payer, channel.signer):
-            raise _refused("The source is not the payer of the channel.")
-        return channel
-
-    def _check_voucher(self, voucher: Voucher, channel: Channel) -> None:
-        network = self._network
-        digest = voucher_digest(
-            voucher.channel_id, voucher.cumulative_amount, escrow=network.escrow, chain_id=network.chain_id
-        )
-        try:
-            signer = recover(digest, voucher.signature)
-        except SignatureError as error:
-            raise _refused(f"The voucher signature is invalid: {error}.") from None
-        if signer != channel.signer:
-            raise _refused("The voucher was not signed by the authorized signer of the channel.")
-        if voucher.cumulative_amount > channel.deposit:
-            raise Problem("mpp_session_deposit_below_request_cost")
-
-
-def _decode(credential: Credential) -> Transaction:
-    try:
-        return decode(credential.transaction)
-    except TransactionError as error:
-        raise _refused(f"The transaction is invalid: {error}.") from None
-
-
-def _exhausted(order: Order, session: Session) -> Problem:
-    """What to say when the bucket does not hold the highest cost of the request."""
-    if order.settings.charge == "metered":
-        return Problem("mpp_voucher_bucket_refresh_required")
-    missing = session.spent + session.reserved + order.quoted.max_cost - session.accepted
-    return Problem("session/insufficient-balance", requiredTopUp=str(missing), channelId=session.channel_id)
-
-
-def _refused(message: str) -> Problem:
+def refused(message: str) -> Problem:
+    """The payment is not what it claims to be."""
     return Problem("mpp_payment_verification_failed", message)
 
 
-def _receipt(order: Order, transaction_hash: str | None) -> dict[str, Any]:
-    channel = to_hex(order.credential.channel_id)
-    receipt = {
-        "method": METHOD,
-        "intent": INTENT,
-        "status": "success",
-        "timestamp": timestamp(time.time()),
-        "reference": channel,
-        "challengeId": order.terms.id,
-        "channelId": channel,
-    }
-    return receipt if transaction_hash is None else receipt | {"txHash": transaction_hash}
+def transaction_of(credential: Credential) -> Transaction:
+    """The decoded transaction that a credential carries.
+
+    Raises:
+        Problem: it is malformed or wrongly signed.
+    """
+    try:
+        return decode(credential.transaction)
+    except TransactionError as error:
+        raise refused(f"The transaction is invalid: {error}.") from None
+
+
+def arguments(transaction: Transaction, function: str, count: int, network: Network) -> list[bytes]:
+    """The argument words of the one call to the escrow's ``function`` that a transaction makes.
+
+    Raises:
+        Problem: it makes none or several, or something else beside the approval that the call needs.
+    """
+    found: list[Call] = []
+    for call in transaction.calls:
+        selector = call.data[:4]
+        if (call.to, selector) == (network.escrow, abi.selector(function)):
+            found.append(call)
+        elif (call.to, selector) != (network.token, abi.selector(APPROVE)):
+            raise refused("The transaction makes a call that does not belong to it.")
+    if len(found) != 1:
+        raise refused("The transaction does not make the one call to the escrow that it is for.")
+    try:
+        return abi.words(found[0].data[4:], count)
+    except abi.AbiError:
+        raise refused("The call to the escrow has too few arguments.") from None
+
+
+def opened_channel(credential: Credential, network: Network) -> Channel:
+    """The channel that the transaction of an open credential will make.
+
+    Raises:
+        Problem: it is not the one that the credential names, or none that this gateway can be paid from.
+    """
+    transaction = transaction_of(credential)
+    words = arguments(transaction, OPEN, 5, network)
+    try:
+        payee, token, signer = map(abi.to_account, (words[0], words[1], words[4]))
+        deposit = abi.to_uint(words[2], 128)
+    except abi.AbiError:
+        raise refused("The open call does not decode.") from None
+    identity = channel_id(
+        payer=transaction.sender,
+        payee=payee,
+        token=token,
+        salt=words[3],
+        authorized_signer=signer,
+        escrow=network.escrow,
+        chain_id=network.chain_id,
+    )
+    if identity != credential.channel_id:
+        raise refused("The transaction opens another channel than the credential names.")
+    if credential.authorized_signer != signer:
+        raise refused("The transaction names another authorized signer than the credential.")
+    return usable(Channel(False, 0, transaction.sender, payee, token, signer, deposit, 0), credential, network)
+
+
+def usable(channel: Channel, credential: Credential, network: Network) -> Channel:
+    """The same channel, if this gateway can be paid from it by the source of the credential.
+
+    Raises:
+        Problem: it cannot.
+    """
+    if not channel.exists or channel.deposit == 0:
+        raise Problem("session/channel-not-found")
+    if channel.finalized or channel.close_requested_at:
+        raise Problem("session/channel-finalized")
+    if (channel.payee, channel.token) != (network.payee, network.token):
+        raise refused("The channel pays somebody else, or in another token.")
+    if credential.source.payer != channel.payer:
+        raise refused("The source is not the payer of the channel.")
+    return channel
+
+
+def check_voucher(voucher: Voucher, channel: Channel, network: Network) -> None:
+    """Check that the signer of the channel signed the voucher, and that the deposit covers it.
+
+    Raises:
+        Problem: one of them is not so.
+    """
+    digest = voucher_digest(
+        voucher.channel_id, voucher.cumulative_amount, escrow=network.escrow, chain_id=network.chain_id
+    )
+    try:
+        signer = recover(digest, voucher.signature)
+    except SignatureError as error:
+        raise refused(f"The voucher signature is invalid: {error}.") from None
+    if signer != channel.signer:
+        raise refused("The voucher was not signed by the authorized signer of the channel.")
+    if voucher.cumulative_amount > channel.deposit:
+        raise Problem("mpp_session_deposit_below_request_cost")
