@@ -188,7 +188,11 @@ def running_anvil(program: Path, log: Path, chain_id: int = CHAIN_ID) -> Iterato
     with log.open("w") as output:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
     try:
-        yield Chain(rpc_url=f"http://{_listening_on(process, log)}", chain_id=chain_id)
+        try:
+            address = real_parts.listening_on(process, log)
+        except real_parts.DidNotStartError as error:
+            real_parts.missing("an anvil that knows Tempo", f"the one found said: {error}")
+        yield Chain(rpc_url=f"http://{address}", chain_id=chain_id)
     finally:
         process.terminate()
         try:
@@ -196,21 +200,6 @@ def running_anvil(program: Path, log: Path, chain_id: int = CHAIN_ID) -> Iterato
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-
-
-def _listening_on(process: subprocess.Popen[bytes], log: Path) -> str:
-    """The host and port of a node, once it answers there."""
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        lines = log.read_text().splitlines()
-        for line in lines:
-            if line.startswith("Listening on "):
-                return line.removeprefix("Listening on ").strip()
-        if process.poll() is not None:
-            last = lines[-1] if lines else "no output"
-            real_parts.missing("an anvil that knows Tempo", f"the one found said: {last}")
-        time.sleep(0.02)
-    raise TimeoutError(f"anvil did not start within 30 seconds: {log.read_text()}")
 
 
 def compiled_escrow(cache: Path) -> dict[str, Any]:

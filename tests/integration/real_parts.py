@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
+
+if TYPE_CHECKING:
+    import subprocess
 
 HERE = Path(__file__).parent
 NPM = HERE / "npm"
@@ -55,3 +59,21 @@ def solidity_compiler() -> list[str]:
     if not (NPM / "node_modules" / "solc").is_dir():
         missing("solc", "run `npm install` in tests/integration/npm")
     return [str(node), str(NPM / "compile.cjs")]
+
+
+class DidNotStartError(Exception):
+    """A server ended, or was silent for too long. The text is the last line that it wrote, if any."""
+
+
+def listening_on(process: subprocess.Popen[bytes], log: Path) -> str:
+    """What a server that writes into ``log`` names in a line ``Listening on …``: from then on it answers there."""
+    deadline = time.monotonic() + 30
+    running = True
+    while running and time.monotonic() < deadline:
+        time.sleep(0.02)
+        running = process.poll() is None
+        lines = log.read_text().splitlines()
+        for line in lines:
+            if line.startswith("Listening on "):
+                return line.removeprefix("Listening on ").strip()
+    raise DidNotStartError(lines[-1] if lines else "no output")
