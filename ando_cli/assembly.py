@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from ando_cli.client import AndoClient
 from ando_cli.errors import PaymentError, StoreError, UsageError
+from ando_cli.files import make_private_folder
 from ando_cli.rails.payment import PaymentAuth
 from ando_cli.redact import amount
 from ando_cli.session.lifecycle import Deposit, Lifecycle
@@ -187,7 +188,7 @@ def _sandbox(settings: Settings) -> Iterator[tuple[Settings, PrivateKey]]:
 def _sandbox_key(path: Path) -> PrivateKey:
     """The sandbox wallet's key, made at first use. It guards nothing, so a plain file will do."""
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private_folder(path.parent)
         try:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         except FileExistsError:

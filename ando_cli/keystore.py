@@ -12,7 +12,9 @@ import re
 from typing import TYPE_CHECKING, Any, Literal
 
 from ando_cli.errors import WalletError
+from ando_cli.files import make_private_folder
 from ando_cli.tempo.keys import PrivateKey
+from ando_cli.tempo.recursion import kept_recursion_limit
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,7 +31,8 @@ def encrypt(key: PrivateKey, password: str) -> str:
     """
     if not password:
         raise WalletError("an empty password protects nothing", hint="choose another", code="wallet_password")
-    from eth_account import Account
+    with kept_recursion_limit():
+        from eth_account import Account
 
     document = Account.encrypt(key.secret, password, kdf="scrypt")
     return json.dumps(document, indent=2) + "\n"
@@ -43,7 +46,8 @@ def decrypt(text: str, password: str) -> PrivateKey:
             or its key is not that of the address that it states.
     """
     document = _parse(text)
-    from eth_account import Account
+    with kept_recursion_limit():
+        from eth_account import Account
 
     try:
         key = PrivateKey.parse(bytes(Account.decrypt(document, password)).hex())
@@ -123,7 +127,7 @@ def make_folder(path: Path) -> None:
         WalletError: ``wallet_unwritable``, it cannot be made.
     """
     try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private_folder(path)
     except OSError as error:
         raise io_error("write", path, error) from None
 

@@ -6,6 +6,7 @@ hand in others; whether they are terminals is asked once.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
@@ -53,9 +54,12 @@ class Terminal:
     def standard(cls) -> Terminal:
         """The process's own streams. An answer in any language must not fail on a narrow locale's encoding."""
         for stream in (sys.stdout, sys.stderr):
-            if hasattr(stream, "reconfigure"):
+            if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="replace")
-        return cls(sys.stdin, sys.stdout, sys.stderr, os.environ)
+        # A process can be started with any of the three closed; there is then nothing to read, and nobody to tell.
+        stdin = sys.stdin or Path(os.devnull).open(encoding="utf-8")  # noqa: SIM115 - open as long as the process
+        stdout, stderr = (s or Path(os.devnull).open("w", encoding="utf-8") for s in (sys.stdout, sys.stderr))
+        return cls(stdin, stdout, stderr, os.environ)
 
     @property
     def stdin_tty(self) -> bool:

@@ -10,6 +10,7 @@ import typer
 from ando_cli.app import SharedOptionsGroup, invocation
 from ando_cli.assembly import import_sandbox
 from ando_cli.errors import AndoError, StoreError, UsageError
+from ando_cli.files import make_private_folder
 from ando_cli.tempo.keys import PrivateKey
 
 app = typer.Typer(
@@ -18,6 +19,9 @@ app = typer.Typer(
     no_args_is_help=True,
     help="Run a local gateway and chain to try things out. No money.",
 )
+
+
+PLAY_MONEY = 100_000_000
 
 
 @app.callback()
@@ -51,6 +55,8 @@ def run(
     """
     state = invocation(ctx)
     sandbox = import_sandbox()
+    from ando_cli.sandbox import faucet
+
     given = {"escrow": escrow, "token": token, "chain_id": chain_id}
     if outside_rpc is None and any(value is not None for value in given.values()):
         raise UsageError("--escrow, --token and --chain-id describe an outside chain", hint="add --outside-rpc URL")
@@ -77,7 +83,7 @@ def run(
 
     chosen = {name: value for name, value in given.items() if value is not None}
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private_folder(path.parent)
         config = sandbox.SandboxConfig(
             path=path,
             host=host,
@@ -87,7 +93,9 @@ def run(
             access_log=lambda line: state.terminal.detail(1, line),
             **chosen,
         )
-        sandbox.run_forever(config, ready, fund=tuple(fund or ()))
+        for account in fund or ():
+            faucet.fund(config, account, PLAY_MONEY)
+        sandbox.run_forever(config, ready)
     except ValueError as error:
         raise UsageError(f"the sandbox cannot be started: {error}", hint="ando sandbox run --help") from None
     except OSError as error:

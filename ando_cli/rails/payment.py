@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from ando_cli.session.channel import Channel
     from ando_cli.session.lifecycle import Lifecycle
 
+CREDENTIAL = "ando.credential"
+"""Request extension: the request carries a credential, so no answer to it may be lost."""
+
 RESENT = "ando.resent"
 """Response extension: no answer came at first, and the same request was sent once more."""
 
@@ -248,6 +251,7 @@ class PaymentAuth(httpx.Auth):
         turn.unpaid += 1
         turn.offer = None
         request.headers.pop(turn.header, None)
+        request.extensions.pop(CREDENTIAL, None)
         return request
 
     def _paid(self, request: httpx.Request, turn: _Turn, channel: Channel) -> httpx.Request:
@@ -260,6 +264,7 @@ class PaymentAuth(httpx.Auth):
         request.headers.pop(turn.header, None)
         turn.header = challenge.header or "Authorization"
         value = authorization(challenge, payload, chain_id=terms.chain_id, payer=terms.payer)
+        request.extensions[CREDENTIAL] = True
         if isinstance(payload, TopUpPayload):
             # Not this request but another one, sent to the same place: no cache may take the two for one.
             headers = httpx.Headers(request.headers)

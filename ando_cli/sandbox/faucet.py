@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ando_cli.sandbox.chain import Chain
+from ando_cli.sandbox.chain import Chain, RpcError
 from ando_cli.sandbox.database import Database
 
 if TYPE_CHECKING:
@@ -21,5 +21,7 @@ def fund(config: SandboxConfig, account: str, amount: int) -> None:
     try:
         chain = Chain(database, chain_id=config.chain_id, token=config.token, escrow=config.escrow)
         chain.rpc("sandbox_fund", [account, hex(amount)])
+    except RpcError as error:
+        raise ValueError(error.message) from error
     finally:
         database.close()

@@ -12,9 +12,11 @@ import os
 import time
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Protocol
 
 from ando_cli.errors import PaymentError, StoreError
+from ando_cli.files import make_private_folder
 from ando_cli.mpp.credential import OpenPayload, TopUpPayload, VoucherPayload
 from ando_cli.session import policy
 from ando_cli.session.channel import Channel, ChannelKey, Pending, State
@@ -67,7 +69,7 @@ class Lifecycle:
     """Carries out the steps for one gateway's channels.
 
     Args:
-        store: where everything is recorded.
+        store: opens the place where everything is recorded, once, when it is needed.
         network: what is trusted.
         key: finds the wallet's key, once, when it is needed.
         chain: connects to the chain, once, when it is needed.
@@ -81,7 +83,7 @@ class Lifecycle:
     def __init__(
         self,
         *,
-        store: Store,
+        store: Callable[[], Store],
         network: Network,
         key: Callable[[], PrivateKey],
         chain: Callable[[], Chain],
@@ -92,17 +94,26 @@ class Lifecycle:
         sleep: Callable[[float], None] = time.sleep,
         deposit: int | None = None,
     ) -> None:
-        self.store = store
+        self._open_store = store
         self.network = network
         self.caps = caps
         self.committed = Committed()
         self.clock = clock
         self.sleep = sleep
-        self._key = key
-        self._chain = chain
+        self._key = cache(key)
+        self._chain = cache(chain)
         self._consent = consent
         self._locks = locks
         self._deposit = deposit
+
+    @cached_property
+    def store(self) -> Store:
+        """The store.
+
+        Raises:
+            StoreError: it cannot be opened.
+        """
+        return self._open_store()
 
     @property
     def payer(self) -> str:
@@ -308,7 +319,7 @@ def _lock(path: Path) -> Iterator[None]:
     from filelock import FileLock, Timeout  # only where a deposit is made
 
     try:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private_folder(path.parent)
         lock = FileLock(path, timeout=_LOCK_SECONDS, mode=0o600)
         lock.acquire()
     except Timeout:

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ando_cli.errors import StoreError
+from ando_cli.files import make_private_folder
 from ando_cli.session.channel import LIVE, Channel, ChannelKey, Pending, State
 from ando_cli.tempo.channel import ChannelTerms
 
@@ -163,7 +164,8 @@ class Store:
     def opened(self, channel_id: str, deposit: int) -> None:
         """Record that the channel is on the chain with that deposit."""
         self._change(
-            f"state = 'open', deposit = ?, {_NOTHING_PENDING}", "channel_id = ? AND state IN ('opening', 'open')", (str(deposit),), (channel_id,),
+            f"state = 'open', deposit = ?, {_NOTHING_PENDING}",
+            "channel_id = ? AND state IN ('opening', 'open')", (str(deposit),), (channel_id,),
         )  # fmt: skip
 
     def topping_up(self, channel_id: str, pending: Pending) -> bool:
@@ -224,7 +226,7 @@ class Store:
     def _open(self) -> sqlite3.Connection:
         folder = self._path.parent
         try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private_folder(folder)
             # Created before SQLite does it, so that it is never readable by others, not even for a moment.
             os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
         except OSError as error:

@@ -481,3 +481,15 @@ def on_a_terminal(box: Box, arguments: list[str], answers: list[tuple[str, str]]
     assert os.waitstatus_to_exitcode(status) == code, shown
     assert waiting == [], shown
     return shown
+
+
+def test_import_without_any_stdin_is_refused(box):
+    done = subprocess.run(
+        ["sh", "-c", f"exec '{ANDO}' wallet import <&-"],
+        capture_output=True,
+        text=True,
+        env=box.environment,
+        timeout=60,
+    )
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr

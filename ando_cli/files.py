@@ -1,0 +1,24 @@
+"""Files and folders that are the user's alone: 0600 and 0700."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def make_private_folder(path: Path) -> None:
+    """Make ``path`` and what is missing above it, each mode 0700; folders that exist keep their mode.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    # mkdir(parents=True) would give the parents the default mode.
+    missing = []
+    folder = path
+    while not folder.is_dir() and folder != folder.parent:
+        missing.append(folder)
+        folder = folder.parent
+    for folder in reversed(missing):
+        folder.mkdir(mode=0o700, exist_ok=True)
