@@ -45,7 +45,6 @@ class PayOptions:
     max_spend: int | None = None
     assume_yes: bool = False
     accept_payee: str | None = None
-    dry_run: bool = False
     deposit: int | None = None
     connect_timeout: float | None = None
     timeout: float | None = None
@@ -133,7 +132,6 @@ def connect(state: Invocation, options: PayOptions) -> Iterator[AndoClient]:
             lifecycle,
             gateway_of=settings.gateway_of,
             accepted_payee=options.accept_payee,
-            dry_run=options.dry_run,
             stage=terminal.stage,
             warn=terminal.warn,
         )

@@ -16,7 +16,7 @@ import httpx
 from ando_cli import __version__
 from ando_cli.errors import NetworkError, PaymentError, ServerError, UsageError
 from ando_cli.mpp.problem import parse_problem
-from ando_cli.rails.payment import CREDENTIAL, RESENT, Quote, Quoted
+from ando_cli.rails.payment import CREDENTIAL, DRY_RUN, RESENT, Quote, Quoted
 from ando_cli.settings import check_url, origin
 
 if TYPE_CHECKING:
@@ -80,20 +80,32 @@ class AndoClient:
             return response
         raise failure(response)
 
-    def send(self, method: str, url: str, headers: Sequence[tuple[str, str]] = (), body: bytes = b"") -> httpx.Response:
+    def send(
+        self,
+        method: str,
+        url: str,
+        headers: Sequence[tuple[str, str]] = (),
+        body: bytes = b"",
+        *,
+        dry_run: bool = False,
+    ) -> httpx.Response:
         """Send one request and return the answer, whatever its status.
 
         Raises:
             UsageError: the request mixes the two rails, or is one that the gateway reserves.
             PaymentError, WalletError, StoreError: it asks to be paid, and cannot be.
             NetworkError: no answer came.
+            Quoted: it was a dry run of a request that asks to be paid.
         """
         target = resolve_url(url, self._base_url)
         given = httpx.Headers(list(headers))
         check_rail(method, target, given.get("Authorization"))
         pays = self._auth is not None and "Authorization" not in given and not is_bearer_route(target, self._base_url)
+        extensions = {DRY_RUN: True} if dry_run else {}
         try:
-            request = self._http.build_request(method, target, headers=given, content=body or None)
+            request = self._http.build_request(
+                method, target, headers=given, content=body or None, extensions=extensions
+            )
             return self._http.send(request, auth=self._auth if pays else None)
         except (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError):
             raise UsageError("the URL cannot be used", hint="write it like https://host/path") from None
@@ -103,13 +115,13 @@ class AndoClient:
             raise ServerError("the answer is compressed in a way that cannot be read", hint="try again") from None
 
     def quote(self, path: str, body: bytes) -> Quote | None:
-        """Ask what a POST would cost; ``None`` where it costs nothing. The rail must be a dry one.
+        """Ask what a POST would cost; ``None`` where it costs nothing.
 
         Raises:
             AndoError: as ``send``, or the gateway answered with an error.
         """
         try:
-            response = self.send("POST", path, [("Content-Type", "application/json")], body)
+            response = self.send("POST", path, [("Content-Type", "application/json")], body, dry_run=True)
         except Quoted as quoted:
             return quoted.quote
         if response.is_success:

@@ -57,8 +57,10 @@ class Terminal:
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="replace")
         # A process can be started with any of the three closed; there is then nothing to read, and nobody to tell.
-        stdin = sys.stdin or Path(os.devnull).open(encoding="utf-8")  # noqa: SIM115 - open as long as the process
-        stdout, stderr = (s or Path(os.devnull).open("w", encoding="utf-8") for s in (sys.stdout, sys.stderr))
+        nothing = Path(os.devnull)
+        stdin = sys.stdin or nothing.open(encoding="utf-8")
+        stdout = sys.stdout or nothing.open("w", encoding="utf-8")
+        stderr = sys.stderr or nothing.open("w", encoding="utf-8")
         return cls(stdin, stdout, stderr, os.environ)
 
     @property

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path  # noqa: TC003 - Typer reads the annotations when it runs
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -85,7 +85,7 @@ def chat(
     """Ask the model, pay for the answer from the channel, print it."""
     state = invocation(ctx)
     terminal = state.terminal
-    options = pay_options(max_spend, yes, accept_payee, dry_run, timeout, connect_timeout)
+    options = pay_options(max_spend, yes, accept_payee, timeout, connect_timeout)
     words = Prompt(
         text=" ".join(prompt or []),
         system=system,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from pathlib import Path  # noqa: TC003 - Typer reads the annotations when it runs
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -92,7 +92,7 @@ def request(
     state = invocation(ctx)
     terminal = state.terminal
     terminal.quiet = terminal.quiet or silent
-    options = pay_options(max_spend, yes, accept_payee, dry_run, timeout, connect_timeout)
+    options = pay_options(max_spend, yes, accept_payee, timeout, connect_timeout)
     if json_body is not None and data is not None:
         raise UsageError("--json and --data exclude each other", hint="leave one of them out")
     headers = [_header(line) for line in header or ()]
@@ -116,7 +116,7 @@ def request(
     with connect(state, options) as client:
         terminal.stage(f"{verb} {clean(target.partition('?')[0])}")
         try:
-            response = client.send(verb, target, headers, body)
+            response = client.send(verb, url, headers, body, dry_run=dry_run)
         except Quoted as quoted:
             show_quote(terminal, quoted.quote, state.settings)
             return

@@ -21,6 +21,7 @@ from ando_cli.commands._options import (
     pay_options,
 )
 from ando_cli.commands._quote import show_quote
+from ando_cli.errors import ServerError
 from ando_cli.rails.payment import PAID
 from ando_cli.redact import amount, short
 from ando_cli.session.channel import Channel, State
@@ -60,24 +61,28 @@ def open_(
     state = invocation(ctx)
     terminal = state.terminal
     wanted = None if deposit is None else parse_amount(deposit, "--deposit")
-    options = pay_options(max_spend, yes, accept_payee, dry_run, timeout, connect_timeout, deposit=wanted)
+    options = pay_options(max_spend, yes, accept_payee, timeout, connect_timeout, deposit=wanted)
     with connect(state, options) as client:
         terminal.stage("asking")
+        quote = client.quote(CHAT_PATH, smallest_body())
         if dry_run:
-            show_quote(terminal, client.quote(CHAT_PATH, smallest_body()), state.settings)
+            show_quote(terminal, quote, state.settings)
             return
-        terminal.note("opening takes a request: sending the smallest one, for one token")
-        response = client.post(CHAT_PATH, smallest_body())
-    paid: Paid | None = response.extensions.get(PAID)
-    if paid is None:
-        terminal.warn("the gateway asked for no payment, so no channel was opened")
-    elif not paid.deposited:
-        terminal.note(f"there is an open channel already, with {amount(paid.channel.left)} left")
-    channel = None if paid is None else paid.channel
+        channel = quote.channel if quote else None
+        opened = channel is None or channel.state is not State.OPEN
+        if opened:
+            terminal.note("opening takes a request: sending the smallest one, for one token")
+            response = client.post(CHAT_PATH, smallest_body())
+            paid: Paid | None = response.extensions.get(PAID)
+            channel = paid and paid.channel
+    if channel is None:
+        raise ServerError("the gateway asked for no payment, so no channel was opened", hint="check --base-url")
     if terminal.json_output:
-        terminal.json({"opened": bool(paid and paid.deposited), "session": channel and _shown(channel, full=True)})
-    elif channel is not None:
-        terminal.answer(f"{short(channel.channel_id)}  {amount(channel.deposit)} deposited")
+        terminal.json({"opened": opened, "session": _shown(channel, full=False)})
+        return
+    if not opened:
+        terminal.note("there is an open channel already; nothing was sent")
+    terminal.answer(f"{short(channel.channel_id)}  deposit {amount(channel.deposit)}, left {amount(channel.left)}")
 
 
 @app.command("list")

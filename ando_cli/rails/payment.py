@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from ando_cli.session.channel import Channel
     from ando_cli.session.lifecycle import Lifecycle
 
+DRY_RUN = "ando.dry_run"
+"""Request extension: stop before anything is signed, with ``Quoted``."""
+
 CREDENTIAL = "ando.credential"
 """Request extension: the request carries a credential, so no answer to it may be lost."""
 
@@ -118,7 +121,6 @@ class PaymentAuth(httpx.Auth):
         lifecycle: keeps and signs for the channels.
         gateway_of: names the gateway of a URL.
         accepted_payee: the fingerprint of a changed payee that the user accepts.
-        dry_run: stop before anything is signed, with ``Quoted``.
         stage: told what is happening, for the spinner and ``-v``.
         warn: told what the user must know although the request goes on.
 
@@ -131,14 +133,12 @@ class PaymentAuth(httpx.Auth):
         *,
         gateway_of: Callable[[str], str],
         accepted_payee: str | None = None,
-        dry_run: bool = False,
         stage: Callable[[str], None] = lambda _: None,
         warn: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._lifecycle = lifecycle
         self._gateway_of = gateway_of
         self._accepted_payee = accepted_payee
-        self._dry_run = dry_run
         self._stage = stage
         self._warn = warn
 
@@ -180,7 +180,7 @@ class PaymentAuth(httpx.Auth):
             key = lifecycle.channel_key(turn.gateway, terms)
             channel = lifecycle.store.live(key)
             step = planner.plan(terms, channel, turn.rejection, turn.progress, lifecycle.caps, lifecycle.committed)
-            if self._dry_run:
+            if DRY_RUN in request.extensions:
                 raise Quoted(Quote(turn.offer.challenge.realm, terms, step, channel))
             if isinstance(step, Open | Resolve | Resend | TopUp) and not locked:
                 self._stage("waiting for the channel")
