@@ -74,7 +74,7 @@ def open_(
             terminal.note("opening takes a request: sending the smallest one, for one token")
             response = client.post(CHAT_PATH, smallest_body())
             paid: Paid | None = response.extensions.get(PAID)
-            channel = paid and paid.channel
+            channel = paid.channel if paid else None
     if channel is None:
         raise ServerError("the gateway asked for no payment, so no channel was opened", hint="check --base-url")
     if terminal.json_output:
