@@ -43,6 +43,10 @@ TOKEN: ChecksumAddress = Web3.to_checksum_address(ALPHA_USD)
 # An expiring nonce: nothing to fetch, and the transaction is void unless it is mined within 30 seconds.
 EXPIRING_NONCE_KEY = 2**256 - 1
 
+# More than anything here needs. The most is an open, the contract's first, by an account that never sent anything:
+# 2.07 million, because each slot of storage that was empty before costs 250,000.
+GAS_LIMIT = 3_000_000
+
 CONTRACT = "TempoStreamChannel"
 SOURCE = real_parts.HERE / "contracts" / f"{CONTRACT}.sol"
 
@@ -105,7 +109,7 @@ class Chain:
         receipt = self.send_unlocked(self.development_account(1), data, token or self.token)
         assert receipt["status"] == 1
 
-    def sign(self, account: LocalAccount, calls: Sequence[Call], gas_limit: int = 2_000_000) -> TempoTransaction:
+    def sign(self, account: LocalAccount, calls: Sequence[Call], gas_limit: int = GAS_LIMIT) -> TempoTransaction:
         """A signed 0x76 transaction with an expiring nonce that pays its fee in ``token``."""
         return TempoTransaction.create(
             chain_id=self.chain_id,
@@ -118,7 +122,7 @@ class Chain:
             calls=tuple(calls),
         ).sign(account.key.hex())
 
-    def send(self, account: LocalAccount, calls: Sequence[Call], gas_limit: int = 2_000_000) -> TxReceipt:
+    def send(self, account: LocalAccount, calls: Sequence[Call], gas_limit: int = GAS_LIMIT) -> TxReceipt:
         """Sends calls as one 0x76 transaction. A receipt with status 0 is an answer here, not an error."""
         signed = self.sign(account, calls, gas_limit)
         return self.receipt(self.rpc("eth_sendRawTransaction", "0x" + signed.encode().hex()))

@@ -13,6 +13,7 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 import real_parts
+from real_chain import GAS_LIMIT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,15 +22,12 @@ if TYPE_CHECKING:
     from eth_account.signers.local import LocalAccount
     from real_chain import Chain, Escrow
 
-# What a first open needs, paid by an account that never sent anything: 2.07 million.
-ENOUGH_GAS = 3_000_000
-
 
 def _with_enough_gas(method: str, result: Any) -> Any:
     if method == "eth_estimateGas":
-        return hex(max(int(result, 16), ENOUGH_GAS))
+        return hex(max(int(result, 16), GAS_LIMIT))
     if method == "eth_fillTransaction":
-        result["tx"]["gas"] = hex(max(int(result["tx"]["gas"], 16), ENOUGH_GAS))
+        result["tx"]["gas"] = hex(max(int(result["tx"]["gas"], 16), GAS_LIMIT))
     return result
 
 
