@@ -57,12 +57,20 @@ UNKNOWN_OUTCOMES = ("outcome_unknown", "mpp_commit_failed")
 _TAKEN_HEADERS = {"host", "connection", "content-length", "transfer-encoding", "te", "upgrade", "cookie"}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Offer:
-    """A challenge that passed every check, with the request that it carries."""
+    """A challenge that passed every check, with the request that it carries.
+
+    It is planned with until the next one comes, and answered at most once.
+    """
 
     challenge: Challenge
     request: SessionRequest
+    answered: bool = False
+
+    def stale(self, now: float) -> bool:
+        """Whether another challenge is needed before anything can be sent."""
+        return self.answered or self.challenge.expired(now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,30 +177,33 @@ class PaymentAuth(httpx.Auth):
         self, request: httpx.Request, response: httpx.Response, turn: _Turn, locks: ExitStack
     ) -> Generator[httpx.Request, httpx.Response, None]:
         lifecycle, locked = self._lifecycle, False
-        turn.offer = self._read_offer(response, turn)
+        self._take_offer(response, turn)
         while True:
-            if turn.offer is None or turn.offer.challenge.expired(lifecycle.clock()):
-                response = yield self._unpaid(request, turn)
-                if response.status_code != 402:
-                    return
-                turn.offer = self._read_offer(response, turn)
+            assert turn.offer is not None  # it was just taken
             terms = turn.offer.request
             key = lifecycle.channel_key(turn.gateway, terms)
             channel = lifecycle.store.live(key)
             step = planner.plan(terms, channel, turn.rejection, turn.progress, lifecycle.caps, lifecycle.committed)
             if DRY_RUN in request.extensions:
                 raise Quoted(Quote(turn.offer.challenge.realm, terms, step, channel))
-            if isinstance(step, Open | Resolve | Resend | TopUp) and not locked:
-                self._stage("waiting for the channel")
-                locks.enter_context(lifecycle.exclusive(key))
-                locked = True
-                continue  # another process may have opened or topped it up while this one waited
             if isinstance(step, Refuse):
                 step.error.body = response.content
                 raise step.error
             if isinstance(step, Refresh):
                 self._refresh(step, turn)
                 continue
+            if isinstance(step, Open | Resolve | Resend | TopUp) and not locked:
+                self._stage("waiting for the channel")
+                locks.enter_context(lifecycle.exclusive(key))
+                locked = True
+                continue  # another process may have opened or topped it up while this one waited
+            if not isinstance(step, Resolve) and turn.offer.stale(lifecycle.clock()):
+                response = yield self._unpaid(request, turn)
+                if response.status_code != 402:
+                    self._finish(turn, Outcome.FAILED, Usage())
+                    return
+                self._take_offer(response, turn)
+                continue  # the fresh challenge may ask for something else
             if isinstance(step, Open):
                 self._stage("opening a channel")
                 channel = lifecycle.open(key, terms)
@@ -232,13 +243,14 @@ class PaymentAuth(httpx.Auth):
         return raised
 
     def _refresh(self, step: Refresh, turn: _Turn) -> None:
+        assert turn.offer is not None
         assert turn.rejection is not None  # the planner refreshes in answer to one
         turn.progress = planner.after(turn.progress, turn.rejection)
         turn.rejection = None
         if step.delay:
             self._stage("the gateway is busy, trying again")
             self._lifecycle.sleep(step.delay)
-            turn.offer = None
+            turn.offer.answered = True  # a challenge that came before the wait is old by now
 
     def _unpaid(self, request: httpx.Request, turn: _Turn) -> httpx.Request:
         """The request without a credential, to be given a fresh challenge."""
@@ -249,7 +261,6 @@ class PaymentAuth(httpx.Auth):
                 code="no_fresh_challenge",
             )
         turn.unpaid += 1
-        turn.offer = None
         request.headers.pop(turn.header, None)
         request.extensions.pop(CREDENTIAL, None)
         return request
@@ -279,7 +290,8 @@ class PaymentAuth(httpx.Auth):
 
     def _answered(self, response: httpx.Response, turn: _Turn, channel: Channel) -> bool:
         """Take in the answer to a credential; True where it answers the request itself, for good or ill."""
-        turn.offer = None  # a challenge is answered once
+        assert turn.offer is not None  # what was answered
+        turn.offer.answered = True
         if response.is_success and channel.tops_up:
             self._lifecycle.topped_up(channel)
             return False
@@ -289,13 +301,16 @@ class PaymentAuth(httpx.Auth):
         if response.extensions.get(RESENT):
             turn.progress = replace(turn.progress, answer_lost=True)
         problem = parse_problem(response.status_code, response.content)
-        if response.status_code != 402 and problem.canonical is None:
+        if response.status_code != 402 and problem.canonical is None and not turn.progress.answer_lost:
             self._finish(turn, Outcome.FAILED, Usage())
             return True
         turn.rejection = problem
         if response.status_code == 402 and "www-authenticate" in response.headers:
-            turn.offer = self._read_offer(response, turn)
+            self._take_offer(response, turn)
         return False
+
+    def _take_offer(self, response: httpx.Response, turn: _Turn) -> None:
+        turn.offer = self._read_offer(response, turn)
 
     def _read_offer(self, response: httpx.Response, turn: _Turn) -> Offer:
         """The first challenge of a 402 that can be answered.

@@ -112,9 +112,10 @@ def plan(
     if rejection is not None and progress.answer_lost:
         return Refuse(outcome_unknown())
     if progress.paid_attempts >= MAX_PAID_ATTEMPTS:
+        reason = "" if rejection is None else f"; it says: {clean(rejection.message)}"
         return Refuse(
             PaymentError(
-                f"the gateway turned down {MAX_PAID_ATTEMPTS} payments for one request",
+                f"the gateway turned down {MAX_PAID_ATTEMPTS} payments for one request{reason}",
                 hint="nothing more was authorised; try again later",
                 code="too_many_attempts",
             )
