@@ -122,10 +122,10 @@ def test_no_bytes_raise_anything_but_malformed(data: bytes) -> None:
         assert isinstance(decode_object(b64(data)), dict)
 
 
-@pytest.mark.parametrize("text", ["secret!", b64(b"secret"), b64(b'{"secret":1,"secret":2}'), "secret" * 10_000])
+@pytest.mark.parametrize("text", ["secret!", "secret\xff", b64(b'{"secret":1,"secret":2}'), "secret" * 10_000])
 def test_messages_do_not_quote_the_input(text: str) -> None:
     with pytest.raises(MalformedError) as caught:
         decode_object(text)
     assert "secret" not in str(caught.value)
     assert text not in str(caught.value)
-    assert caught.value.__cause__ is None
+    assert caught.value.__context__ is None or caught.value.__suppress_context__

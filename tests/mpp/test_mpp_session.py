@@ -99,6 +99,8 @@ def test_a_required_member_cannot_be_missing(name: str) -> None:
         [],
         {},
         "1" * 40,
+        "0" * 39 + "1",
+        "1" * 5_000,
         str(2**128),
     ],
     ids=repr,
