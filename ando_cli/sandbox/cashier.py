@@ -50,7 +50,7 @@ def fingerprint(authorization: str, idempotency_key: str | None) -> str:
     """What a retry must have in common with the first attempt to be given its answer again."""
     # Without a key nothing says that two requests are meant to be one.
     text = f"{idempotency_key or secrets.token_hex()}\n{authorization}"
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()
 
 
 class Cashier:

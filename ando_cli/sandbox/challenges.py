@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from ando_cli.sandbox.json_text import loads
 from ando_cli.sandbox.problems import Problem
 
 if TYPE_CHECKING:
@@ -76,8 +77,8 @@ def decode_json(text: str) -> dict[str, Any]:
         )
         if encode_base64url(data) != text:
             raise ValueError("the value is not canonical base64url")
-        value = json.loads(data)
-    except (binascii.Error, UnicodeError, RecursionError) as error:
+        value = loads(data)
+    except (binascii.Error, UnicodeError) as error:
         raise ValueError("the value is not base64url") from error
     if not isinstance(value, dict):
         raise ValueError("the value is not a JSON object")

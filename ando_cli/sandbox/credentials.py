@@ -110,8 +110,8 @@ def parse(header: str) -> Credential:
     challenge, payload = value.get("challenge"), value.get("payload")
     if not isinstance(challenge, dict) or not isinstance(payload, dict):
         raise Problem("mpp_malformed_credential", "A credential has a challenge and a payload.")
-    if not all(isinstance(item, str) for item in challenge.values()):
-        raise Problem("mpp_malformed_credential", "A parameter of the challenge is not a string.")
+    if not all(isinstance(item, str) and item.isascii() for item in challenge.values()):
+        raise Problem("mpp_malformed_credential", "A parameter of the challenge is not a string of ASCII characters.")
     if payload.get("action") not in ACTIONS:
         raise Problem("mpp_malformed_credential", f"The action is none of {', '.join(ACTIONS)}.")
     return Credential(challenge, _source(value.get("source")), payload["action"], payload)

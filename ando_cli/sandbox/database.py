@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -17,30 +18,31 @@ if TYPE_CHECKING:
 
 SCHEMA_VERSION = 1
 BUSY_SECONDS = 30.0
+POLL_SECONDS = 0.02
 
 SCHEMA = """
-CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS balances (
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE balances (
     token TEXT, account TEXT, amount TEXT NOT NULL, PRIMARY KEY (token, account)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS allowances (
+CREATE TABLE allowances (
     token TEXT, owner TEXT, spender TEXT, amount TEXT NOT NULL, PRIMARY KEY (token, owner, spender)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS channels (
+CREATE TABLE channels (
     id TEXT PRIMARY KEY, finalized INTEGER NOT NULL, close_requested_at INTEGER NOT NULL, payer TEXT NOT NULL,
     payee TEXT NOT NULL, token TEXT NOT NULL, authorized_signer TEXT NOT NULL, deposit TEXT NOT NULL,
     settled TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS nonces (
+CREATE TABLE nonces (
     account TEXT, nonce_key TEXT, nonce INTEGER NOT NULL, PRIMARY KEY (account, nonce_key)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS blocks (
+CREATE TABLE blocks (
     number INTEGER PRIMARY KEY, hash TEXT NOT NULL UNIQUE, parent TEXT NOT NULL, timestamp INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS transactions (
+CREATE TABLE transactions (
     hash TEXT PRIMARY KEY, block INTEGER NOT NULL, raw BLOB NOT NULL, receipt TEXT NOT NULL) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS transactions_by_block ON transactions (block);
-CREATE TABLE IF NOT EXISTS sessions (
+CREATE INDEX transactions_by_block ON transactions (block);
+CREATE TABLE sessions (
     channel_id TEXT PRIMARY KEY, accepted TEXT NOT NULL, spent TEXT NOT NULL, units INTEGER NOT NULL,
     closed INTEGER NOT NULL, closing_until REAL NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS reservations (
+CREATE TABLE reservations (
     challenge_id TEXT PRIMARY KEY, channel_id TEXT NOT NULL, amount TEXT NOT NULL, until REAL NOT NULL) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS answers (
+CREATE TABLE answers (
     challenge_id TEXT PRIMARY KEY, fingerprint TEXT NOT NULL, status INTEGER NOT NULL, receipt TEXT NOT NULL,
     body BLOB NOT NULL, created REAL NOT NULL) WITHOUT ROWID;
 """
@@ -53,24 +55,20 @@ class Database:
         """Open the file, or make it readable by its owner alone.
 
         Raises:
-            OSError: the file or its folder cannot be made.
-            sqlite3.Error: it is not a sandbox's file, or cannot be written.
+            OSError: the file or its folder cannot be made, or not be written.
+            ValueError: it is not a sandbox's file, or one of another version.
         """
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         # SQLite gives its -wal and -shm files the mode of the database, so this covers all three.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
         self._lock = threading.RLock()
         self._connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-        self._connection.execute("PRAGMA journal_mode = WAL")
-        self._connection.execute("PRAGMA synchronous = NORMAL")
-        with self.transaction() as connection:
-            version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-            if version not in (0, SCHEMA_VERSION):
-                raise sqlite3.DatabaseError(f"the sandbox file has schema {version}, not {SCHEMA_VERSION}")
-            if version == 0:
-                for statement in SCHEMA.split(";"):
-                    connection.execute(statement)
-                connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        try:
+            self._use_wal()
+            self._create()
+        except sqlite3.DatabaseError as error:
+            self._connection.close()
+            raise ValueError(f"the sandbox file cannot be used: {error}") from error
 
     def close(self) -> None:
         """Close the connection."""
@@ -105,3 +103,30 @@ class Database:
             connection.execute("INSERT OR IGNORE INTO meta VALUES (?, ?)", (key, value))
             row = connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
             return str(row[0])
+
+    def _use_wal(self) -> None:
+        """Switch the file to a write-ahead log, unless it has one.
+
+        SQLite does not wait for the lock here when another process is doing the same, so we do.
+        """
+        deadline = time.monotonic() + BUSY_SECONDS
+        while True:
+            try:
+                self._connection.execute("PRAGMA journal_mode = WAL")
+                break
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                    raise
+                time.sleep(POLL_SECONDS)
+        self._connection.execute("PRAGMA synchronous = NORMAL")
+
+    def _create(self) -> None:
+        """Make the tables in a new file."""
+        with self.transaction() as connection:
+            version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+            if version == 0:
+                for statement in SCHEMA.split(";"):
+                    connection.execute(statement)
+                connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+            elif version != SCHEMA_VERSION:
+                raise sqlite3.DatabaseError(f"it has version {version}, not {SCHEMA_VERSION}")

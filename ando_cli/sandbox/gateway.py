@@ -210,4 +210,4 @@ def _action(request: web.Request, authorization: str | None) -> str:
 
 
 def _hash(text: str | None) -> str | None:
-    return None if text is None else hashlib.sha256(text.encode()).hexdigest()
+    return None if text is None else hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()

@@ -8,6 +8,7 @@ import uuid
 from dataclasses import dataclass
 from typing import Any
 
+from ando_cli.sandbox.json_text import loads
 from ando_cli.sandbox.problems import Problem
 from ando_cli.sandbox.settings import PLANS, Settings
 
@@ -98,8 +99,8 @@ def tokens(text: str) -> int:
 
 def _parse(body: bytes) -> dict[str, Any]:
     try:
-        request = json.loads(body)
-    except (ValueError, RecursionError):
+        request = loads(body)
+    except ValueError:
         raise _invalid("the body is not JSON") from None
     if not isinstance(request, dict):
         raise _invalid("the body is not a JSON object")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 import re
 import time
@@ -25,6 +26,9 @@ BODY = b'{"plan":"Starter","messages":[{"role":"user","content":"what is the cap
 COST = (4 + 8 + 22) * 10  # tokens of the message and of the canned answer, at the price of the Starter plan
 MILLION = 1_000_000
 EXPIRING_NONCE_KEY = 2**256 - 1
+
+
+_different = itertools.count()
 
 
 def b64url(value: object) -> str:
@@ -98,7 +102,8 @@ class Payer:
         """A signed transaction with an expiring nonce, in hexadecimal."""
         fields: dict[str, Any] = {
             "chain_id": CHAIN_ID,
-            "gas_limit": 500_000,
+            # With an expiring nonce, two equal transactions within a second would be one and the same.
+            "gas_limit": 500_000 + next(_different),
             "max_fee_per_gas": 20_000_000_000,
             "max_priority_fee_per_gas": 1,
             "calls": calls,
