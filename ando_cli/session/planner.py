@@ -3,9 +3,10 @@
 No I/O, no clock, no randomness. The rules, in the order in which they are applied:
 
 1. An answer was lost, and the resent credential was not answered with success: stop. The first one may have run.
-2. Four credentials were sent for this request: stop.
-3. The gateway rejected the last credential: its code decides (`_REACTIONS` and `_after_rejection`).
-4. No live channel: open one. A channel whose last transaction has an unknown fate: find out first.
+2. Four credentials were sent for this request: stop, with what the last answer means where that is final.
+3. The gateway rejected the last credential: its code decides (`_STOP` and `_after_rejection`).
+4. No live channel: open one, unless this request has raised one before it was gone. A channel whose last transaction
+   has an unknown fate: find out first.
 5. Nothing is left of what was authorised: raise it without waiting to be told.
 6. Otherwise: the same cumulative voucher again. It is an authorisation, not a charge.
 
@@ -112,14 +113,8 @@ def plan(
     if rejection is not None and progress.answer_lost:
         return Refuse(outcome_unknown())
     if progress.paid_attempts >= MAX_PAID_ATTEMPTS:
-        reason = "" if rejection is None else f"; it says: {clean(rejection.message)}"
-        return Refuse(
-            PaymentError(
-                f"the gateway turned down {MAX_PAID_ATTEMPTS} payments for one request{reason}",
-                hint="nothing more was authorised; try again later",
-                code="too_many_attempts",
-            )
-        )
+        code = None if rejection is None else rejection.canonical
+        return Refuse(_stop(code) if code in _STOP else _too_many_attempts(rejection))
     if rejection is not None:
         return _after_rejection(request, channel, rejection, progress, caps, committed)
     return _next_payment(request, channel, progress, caps, committed)
@@ -145,25 +140,24 @@ def _next_payment(
     request: SessionRequest, channel: Channel | None, progress: Progress, caps: Caps, committed: Committed
 ) -> Step:
     if channel is None:
-        return Open(request.amount)
+        return Refuse(_second_raise()) if progress.raised else Open(request.amount)
     if channel.pending is not None:
-        if not progress.resolved:
-            return Resolve()
-        return Refuse(_in_flight()) if progress.resent else Resend()
+        return _settle_pending(progress)
     if channel.exhausted and not progress.raised:
         return _raise(request, channel, progress, caps, committed)
     return Voucher(channel.cumulative_amount)
 
 
+def _settle_pending(progress: Progress) -> Step:
+    """Find out what became of the pending transaction; where nobody knows, send that one again, once, and no other."""
+    if not progress.resolved:
+        return Resolve()
+    return Refuse(_in_flight()) if progress.resent else Resend()
+
+
 def _raise(request: SessionRequest, channel: Channel, progress: Progress, caps: Caps, committed: Committed) -> Step:
     if progress.raised:
-        return Refuse(
-            PaymentError(
-                "the gateway wants a second raise of the voucher for one request",
-                hint="one request raises it once; nothing more was authorised",
-                code="second_raise_refused",
-            )
-        )
+        return Refuse(_second_raise())
     if request.amount < request.min_voucher_delta:
         return Refuse(_senseless(request))
     try:
@@ -173,9 +167,13 @@ def _raise(request: SessionRequest, channel: Channel, progress: Progress, caps: 
     raised = channel.cumulative_amount + request.amount
     if raised <= channel.deposit:
         return Voucher(raised, raised_by=request.amount)
-    if progress.topped_up:
-        return Refuse(_deposit_disputed())
-    return TopUp(raised - channel.deposit)
+    return _top_up(channel, progress, raised - channel.deposit)
+
+
+def _top_up(channel: Channel, progress: Progress, needed: int) -> Step:
+    if channel.pending is not None:
+        return _settle_pending(progress)
+    return Refuse(_deposit_disputed()) if progress.topped_up else TopUp(needed)
 
 
 def _after_rejection(
@@ -187,11 +185,16 @@ def _after_rejection(
     committed: Committed,
 ) -> Step:
     code = rejection.canonical
-    if code in _OUTRUN and channel is not None and channel.cumulative_amount > progress.sent > 0:
+    if (
+        code in _OUTRUN
+        and channel is not None
+        and channel.state is State.OPEN
+        and channel.cumulative_amount > progress.sent > 0
+    ):
         # Another process raised the voucher meanwhile: its amount is the one to send.
         return Voucher(channel.cumulative_amount)
     if code in _STOP:
-        return Refuse(_stop(code, rejection))
+        return Refuse(_stop(code))
     if channel is None or channel.state is State.OPENING:
         # An open was turned down: whether it reached the chain is for the chain to say.
         if channel is not None and not progress.resolved:
@@ -218,7 +221,7 @@ def _deposit_claim(channel: Channel, progress: Progress) -> Step:
         return Resolve()
     missing = progress.sent - channel.deposit
     if missing > 0:
-        return Refuse(_deposit_disputed()) if progress.topped_up else TopUp(missing)
+        return _top_up(channel, progress, missing)
     return Voucher(channel.cumulative_amount)
 
 
@@ -228,7 +231,7 @@ _RETRY = (Code.MPP_INVALID_CHALLENGE, Code.PAYMENT_REQUIRED, None)
 _OUTRUN = (Code.MPP_VOUCHER_BUCKET_REFRESH_REQUIRED, Code.MPP_PAYMENT_VERIFICATION_FAILED)
 """Rejections that a voucher earns which is lower than the one another process has sent."""
 
-_STOP: dict[Code | None, tuple[str, str]] = {
+_STOP: dict[Code, tuple[str, str]] = {
     Code.MPP_REQUEST_EXCEEDS_VOUCHER_BUCKET: (
         "the request could cost more than one voucher covers",
         "ask for less: a smaller --max-tokens, or a shorter prompt",
@@ -276,9 +279,27 @@ _STOP: dict[Code | None, tuple[str, str]] = {
 }
 
 
-def _stop(code: Code | None, rejection: Problem) -> PaymentError:
+def _stop(code: Code) -> PaymentError:
+    # The canonical code, whichever vocabulary the gateway spoke: what a code means must not depend on its spelling.
     message, hint = _STOP[code]
-    return PaymentError(message, hint=hint, code=rejection.code)
+    return PaymentError(message, hint=hint, code=code.value)
+
+
+def _too_many_attempts(rejection: Problem | None) -> PaymentError:
+    reason = "" if rejection is None else f"; it says: {clean(rejection.message)}"
+    return PaymentError(
+        f"the gateway turned down {MAX_PAID_ATTEMPTS} payments for one request{reason}",
+        hint="nothing more was authorised; try again later",
+        code="too_many_attempts",
+    )
+
+
+def _second_raise() -> PaymentError:
+    return PaymentError(
+        "the gateway wants a second raise of the voucher for one request",
+        hint="one request raises it once; nothing more was authorised",
+        code="second_raise_refused",
+    )
 
 
 def _rejected(rejection: Problem) -> PaymentError:
