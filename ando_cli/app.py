@@ -11,18 +11,18 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer.core import TyperGroup, TyperOption
+from typer.core import TyperOption
 from typer.main import get_command
 
 from ando_cli import __version__
+from ando_cli.command import Group
 from ando_cli.errors import AndoError, ExitCode, UsageError
+from ando_cli.help import GLOBAL_PANEL
 from ando_cli.output import Terminal
 from ando_cli.settings import Flags, Settings, load
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-GLOBAL_PANEL = "Global options"
 
 # Name -> the line shown in the list of commands. The module of each is imported only when it is called.
 COMMANDS = {
@@ -80,7 +80,7 @@ def _version(value: bool) -> None:
         raise typer.Exit
 
 
-class SharedOptionsGroup(TyperGroup):
+class SharedOptionsGroup(Group):
     """A group that gives the global options to each of its commands too, so that they may stand on either side."""
 
     def get_command(self, ctx: typer.Context, cmd_name: str) -> Any:  # type: ignore[override]
@@ -107,9 +107,9 @@ class LazyGroup(SharedOptionsGroup):
             self.commands[cmd_name] = command
         return _share(ctx, self.commands[cmd_name])
 
-    def format_help(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]
-        """Help needs every command's summary, so here, and only here, all of them are loaded."""
-        super().format_help(ctx, formatter)
+    def summaries(self, ctx: typer.Context) -> list[tuple[str, str]]:
+        """Known without importing any of them."""
+        return list(COMMANDS.items())
 
 
 def _share(ctx: typer.Context, command: Any) -> Any:
@@ -128,7 +128,6 @@ app = typer.Typer(
     name="ando",
     cls=LazyGroup,
     add_completion=False,
-    no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Buy inference from the Ando gateway, paid per use from a Tempo payment channel.",
@@ -141,19 +140,22 @@ def _root(
     base_url: Annotated[
         str | None,
         typer.Option(
-            metavar="URL", help="The gateway. [ANDO_BASE_URL]", callback=_record, rich_help_panel=GLOBAL_PANEL
+            metavar="URL", help="The gateway. [env: ANDO_BASE_URL]", callback=_record, rich_help_panel=GLOBAL_PANEL
         ),
     ] = None,
     network: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME", help="The Tempo network. [ANDO_NETWORK]", callback=_record, rich_help_panel=GLOBAL_PANEL
+            metavar="NAME",
+            help="The Tempo network. [env: ANDO_NETWORK]",
+            callback=_record,
+            rich_help_panel=GLOBAL_PANEL,
         ),
     ] = None,
     rpc_url: Annotated[
         str | None,
         typer.Option(
-            metavar="URL", help="The chain's RPC. [ANDO_RPC_URL]", callback=_record, rich_help_panel=GLOBAL_PANEL
+            metavar="URL", help="The chain's RPC. [env: ANDO_RPC_URL]", callback=_record, rich_help_panel=GLOBAL_PANEL
         ),
     ] = None,
     sandbox: Annotated[

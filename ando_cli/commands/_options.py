@@ -16,7 +16,7 @@ MaxSpendOption = Annotated[
     str | None,
     typer.Option(
         metavar="AMOUNT",
-        help="The most that this command may deposit, and the most that it may newly authorise. Env ANDO_MAX_SPEND.",
+        help="The most that this command may deposit, and the most that it may newly authorise. [env: ANDO_MAX_SPEND]",
         rich_help_panel=_PANEL,
     ),
 ]

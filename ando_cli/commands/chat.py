@@ -11,6 +11,7 @@ from ando_cli.app import invocation
 from ando_cli.assembly import connect
 from ando_cli.chat import Prompt, answer_text, build_body, check_body, describe_usage, is_body
 from ando_cli.client import CHAT_PATH
+from ando_cli.command import Command
 from ando_cli.commands._input import read_source, read_stdin
 from ando_cli.commands._options import (
     AcceptPayeeOption,
@@ -33,22 +34,19 @@ app = typer.Typer(add_completion=False)
 
 EXAMPLES = """\
 Examples:
-
   ando chat "what is the capital of america?"
-
   cat report.txt | ando chat "summarise this"
-
   ando chat --max-spend 5 --usage -s "answer in French" "good morning"
-
-  echo '{"messages":[{"role":"user","content":"hi"}],"max_tokens":8}' | ando chat -j
+  echo '{"messages":[{"role":"user","content":"hi"}],"max_tokens":8}' |
+    ando chat -j
 """
 
 
-@app.command(epilog=EXAMPLES)
+@app.command(cls=Command, epilog=EXAMPLES)
 def chat(
     ctx: typer.Context,
     prompt: Annotated[
-        list[str] | None, typer.Argument(metavar="[PROMPT]...", help="What to ask. Piped text goes before it.")
+        list[str] | None, typer.Argument(metavar="PROMPT", help="What to ask. Piped text goes before it.")
     ] = None,
     system: Annotated[str | None, typer.Option("--system", "-s", metavar="TEXT", help="The system message.")] = None,
     model: Annotated[

@@ -11,6 +11,7 @@ import typer
 from ando_cli.app import invocation
 from ando_cli.assembly import connect
 from ando_cli.client import check_rail, failure, resolve_url
+from ando_cli.command import Command
 from ando_cli.commands._input import read_source
 from ando_cli.commands._options import (
     AcceptPayeeOption,
@@ -38,16 +39,13 @@ app = typer.Typer(add_completion=False)
 
 EXAMPLES = """\
 Examples:
-
   ando request /models -H "Authorization: Bearer $ANDO_VIRTUAL_KEY"
-
-  ando request --json '{"messages":[{"role":"user","content":"hi"}],"max_tokens":8}' /mpp/chat/completions
-
+  ando request /mpp/chat/completions --json @body.json
   ando request --dry-run --json @body.json https://example.com/paid
 """
 
 
-@app.command(epilog=EXAMPLES)
+@app.command(cls=Command, epilog=EXAMPLES)
 def request(
     ctx: typer.Context,
     url: Annotated[str, typer.Argument(metavar="URL", help="An http(s) URL, or a path under the base URL.")],

@@ -9,6 +9,7 @@ import typer
 
 from ando_cli.app import SharedOptionsGroup, invocation
 from ando_cli.assembly import import_sandbox
+from ando_cli.command import Command
 from ando_cli.errors import AndoError, StoreError, UsageError
 from ando_cli.files import make_private_folder
 from ando_cli.tempo.keys import PrivateKey
@@ -16,7 +17,6 @@ from ando_cli.tempo.keys import PrivateKey
 app = typer.Typer(
     cls=SharedOptionsGroup,
     add_completion=False,
-    no_args_is_help=True,
     help="Run a local gateway and chain to try things out. No money.",
 )
 
@@ -29,11 +29,15 @@ def _group() -> None:
     pass
 
 
-@app.command()
+@app.command(cls=Command)
 def run(
     ctx: typer.Context,
-    port: Annotated[int, typer.Option(min=0, max=65535, help="The port to listen on; 0 picks a free one.")] = 8600,
-    host: Annotated[str, typer.Option(help="A loopback address; the sandbox listens nowhere else.")] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option(metavar="PORT", min=0, max=65535, help="The port to listen on; 0 picks a free one.")
+    ] = 8600,
+    host: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="A loopback address; the sandbox listens nowhere else.")
+    ] = "127.0.0.1",
     file: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Keep the chain and the sessions here, not in the state folder."),

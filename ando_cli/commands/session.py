@@ -11,6 +11,7 @@ from ando_cli.app import SharedOptionsGroup, invocation
 from ando_cli.assembly import connect, existing_store
 from ando_cli.chat import smallest_body
 from ando_cli.client import CHAT_PATH
+from ando_cli.command import Command
 from ando_cli.commands._options import (
     AcceptPayeeOption,
     ConnectTimeoutOption,
@@ -33,12 +34,11 @@ if TYPE_CHECKING:
 app = typer.Typer(
     cls=SharedOptionsGroup,
     add_completion=False,
-    no_args_is_help=True,
     help="Open payment channels ahead of time and list them.",
 )
 
 
-@app.command("open")
+@app.command("open", cls=Command)
 def open_(
     ctx: typer.Context,
     deposit: Annotated[
@@ -85,7 +85,7 @@ def open_(
     terminal.answer(f"{short(channel.channel_id)}  deposit {amount(channel.deposit)}, left {amount(channel.left)}")
 
 
-@app.command("list")
+@app.command("list", cls=Command)
 def list_(
     ctx: typer.Context,
     full: Annotated[bool, typer.Option("--full", help="Show channel ids in full.")] = False,

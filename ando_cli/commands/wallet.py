@@ -10,6 +10,7 @@ import typer
 
 from ando_cli import keystore, redact
 from ando_cli.app import Invocation, SharedOptionsGroup, invocation
+from ando_cli.command import Command
 from ando_cli.errors import AndoError, NetworkError, UsageError
 from ando_cli.tempo.keys import PrivateKey
 from ando_cli.wallet import Place, WalletStore
@@ -25,7 +26,6 @@ _LONGEST_KEY = 1024
 app = typer.Typer(
     cls=SharedOptionsGroup,
     add_completion=False,
-    no_args_is_help=True,
     help="Create, import, show, export or remove the wallet key.",
 )
 
@@ -34,7 +34,7 @@ KeystoreOption = Annotated[
 ]
 
 
-@app.command()
+@app.command(cls=Command)
 def create(ctx: typer.Context, into_keystore: KeystoreOption = False) -> None:
     """Make a new key and show its address."""
     state = invocation(ctx)
@@ -44,7 +44,7 @@ def create(ctx: typer.Context, into_keystore: KeystoreOption = False) -> None:
     _save(state, store, PrivateKey.generate(), place)
 
 
-@app.command("import")
+@app.command("import", cls=Command)
 def import_(
     ctx: typer.Context,
     keystore_file: Annotated[
@@ -62,14 +62,14 @@ def import_(
     _save(state, store, key, place)
 
 
-@app.command()
+@app.command(cls=Command)
 def address(ctx: typer.Context) -> None:
     """Show the wallet's address: where to send money."""
     state = invocation(ctx)
     _show_address(state.terminal, open_store(state).address())
 
 
-@app.command()
+@app.command(cls=Command)
 def balance(ctx: typer.Context) -> None:
     """Ask the chain what the wallet holds of the network's token."""
     state = invocation(ctx)
@@ -93,7 +93,7 @@ def balance(ctx: typer.Context) -> None:
         state.terminal.answer(f"{held} {network.token_symbol}")
 
 
-@app.command()
+@app.command(cls=Command)
 def export(
     ctx: typer.Context,
     output: Annotated[
@@ -117,7 +117,7 @@ def export(
         state.terminal.note(f"written to {output}: it opens with its password only, so keep both")
 
 
-@app.command()
+@app.command(cls=Command)
 def remove(ctx: typer.Context, yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False) -> None:
     """Delete the stored key. Without a backup its money is lost."""
     state = invocation(ctx)
