@@ -1,0 +1,69 @@
+"""A sandbox in a process of its own, which can be killed."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import httpx
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PROGRAM = """
+import sys
+from pathlib import Path
+from ando_cli.sandbox.server import SandboxConfig, Settings, run_forever
+config = SandboxConfig(path=Path(sys.argv[1]), settings=Settings(model_seconds=float(sys.argv[2])))
+run_forever(config, lambda base_url, rpc_url: print(base_url, rpc_url, flush=True))
+"""
+
+
+class SandboxProcess:
+    """Looks like a ``Sandbox`` to the payer of these tests."""
+
+    def __init__(self, path: Path, model_seconds: float = 0.0) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", PROGRAM, str(path), str(model_seconds)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def ready(self) -> SandboxProcess:
+        """Wait until requests can be sent."""
+        assert self.process.stdout is not None
+        self.base_url, self.rpc_url = self.process.stdout.readline().split()
+        self.origin = self.base_url.removesuffix("/v1")
+        self.payee = self.state()["network"]["payee"]
+        return self
+
+    def state(self) -> Any:
+        return httpx.get(f"{self.origin}/sandbox/state").json()
+
+    def rpc(self, method: str, *params: Any) -> Any:
+        answer = httpx.post(self.rpc_url, json={"id": 1, "method": method, "params": list(params)}).json()
+        assert "error" not in answer, json.dumps(answer)
+        return answer["result"]
+
+    def fund(self, account: str, amount: int) -> None:
+        self.rpc("sandbox_fund", account, hex(amount))
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def interrupt(self, number: int = signal.SIGINT) -> tuple[int, str]:
+        """Ask it to stop; returns its exit code and what it wrote to stderr."""
+        self.process.send_signal(number)
+        _, errors = self.process.communicate(timeout=10)
+        return self.process.returncode, errors
+
+    def __enter__(self) -> SandboxProcess:
+        return self.ready()
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()

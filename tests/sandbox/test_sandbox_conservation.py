@@ -1,0 +1,152 @@
+"""Whatever is done to the chain, no money appears and none is lost."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from eth_utils import keccak
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from ando_cli.sandbox import abi, execution
+from ando_cli.sandbox.chain import Chain, RpcError
+from ando_cli.sandbox.config import CHAIN_ID, ESCROW, TOKEN
+from ando_cli.sandbox.database import Database
+from ando_cli.sandbox.escrow import CLOSE, OPEN, SETTLE, TOP_UP
+from ando_cli.sandbox.ledger import FEE_COLLECTOR
+from ando_cli.sandbox.primitives import address_of, sign, to_hex
+from ando_cli.sandbox.transaction import Call, build
+from ando_cli.sandbox.voucher import channel_id, voucher_digest
+
+KEYS = [keccak(text=f"walker {number}") for number in range(3)]
+ACCOUNTS = [address_of(key) for key in KEYS]
+
+people = st.integers(0, 2)
+amounts = st.one_of(st.integers(0, 3_000), st.just(2**128 - 1), st.just(2**64))
+
+
+class Chaos(RuleBasedStateMachine):
+    """Three accounts that open, pay, close, and transfer to each other as they please."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = tempfile.TemporaryDirectory()
+        self.database = Database(Path(self.folder.name) / "chain.sqlite")
+        self.chain = Chain(self.database, chain_id=CHAIN_ID, token=TOKEN, escrow=ESCROW)
+        self.channels: list[tuple[bytes, int, int]] = []
+        self.minted = 0
+        self.fees = 0
+        self.counter = 0
+        for account in ACCOUNTS:
+            self.mint(account, 100_000)
+
+    def teardown(self) -> None:
+        self.database.close()
+        self.folder.cleanup()
+
+    def mint(self, account: str, amount: int) -> None:
+        try:
+            self.chain.rpc("sandbox_fund", [account, hex(amount)])
+            self.minted += amount
+        except RpcError:
+            pass  # more than the supply may be
+
+    def send(self, person: int, *calls: Call) -> bool:
+        self.counter += 1
+        with self.database.snapshot() as connection:
+            now = self.chain.now(connection)
+        raw = build(
+            KEYS[person],
+            chain_id=CHAIN_ID,
+            calls=calls,
+            fee_token=TOKEN,
+            valid_before=now + 20,
+            gas_limit=400_000 + self.counter,
+            max_fee_per_gas=execution.BASE_FEE,
+        )
+        try:
+            receipt: dict[str, Any] = self.chain.rpc("eth_sendRawTransactionSync", [to_hex(raw)])
+        except RpcError:
+            return False
+        self.fees += execution.fee(int(receipt["gasUsed"], 16), int(receipt["effectiveGasPrice"], 16))
+        return receipt["status"] == "0x1"
+
+    def approval(self, amount: int) -> Call:
+        return Call(TOKEN, 0, abi.call("approve(address,uint256)", abi.account(ESCROW), abi.uint(amount)))
+
+    def settlement(self, function: str, channel: tuple[bytes, int, int], amount: int) -> Call:
+        identity, payer, _ = channel
+        signature = sign(KEYS[payer], voucher_digest(identity, amount, escrow=ESCROW, chain_id=CHAIN_ID))
+        words = identity, abi.uint(amount), abi.uint(96), abi.dynamic_bytes(signature)
+        return Call(ESCROW, 0, abi.call(function, *words))
+
+    @rule(person=people, amount=amounts)
+    def fund(self, person: int, amount: int) -> None:
+        self.mint(ACCOUNTS[person], amount)
+
+    @rule(person=people, to=people, amount=amounts)
+    def transfer(self, person: int, to: int, amount: int) -> None:
+        arguments = abi.account(ACCOUNTS[to]), abi.uint(amount)
+        self.send(person, Call(TOKEN, 0, abi.call("transfer(address,uint256)", *arguments)))
+
+    @rule(payer=people, payee=people, amount=amounts)
+    def open(self, payer: int, payee: int, amount: int) -> None:
+        salt = keccak(text=f"salt {self.counter}")
+        arguments = abi.account(ACCOUNTS[payee]), abi.account(TOKEN), abi.uint(amount), salt, abi.uint(0)
+        if self.send(payer, self.approval(amount), Call(ESCROW, 0, abi.call(OPEN, *arguments))):
+            identity = channel_id(
+                payer=ACCOUNTS[payer],
+                payee=ACCOUNTS[payee],
+                token=TOKEN,
+                salt=salt,
+                authorized_signer="0x" + "00" * 20,
+                escrow=ESCROW,
+                chain_id=CHAIN_ID,
+            )
+            self.channels.append((identity, payer, payee))
+
+    @rule(which=st.integers(0, 9), by=st.booleans(), amount=amounts, function=st.sampled_from([SETTLE, CLOSE]))
+    def settle(self, which: int, by: bool, amount: int, function: str) -> None:
+        if self.channels:
+            channel = self.channels[which % len(self.channels)]
+            self.send(channel[1 + by], self.settlement(function, channel, amount))
+
+    @rule(which=st.integers(0, 9), amount=amounts)
+    def top_up(self, which: int, amount: int) -> None:
+        if self.channels:
+            identity, payer, _ = self.channels[which % len(self.channels)]
+            self.send(payer, self.approval(amount), Call(ESCROW, 0, abi.call(TOP_UP, identity, abi.uint(amount))))
+
+    @rule(which=st.integers(0, 9), function=st.sampled_from(["requestClose(bytes32)", "withdraw(bytes32)"]))
+    def force_close(self, which: int, function: str) -> None:
+        if self.channels:
+            identity, payer, _ = self.channels[which % len(self.channels)]
+            self.send(payer, Call(ESCROW, 0, abi.call(function, identity)))
+
+    @rule(person=people, amount=amounts)
+    def fail_in_the_middle(self, person: int, amount: int) -> None:
+        theft = abi.call("transfer(address,uint256)", abi.account(FEE_COLLECTOR), abi.uint(1))
+        assert not self.send(person, Call(TOKEN, 0, theft), Call(ESCROW, 0, b"nope"))
+
+    @rule(seconds=st.integers(0, 1_000))
+    def wait(self, seconds: int) -> None:
+        self.chain.rpc("evm_increaseTime", [seconds])
+
+    @invariant()
+    def nothing_is_made_or_lost(self) -> None:
+        with self.database.snapshot() as connection:
+            rows = connection.execute("SELECT account, amount FROM balances WHERE token = ?", (TOKEN,)).fetchall()
+            channels = connection.execute("SELECT deposit, settled FROM channels WHERE NOT finalized").fetchall()
+        balances = {account: int(amount) for account, amount in rows}
+        assert all(amount >= 0 for amount in balances.values())
+        assert sum(balances.values()) == self.minted
+        assert balances.get(FEE_COLLECTOR, 0) == self.fees
+        assert balances.get(ESCROW, 0) == sum(int(deposit) - int(settled) for deposit, settled in channels)
+        assert all(int(settled) <= int(deposit) for deposit, settled in channels)
+
+
+TestChaos = Chaos.TestCase
+TestChaos.settings = settings(max_examples=25, stateful_step_count=40, deadline=None)
