@@ -30,6 +30,7 @@ REQUEST_LIES = {
     "sessionProtocol": ("methodDetails", "sessionProtocol"),
 }
 CHALLENGE_LIES = frozenset((*REQUEST_LIES, "request", "params", "before", "after", "raw"))
+MAX_DELAY = 3600.0
 PAST = "2020-01-01T00:00:00.000Z"
 
 
@@ -90,6 +91,10 @@ class Fault:
         for name, allowed in checks:
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name}: {getattr(self, name)!r} is not known")
+        if self.times is not None and self.times < 1:
+            raise ValueError("times: at least once, or null for ever")
+        if not 0 <= self.delay <= MAX_DELAY or (self.body_bytes is not None and self.body_bytes < 0):
+            raise ValueError("delay and body_bytes cannot be negative, nor a delay longer than an hour")
         if set(self.challenge_lies) - CHALLENGE_LIES:
             raise ValueError("challenge_lies: unknown lie")
 

@@ -78,9 +78,14 @@ class Sandbox:
         self._thread.join()
 
     @property
+    def gateway(self) -> Gateway:
+        """The gateway itself: its faults, its log, its settings."""
+        return self._running.gateway
+
+    @property
     def faults(self) -> Faults:
         """The queue of things to go wrong."""
-        return self._running.gateway.faults
+        return self.gateway.faults
 
     @property
     def payee(self) -> str:

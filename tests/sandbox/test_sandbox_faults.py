@@ -110,7 +110,7 @@ def test_a_connection_can_be_lost_before_anything_happens(payer: Payer) -> None:
     with pytest.raises(httpx.RemoteProtocolError):
         payer.pay(payer.open_payload())
     assert payer.on_chain()[6] == 0
-    assert log(payer)[-1]["dropped"] == "before"
+    assert log(payer)[-1]["dropped"] == payer.sandbox.gateway.log[-1].dropped == "before"
 
 
 @pytest.mark.parametrize("when", ["after", "headers"])
@@ -278,6 +278,10 @@ def test_faults_can_be_added_over_http(payer: Payer) -> None:
         {"code": "nonsense"},
         {"drop": "sometimes"},
         {"shape": "round"},
+        {"times": 0},
+        {"delay": -1},
+        {"delay": "long"},
+        {"body_bytes": -1},
         {"nonsense": 1},
         {"challenge_lies": {"nonsense": 1}},
         7,
