@@ -177,7 +177,7 @@ def _first(layers: list[dict[str, Any]], name: str, read: Callable[[object, str]
 
 
 def _top_up(value: object, name: str) -> int:
-    return fields.amount(str(value) if type(value) is int else value, name)
+    return fields.amount(str(value) if isinstance(value, int) else value, name)
 
 
 def _challenge_id(value: object, name: str) -> str:

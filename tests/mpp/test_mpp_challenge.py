@@ -212,6 +212,16 @@ def test_the_challenges_on_both_sides_of_a_malformed_one_are_found(bad: str) -> 
     assert len(reasons) == 1
 
 
+def test_a_quoted_text_after_a_fault_is_not_read_as_a_challenge() -> None:
+    evil = ", ".join(f"{name}={value}" for name, value in PARAMS.items())
+    assert ids(f"Payment {evil}") == ["challenge-1"]
+    assert ids(f'Foo a=b, @ ", Payment {evil}, Bar ", {payment(id="good")}') == ["good"]
+
+
+def test_the_first_fault_of_a_challenge_is_the_one_reported() -> None:
+    assert reason(f'{payment()}, id="again", x=, y="') == "a parameter occurs twice"
+
+
 def test_a_challenge_is_found_where_only_the_comma_before_it_is_missing() -> None:
     assert ids(f'Bearer realm="x" {payment()}') == ["challenge-1"]
     challenges, reasons = parse_challenges([f"{payment(id='1')} {payment(id='2')}"])

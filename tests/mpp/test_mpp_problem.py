@@ -254,11 +254,16 @@ def test_a_long_message_is_cut() -> None:
     "secret",
     [SIGNATURE, PAYER, CHANNEL, CHANNEL[2:], b64(b'{"challenge":{"id":"a"},"payload":{"signature":"0xabcdef"}}')],
 )
-@pytest.mark.parametrize("text", ["{}", "bad {} here", "Payment {}", "({}).", "\x07{}\x07", "x" * 250 + " {}"])
+@pytest.mark.parametrize("text", ["{}", "bad {} here", "Payment {}", "({}).", "\x07{}\x07", "x " * 140 + "{}"])
 def test_what_identifies_or_pays_is_masked_in_messages(secret: str, text: str) -> None:
     problem = parse({"message": text.format(secret)})
-    assert secret[:32] not in problem.message
+    assert secret[:12] not in problem.message
     assert "…" in problem.message
+
+
+def test_control_characters_do_not_hide_a_secret_from_the_mask() -> None:
+    message = parse({"message": "bad " + "\x00".join(SIGNATURE)}).message
+    assert message == "bad …"
 
 
 def test_codes_and_links_are_not_masked() -> None:
