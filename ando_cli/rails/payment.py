@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -53,8 +53,12 @@ MAX_UNPAID_REQUESTS = 4
 UNKNOWN_OUTCOMES = ("outcome_unknown", "mpp_commit_failed")
 """Error codes after which nobody knows whether the request was charged."""
 
-# What the request is made of, or what proves it to be the same one: a challenge cannot have its credential put there.
-_TAKEN_HEADERS = {"host", "connection", "content-length", "transfer-encoding", "te", "upgrade", "cookie"}
+# What frames a message or is read on the way: a challenge cannot have its credential put there, nor into any header
+# that the request already carries.
+_TAKEN_HEADERS = {
+    "host", "connection", "content-length", "transfer-encoding", "te", "trailer", "upgrade", "expect", "keep-alive",
+    "proxy-connection", "proxy-authorization", "cookie",
+}  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -111,6 +115,7 @@ class _Turn:
     url: str
     gateway: str
     body: bytes
+    headers: frozenset[str] = frozenset()
     offer: Offer | None = None
     rejection: Problem | None = None
     progress: Progress = field(default_factory=Progress)
@@ -161,6 +166,7 @@ class PaymentAuth(httpx.Auth):
         turn = _Turn(url, self._gateway_of(url), body=request.read())
         request.headers.setdefault("Idempotency-Key", str(uuid.uuid4()))
         request.headers["Accept-Payment"] = "tempo/session"
+        turn.headers = frozenset(request.headers)
         response = yield request
         if response.status_code != 402:
             return
@@ -200,14 +206,15 @@ class PaymentAuth(httpx.Auth):
             if not isinstance(step, Resolve) and turn.offer.stale(lifecycle.clock()):
                 response = yield self._unpaid(request, turn)
                 if response.status_code != 402:
-                    self._finish(turn, Outcome.FAILED, Usage())
+                    self._finish(turn, Outcome.ANSWERED if response.is_success else Outcome.FAILED, Usage())
                     return
                 self._take_offer(response, turn)
                 continue  # the fresh challenge may ask for something else
             if isinstance(step, Open):
                 self._stage("opening a channel")
                 channel = lifecycle.open(key, terms)
-                turn.raised, turn.deposited = terms.amount, channel.deposit
+                turn.raised += terms.amount
+                turn.deposited += channel.deposit
                 turn.progress = replace(turn.progress, raised=True)
             assert channel is not None  # the planner names no other step without one
             if isinstance(step, Resolve):
@@ -227,13 +234,16 @@ class PaymentAuth(httpx.Auth):
                 channel = self._record(channel, step, turn)
                 if channel is None:
                     continue  # another process raised the voucher meanwhile
+            if isinstance(step, Open | TopUp) and turn.offer.stale(lifecycle.clock()):
+                continue  # whoever was asked took their time: what was signed goes with a fresh challenge
             response = yield self._paid(request, turn, channel)
             if self._answered(response, turn, channel):
                 return
 
     def _record(self, channel: Channel, step: Voucher, turn: _Turn) -> Channel | None:
         """Commit the raise and the ledger's row in one go; ``None`` where another process was faster."""
-        raised = replace(channel, cumulative_amount=step.cumulative_amount)
+        # What pays is the voucher, also while another process tops the channel up.
+        raised = replace(channel, cumulative_amount=step.cumulative_amount, pending=None)
         with self._lifecycle.store.transaction():
             if not self._lifecycle.voucher(channel, step):
                 return None
@@ -306,7 +316,10 @@ class PaymentAuth(httpx.Auth):
             return True
         turn.rejection = problem
         if response.status_code == 402 and "www-authenticate" in response.headers:
-            self._take_offer(response, turn)
+            # What the rejection means comes first. A challenge that cannot be answered is not taken; where another
+            # one is needed it is asked for, and what is wrong with that one is the error.
+            with suppress(PaymentError):
+                self._take_offer(response, turn)
         return False
 
     def _take_offer(self, response: httpx.Response, turn: _Turn) -> None:
@@ -355,7 +368,7 @@ class PaymentAuth(httpx.Auth):
                 hint="nothing was signed; something between here and the gateway may change requests",
                 code="digest_mismatch",
             )
-        if challenge.header and challenge.header.lower() in _TAKEN_HEADERS:
+        if challenge.header and challenge.header.lower() in _TAKEN_HEADERS | turn.headers:
             raise _unusable("the gateway wants the credential in a header that has another purpose")
         lifecycle = self._lifecycle
         pinned = lifecycle.store.pinned_payee(turn.gateway, lifecycle.network.name)
@@ -419,8 +432,13 @@ class PaymentAuth(httpx.Auth):
             turn.booked = entry
 
     def _finish(self, turn: _Turn, outcome: Outcome, usage: Usage) -> None:
-        if turn.row is not None:
+        """Complete the ledger's row. That this fails must not hide what it says."""
+        if turn.row is None:
+            return
+        try:
             self._lifecycle.store.finish(turn.row, outcome, usage)
+        except StoreError as error:
+            self._warn(f"the outcome was not booked: {error.message}")
 
 
 def _unusable(message: str) -> PaymentError:
