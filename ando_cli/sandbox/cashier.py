@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from ando_cli.sandbox.settings import Settings
     from ando_cli.sandbox.voucher import Channel
 
-RESERVATION_SECONDS = 2.0
+RESERVATION_SECONDS = 5.0
 CLOSE_GAS = 2_000_000
 EXPIRY_SECONDS = 25
 POLL_SECONDS = 0.05

@@ -158,11 +158,12 @@ def test_a_close_below_what_was_spent_is_refused(payer: Payer) -> None:
 
 def test_a_close_waits_for_no_request_that_is_being_answered(payer: Payer) -> None:
     payer.opened()
-    settings(payer.sandbox, model_seconds=0.6)
+    settings(payer.sandbox, model_seconds=2)
     challenge = payer.challenge()
     with ThreadPoolExecutor(1) as pool:
         slow = pool.submit(payer.pay, payer.voucher_payload())
-        time.sleep(0.3)
+        while session_of(payer)["reserved"] == "0":
+            assert not slow.done()
         credential = payer.credential(payer.voucher_payload(COST, action="close"), challenge)
         refused = httpx.post(payer.url, content=BODY, headers={"authorization": credential})
         assert code_of(refused) == "mpp_session_close_failed"
