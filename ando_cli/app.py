@@ -67,7 +67,7 @@ def invocation(ctx: typer.Context) -> Invocation:
     return found
 
 
-def _record(ctx: typer.Context, param: typer.CallbackParam, value: Any) -> Any:
+def _record(ctx: Any, param: Any, value: Any) -> Any:
     source = ctx.get_parameter_source(param.name or "")
     if source is not None and source.name == "COMMANDLINE" and not ctx.resilient_parsing:
         invocation(ctx).record(param.name or "", value)
@@ -92,6 +92,11 @@ class SharedOptionsGroup(Group):
 class LazyGroup(SharedOptionsGroup):
     """The root: its commands are modules of ``ando_cli.commands``, imported when they are called."""
 
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        for option in _global_options(self):
+            option.callback = _record  # named in each option, it would be taken apart by Typer as often
+
     def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
         """The names, in the order of ``COMMANDS``."""
         return list(COMMANDS)
@@ -112,11 +117,13 @@ class LazyGroup(SharedOptionsGroup):
         return list(COMMANDS.items())
 
 
+def _global_options(root: Any) -> list[TyperOption]:
+    return [param for param in root.params if isinstance(param, TyperOption) and param.rich_help_panel == GLOBAL_PANEL]
+
+
 def _share(ctx: typer.Context, command: Any) -> Any:
     taken = {name for param in command.params for name in (*param.opts, *param.secondary_opts)}
-    for option in ctx.find_root().command.params:
-        if not isinstance(option, TyperOption) or option.rich_help_panel != GLOBAL_PANEL:
-            continue
+    for option in _global_options(ctx.find_root().command):
         if taken.isdisjoint(option.opts):
             shared = copy.copy(option)
             shared.expose_value = False
@@ -139,31 +146,25 @@ app = typer.Typer(
 def _root(
     base_url: Annotated[
         str | None,
-        typer.Option(
-            metavar="URL", help="The gateway. [env: ANDO_BASE_URL]", callback=_record, rich_help_panel=GLOBAL_PANEL
-        ),
+        typer.Option(metavar="URL", help="The gateway. [env: ANDO_BASE_URL]", rich_help_panel=GLOBAL_PANEL),
     ] = None,
     network: Annotated[
         str | None,
         typer.Option(
             metavar="NAME",
             help="The Tempo network. [env: ANDO_NETWORK]",
-            callback=_record,
             rich_help_panel=GLOBAL_PANEL,
         ),
     ] = None,
     rpc_url: Annotated[
         str | None,
-        typer.Option(
-            metavar="URL", help="The chain's RPC. [env: ANDO_RPC_URL]", callback=_record, rich_help_panel=GLOBAL_PANEL
-        ),
+        typer.Option(metavar="URL", help="The chain's RPC. [env: ANDO_RPC_URL]", rich_help_panel=GLOBAL_PANEL),
     ] = None,
     sandbox: Annotated[
         bool,
         typer.Option(
             "--sandbox",
             help="Use a local gateway and chain, started for this command. No money.",
-            callback=_record,
             rich_help_panel=GLOBAL_PANEL,
         ),
     ] = False,
@@ -173,13 +174,12 @@ def _root(
             "--json-output",
             "-j",
             help="Answer, and fail, in JSON on stdout.",
-            callback=_record,
             rich_help_panel=GLOBAL_PANEL,
         ),
     ] = False,
     quiet: Annotated[
         bool,
-        typer.Option("--quiet", "-q", help="No notes on stderr.", callback=_record, rich_help_panel=GLOBAL_PANEL),
+        typer.Option("--quiet", "-q", help="No notes on stderr.", rich_help_panel=GLOBAL_PANEL),
     ] = False,
     verbose: Annotated[
         int,
@@ -188,7 +188,6 @@ def _root(
             "-v",
             count=True,
             help="Say what happens, on stderr; -vv says more. Nothing secret.",
-            callback=_record,
             rich_help_panel=GLOBAL_PANEL,
         ),
     ] = 0,
