@@ -114,7 +114,7 @@ def plan(
         return Refuse(outcome_unknown())
     if progress.paid_attempts >= MAX_PAID_ATTEMPTS:
         code = None if rejection is None else rejection.canonical
-        return Refuse(_stop(code) if code in _STOP else _too_many_attempts(rejection))
+        return Refuse(_stop(code, rejection) if rejection is not None and code in _STOP else _too_many_attempts(rejection))
     if rejection is not None:
         return _after_rejection(request, channel, rejection, progress, caps, committed)
     return _next_payment(request, channel, progress, caps, committed)
@@ -194,7 +194,7 @@ def _after_rejection(
         # Another process raised the voucher meanwhile: its amount is the one to send.
         return Voucher(channel.cumulative_amount)
     if code in _STOP:
-        return Refuse(_stop(code))
+        return Refuse(_stop(code, rejection))
     if channel is None or channel.state is State.OPENING:
         # An open was turned down: whether it reached the chain is for the chain to say.
         if channel is not None and not progress.resolved:
@@ -279,10 +279,10 @@ _STOP: dict[Code, tuple[str, str]] = {
 }
 
 
-def _stop(code: Code) -> PaymentError:
+def _stop(code: Code, rejection: Problem) -> PaymentError:
     # The canonical code, whichever vocabulary the gateway spoke: what a code means must not depend on its spelling.
     message, hint = _STOP[code]
-    return PaymentError(message, hint=hint, code=code.value)
+    return PaymentError(f"{message} ({clean(rejection.message, 160)})", hint=hint, code=code.value)
 
 
 def _too_many_attempts(rejection: Problem | None) -> PaymentError:

@@ -151,6 +151,9 @@ class Chain:
             yield
         finally:
             self.rpc("evm_revert", snapshot)
+            # The revert sets the clock back by all the time since the snapshot: what lives for seconds would not fit.
+            self.rpc("evm_setNextBlockTimestamp", int(time.time()))
+            self.rpc("evm_mine")
 
 
 @dataclass(frozen=True)
@@ -190,7 +193,9 @@ def running_anvil(program: Path, log: Path, chain_id: int = CHAIN_ID) -> Iterato
     # Port 0 lets the system choose, so that nobody can take the port between the choice and the start.
     command += ["--host", "127.0.0.1", "--port", "0"]
     with log.open("w") as output:
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(
+            real_parts.bound_to_us(command), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+        )
     try:
         try:
             address = real_parts.listening_on(process, log)
