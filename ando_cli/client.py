@@ -6,7 +6,9 @@ sent once more, the same bytes with the same credential, and never with a new on
 
 from __future__ import annotations
 
+import posixpath
 import urllib.request
+import zlib
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
@@ -20,7 +22,7 @@ from ando_cli.rails.payment import CREDENTIAL, DRY_RUN, RESENT, Quote, Quoted
 from ando_cli.settings import check_url, origin
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 CHAT_PATH = "/mpp/chat/completions"
 CONNECT_RETRIES = 3
@@ -32,7 +34,7 @@ PAID_BODY_LIMIT = 64 * 1024 * 1024
 
 _BEARER_ROUTES = ("/models", "/chat/completions", "/responses", "/think", "/completions")
 _NO_ANSWER = (httpx.ReadError, httpx.WriteError, httpx.CloseError, httpx.RemoteProtocolError, httpx.ReadTimeout,
-              httpx.WriteTimeout)  # fmt: skip
+              httpx.WriteTimeout, httpx.DecodingError)  # fmt: skip
 
 
 class AndoClient:
@@ -61,7 +63,7 @@ class AndoClient:
         self._http = httpx.Client(
             transport=_Transport(transport or _Wire(), waiting),
             timeout=httpx.Timeout(timeout, connect=connect_timeout),
-            headers={"User-Agent": f"ando/{__version__}"},
+            headers={"User-Agent": f"ando/{__version__}", "Accept-Encoding": "gzip"},
             follow_redirects=False,  # a credential never crosses a redirect
         )
 
@@ -97,7 +99,7 @@ class AndoClient:
             NetworkError: no answer came.
             Quoted: it was a dry run of a request that asks to be paid.
         """
-        target = resolve_url(url, self._base_url)
+        target = _as_sent(resolve_url(url, self._base_url))
         given = httpx.Headers(list(headers))
         check_rail(method, target, given.get("Authorization"))
         pays = self._auth is not None and "Authorization" not in given and not is_bearer_route(target, self._base_url)
@@ -108,7 +110,7 @@ class AndoClient:
             )
             return self._http.send(request, auth=self._auth if pays else None)
         except (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError):
-            raise UsageError("the URL cannot be used", hint="write it like https://host/path") from None
+            raise _bad_url() from None
         except httpx.TransportError as error:
             raise _no_answer(error) from None
         except httpx.DecodingError:
@@ -141,15 +143,34 @@ def resolve_url(url: str, base_url: str) -> str:
     return check_url(url, "the URL", keep_slash=True)
 
 
+def _as_sent(url: str) -> str:
+    """``url`` as it goes on the wire: what is checked must be what the server gets."""
+    try:
+        return str(httpx.URL(url))
+    except (httpx.InvalidURL, UnicodeError):
+        raise _bad_url() from None
+
+
+def _bad_url() -> UsageError:
+    return UsageError("the URL cannot be used", hint="write it like https://host/path")
+
+
 def is_paid_route(url: str) -> bool:
     """Whether the URL's path is one of the gateway's accountless routes, however it is spelt."""
-    return "mpp" in unquote(urlsplit(url).path).lower().split("/")
+    return "mpp" in _segments(unquote(urlsplit(url).path))
 
 
 def is_bearer_route(url: str, base_url: str) -> bool:
     """Whether the URL is a route of this gateway that a Virtual Key pays for."""
-    path = unquote(urlsplit(url).path).rstrip("/").lower()
-    return origin(url) == origin(base_url) and path in {urlsplit(base_url).path + route for route in _BEARER_ROUTES}
+    # As a server reads it that resolves "." and "..", also where they are encoded.
+    path = _segments(posixpath.normpath(unquote(urlsplit(url).path)))
+    routes = [_segments(urlsplit(base_url).path + route) for route in _BEARER_ROUTES]
+    return origin(url) == origin(base_url) and path in routes
+
+
+def _segments(path: str) -> list[str]:
+    """The names in a path: no letter case, no empty ones, no ``;parameters``."""
+    return [name.partition(";")[0] for name in path.lower().split("/") if name]
 
 
 def check_rail(method: str, url: str, authorization: str | None) -> None:
@@ -158,16 +179,18 @@ def check_rail(method: str, url: str, authorization: str | None) -> None:
     Raises:
         UsageError: nothing was sent.
     """
-    scheme = (authorization or "").strip().partition(" ")[0].lower()
+    # A header that is given twice reads as one with a comma.
+    values = [value.split(None, 1) for value in (authorization or "").lower().split(",")]
+    schemes = {words[0] for words in values if words}
     if is_paid_route(url):
         if method.upper() == "HEAD":
             raise UsageError("HEAD on the paid route is reserved by the gateway", hint="use POST, or another URL")
-        if scheme == "bearer":
+        if "bearer" in schemes:
             raise UsageError(
                 "a Virtual Key must not go to the paid route",
                 hint="leave the Authorization header out: this route is paid from the channel",
             )
-    elif scheme == "payment":
+    elif "payment" in schemes:
         raise UsageError(
             "a payment credential must not go to a route that does not take it",
             hint="leave the Authorization header out",
@@ -210,13 +233,24 @@ class _Wire(httpx.BaseTransport):
         proxies = {} if bypass else urllib.request.getproxies()
         proxy = proxies.get(request.url.scheme) or proxies.get("all")
         if proxy not in self._transports:
-            # Connecting again is safe: nothing was sent yet.
-            self._transports[proxy] = httpx.HTTPTransport(retries=CONNECT_RETRIES, proxy=proxy)
+            self._transports[proxy] = _connect_through(proxy)
         return self._transports[proxy].handle_request(request)
 
     def close(self) -> None:
         for transport in self._transports.values():
             transport.close()
+
+
+def _connect_through(proxy: str | None) -> httpx.HTTPTransport:
+    url = proxy if proxy is None or "://" in proxy else f"http://{proxy}"
+    try:
+        # Connecting again is safe: nothing was sent yet.
+        return httpx.HTTPTransport(retries=CONNECT_RETRIES, proxy=url)
+    except (ValueError, ImportError, httpx.InvalidURL):
+        raise UsageError(
+            "the proxy in the environment cannot be used",
+            hint="set HTTPS_PROXY (or ALL_PROXY) to an http:// or https:// URL, or NO_PROXY for this host",
+        ) from None
 
 
 class _Transport(httpx.BaseTransport):
@@ -235,7 +269,7 @@ class _Transport(httpx.BaseTransport):
                     raise
             try:
                 response = self._attempt(request)
-            except httpx.TransportError:
+            except (httpx.TransportError, httpx.DecodingError):
                 # However the second try failed, the first one may have arrived.
                 raise httpx.ReadError("no answer to either try") from None
         response.extensions[RESENT] = True
@@ -246,19 +280,18 @@ class _Transport(httpx.BaseTransport):
 
     def _attempt(self, request: httpx.Request) -> httpx.Response:
         response = self._inner.handle_request(request)
-        if response.status_code >= 400:
-            return _read(response, request, ERROR_BODY_LIMIT)
+        if response.status_code >= 300:
+            return _read(response, ERROR_BODY_LIMIT)
         if CREDENTIAL in request.extensions:
-            return _read(response, request, PAID_BODY_LIMIT)
+            return _read(response, PAID_BODY_LIMIT)
         return response
 
 
-def _read(response: httpx.Response, request: httpx.Request, limit: int) -> httpx.Response:
+def _read(response: httpx.Response, limit: int) -> httpx.Response:
     """``response`` with its body read, decoded, and cut at ``limit`` bytes."""
-    response.request = request  # what an error while reading is reported for
     body = bytearray()
     try:
-        for chunk in response.iter_bytes():
+        for chunk in _decoded(response, limit):
             body += chunk
             if len(body) >= limit:
                 break
@@ -269,6 +302,23 @@ def _read(response: httpx.Response, request: httpx.Request, limit: int) -> httpx
     return httpx.Response(
         response.status_code, headers=headers, content=bytes(body[:limit]), extensions=response.extensions
     )
+
+
+def _decoded(response: httpx.Response, limit: int) -> Iterator[bytes]:
+    """The body in pieces of at most ``limit`` bytes. httpx unpacks whatever it is sent at once, and layer by layer, so
+    that a few kilobytes can fill the memory; any coding but the one that we ask for stays as it is."""
+    assert isinstance(response.stream, httpx.SyncByteStream)
+    if response.headers.get("content-encoding", "").strip().lower() not in ("gzip", "x-gzip"):
+        yield from response.stream
+        return
+    inflate = zlib.decompressobj(zlib.MAX_WBITS | 16)
+    try:
+        for chunk in response.stream:
+            while chunk:
+                yield inflate.decompress(chunk, limit)
+                chunk = inflate.unconsumed_tail
+    except zlib.error:
+        raise httpx.DecodingError("not gzip") from None
 
 
 def _no_answer(error: httpx.TransportError) -> NetworkError:
