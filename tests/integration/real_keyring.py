@@ -19,16 +19,26 @@ PASSWORD = "a password for tests"
 
 # Runs inside the bus as: sh -c SCRIPT sh OUTPUT ERRORS COMMAND…, with the keyring's password in UNLOCK, if it has one.
 # The command's output goes into files of its own, because the bus and what it starts talk on the inherited ones.
+# The daemon stays in the foreground, of a background job, so that it ends here: one that leaves for the background
+# does not notice when its bus is gone before it joined.
 SCRIPT = """
 output=$1 errors=$2
 shift 2
 if [ -n "${UNLOCK+set}" ]; then
-    printf %s "$UNLOCK" | gnome-keyring-daemon --unlock --components=secrets >/dev/null || exit 125
+    printf %s "$UNLOCK" | gnome-keyring-daemon --foreground --unlock --components=secrets >/dev/null &
+    daemon=$!
     unset UNLOCK
 else
-    gnome-keyring-daemon --start --components=secrets </dev/null >/dev/null || exit 125
+    gnome-keyring-daemon --foreground --components=secrets </dev/null >/dev/null &
+    daemon=$!
 fi
-exec "$@" >"$output" 2>"$errors"
+trap 'kill "$daemon"' EXIT
+until dbus-send --session --print-reply --dest=org.freedesktop.DBus / \
+    org.freedesktop.DBus.NameHasOwner string:org.freedesktop.secrets | grep -q 'boolean true'; do
+    kill -0 "$daemon" || exit 125
+    sleep 0.02
+done
+"$@" >"$output" 2>"$errors"
 """
 
 
@@ -86,7 +96,7 @@ class SecretService:
             try:
                 process.communicate(stdin, timeout=timeout)
             except BaseException:
-                # The bus ends with its session, and the daemon with the bus.
+                # The bus, the daemon and the command are one process group.
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
                 raise
@@ -96,7 +106,8 @@ class SecretService:
 
 def secret_service(home: Path) -> SecretService:
     """An empty key store in a new folder."""
-    for name, package in [("dbus-run-session", "dbus"), ("gnome-keyring-daemon", "gnome-keyring")]:
+    packages = {"dbus-run-session": "dbus", "dbus-send": "dbus", "gnome-keyring-daemon": "gnome-keyring"}
+    for name, package in packages.items():
         real_parts.program(name, f"install the Debian package {package}, or what holds it elsewhere")
     (home / "run").mkdir(parents=True, mode=0o700)
     return SecretService(home)

@@ -61,6 +61,12 @@ def solidity_compiler() -> list[str]:
     return [str(node), str(NPM / "compile.cjs")]
 
 
+def bound_to_us(command: list[str]) -> list[str]:
+    """The command, made to end with this process even if that is killed, where the system has a way to do it."""
+    setpriv = shutil.which("setpriv")
+    return [setpriv, "--pdeathsig", "KILL", *command] if setpriv else command
+
+
 class DidNotStartError(Exception):
     """A server ended, or was silent for too long. The text is the last line that it wrote, if any."""
 

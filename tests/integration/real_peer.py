@@ -132,7 +132,11 @@ def mppx_server(home: Path, rpc_url: str, escrow: Escrow, payee: LocalAccount) -
     log = home / "server.log"
     with log.open("w") as output:
         process = subprocess.Popen(
-            command, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+            real_parts.bound_to_us(command),
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
         )
     try:
         yield MppxServer(real_parts.listening_on(process, log), log)
