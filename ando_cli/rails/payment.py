@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from ando_cli.errors import AndoError, PaymentError, StoreError
+from ando_cli.errors import AndoError, PaymentError, StoreError, WalletError
 from ando_cli.mpp.challenge import Challenge, parse_challenges
 from ando_cli.mpp.credential import TopUpPayload, authorization
 from ando_cli.mpp.malformed import MalformedError
@@ -49,6 +49,9 @@ PAID = "ando.paid"
 
 MAX_UNPAID_REQUESTS = 4
 """How often one request may be sent unpaid, to be given a challenge."""
+
+NO_WALLET = ("wallet_missing", "keyring_unusable")
+"""Error codes that say that there is no wallet, rather than that there is something wrong with it."""
 
 UNKNOWN_OUTCOMES = ("outcome_unknown", "mpp_commit_failed")
 """Error codes after which nobody knows whether the request was charged."""
@@ -186,12 +189,12 @@ class PaymentAuth(httpx.Auth):
         self._take_offer(response, turn)
         while True:
             assert turn.offer is not None  # it was just taken
+            if DRY_RUN in request.extensions:
+                raise Quoted(self._quote(turn.gateway, turn.offer))
             terms = turn.offer.request
             key = lifecycle.channel_key(turn.gateway, terms)
             channel = lifecycle.store.live(key)
             step = planner.plan(terms, channel, turn.rejection, turn.progress, lifecycle.caps, lifecycle.committed)
-            if DRY_RUN in request.extensions:
-                raise Quoted(Quote(turn.offer.challenge.realm, terms, step, channel))
             if isinstance(step, Refuse):
                 step.error.body = response.content
                 raise step.error
@@ -239,6 +242,18 @@ class PaymentAuth(httpx.Auth):
             response = yield self._paid(request, turn, channel)
             if self._answered(response, turn, channel):
                 return
+
+    def _quote(self, gateway: str, offer: Offer) -> Quote:
+        """What paying ``offer`` would begin with. Somebody without a wallet may ask too: they would open a channel."""
+        lifecycle = self._lifecycle
+        try:
+            channel = lifecycle.store.live(lifecycle.channel_key(gateway, offer.request))
+        except WalletError as error:
+            if error.code not in NO_WALLET:
+                raise
+            channel = None
+        step = planner.plan(offer.request, channel, None, Progress(), lifecycle.caps, lifecycle.committed)
+        return Quote(offer.challenge.realm, offer.request, step, channel)
 
     def _record(self, channel: Channel, step: Voucher, turn: _Turn) -> Channel | None:
         """Commit the raise and the ledger's row in one go; ``None`` where another process was faster."""
