@@ -24,6 +24,8 @@ from ando_cli.settings import Flags, Settings, load
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from ando_cli.wallet import WalletStore
+
 # Name -> the line shown in the list of commands. The module of each is imported only when it is called.
 COMMANDS = {
     "chat": "Ask the model, pay for the answer, print it.",
@@ -50,6 +52,19 @@ class Invocation:
             UsageError: a flag, a variable or the configuration file is wrong.
         """
         return load(self.flags, self.environ)
+
+    def open_wallet(self) -> WalletStore:
+        """The wallet of this invocation: its environment, its configuration folder, its terminal to ask on.
+
+        Raises:
+            UsageError: with ``--sandbox``, whose wallet looks after itself; or a setting is wrong.
+        """
+        from ando_cli.wallet import WalletStore
+
+        if self.settings.sandbox:
+            raise UsageError("the sandbox looks after its own wallet", hint="leave out --sandbox")
+        path = self.settings.folders.config / "keystore.json"
+        return WalletStore(self.environ, path, self.terminal.secret_prompt())
 
     def record(self, name: str, value: Any) -> None:
         """Take one global option as it is parsed, before or after the subcommand."""

@@ -101,10 +101,9 @@ def connect(state: Invocation, options: PayOptions) -> Iterator[AndoClient]:
             def find_key() -> PrivateKey:
                 return key
         else:
-            from ando_cli.commands.wallet import open_store as open_wallet
 
             def find_key() -> PrivateKey:
-                return open_wallet(state).load().key
+                return state.open_wallet().load().key
 
         def make_store() -> Store:
             store = open_store(settings)

@@ -20,7 +20,7 @@ from ando_cli import redact
 from ando_cli.errors import AndoError, ExitCode, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
 SPINNER_DELAY = 0.4
 """Seconds to wait before a spinner appears; quick answers never load ``rich``."""
@@ -183,6 +183,24 @@ class Terminal:
         except OSError:
             return None
 
+    def secret_prompt(self) -> Callable[[str], str] | None:
+        """What asks for a secret without echo, or ``None`` where there is nobody to ask.
+
+        It asks on the controlling terminal, so that it works although stdin is a pipe.
+        """
+        if not self.stderr_tty or not (self.stdin_tty or _has_controlling_terminal()):
+            return None
+
+        def ask(question: str) -> str:
+            from getpass import getpass
+
+            try:
+                return getpass(question)
+            except EOFError:
+                raise UsageError("nothing was typed", hint="try again, and end the line with Enter") from None
+
+        return ask
+
     def stage(self, text: str) -> None:
         """Name what the command is doing now, for the spinner and for ``-v``."""
         self._stage = text
@@ -223,6 +241,14 @@ class Terminal:
 
     def _paint(self, code: str, text: str) -> str:
         return f"\x1b[{code}m{text}\x1b[0m" if self.colour else text
+
+
+def _has_controlling_terminal() -> bool:
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR))
+    except OSError:
+        return False
+    return True
 
 
 def check_writable(path: Path) -> None:

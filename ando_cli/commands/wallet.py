@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ando_cli import keystore, redact
-from ando_cli.app import Invocation, SharedOptionsGroup, invocation
+from ando_cli.app import SharedOptionsGroup, invocation
 from ando_cli.command import Command
 from ando_cli.errors import AndoError, NetworkError, UsageError
 from ando_cli.tempo.keys import PrivateKey
-from ando_cli.wallet import Place, WalletStore
+from ando_cli.wallet import Place
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from ando_cli.app import Invocation
     from ando_cli.output import Terminal
+    from ando_cli.wallet import WalletStore
 
 _LONGEST_KEY = 1024
 """Characters that are read from stdin in search of a key."""
@@ -38,7 +38,7 @@ KeystoreOption = Annotated[
 def create(ctx: typer.Context, into_keystore: KeystoreOption = False) -> None:
     """Make a new key and show its address."""
     state = invocation(ctx)
-    store = open_store(state)
+    store = state.open_wallet()
     place = _place(into_keystore)
     store.check_free(place)
     _save(state, store, PrivateKey.generate(), place)
@@ -55,7 +55,7 @@ def import_(
 ) -> None:
     """Take a key from a hidden prompt, from stdin or from a keystore file, and show its address."""
     state = invocation(ctx)
-    store = open_store(state)
+    store = state.open_wallet()
     place = _place(into_keystore)
     store.check_free(place)
     key = _read_key(state.terminal) if keystore_file is None else _read_file(keystore_file, store)
@@ -66,7 +66,7 @@ def import_(
 def address(ctx: typer.Context) -> None:
     """Show the wallet's address: where to send money."""
     state = invocation(ctx)
-    _show_address(state.terminal, open_store(state).address())
+    _show_address(state.terminal, state.open_wallet().address())
 
 
 @app.command(cls=Command)
@@ -74,7 +74,7 @@ def balance(ctx: typer.Context) -> None:
     """Ask the chain what the wallet holds of the network's token."""
     state = invocation(ctx)
     network = state.settings.network
-    owner = open_store(state).address()
+    owner = state.open_wallet().address()
     from ando_cli.tempo.rpc import Rpc  # web3 takes its time
 
     with state.terminal.progress(), Rpc(network.rpc_url, timeout=state.settings.connect_timeout) as rpc:
@@ -102,7 +102,7 @@ def export(
 ) -> None:
     """Write the key as encrypted keystore v3 JSON, under a password that is asked for twice."""
     state = invocation(ctx)
-    store = open_store(state)
+    store = state.open_wallet()
     if output is not None and os.path.lexists(output):
         raise UsageError(f"{output.name} exists, and is not overwritten", hint="name another file", code="file_exists")
     key = store.load().key
@@ -121,7 +121,7 @@ def export(
 def remove(ctx: typer.Context, yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False) -> None:
     """Delete the stored key. Without a backup its money is lost."""
     state = invocation(ctx)
-    store = open_store(state)
+    store = state.open_wallet()
     place = store.place()
     if place is not None and not yes:
         _confirm(state.terminal, place)
@@ -130,45 +130,6 @@ def remove(ctx: typer.Context, yes: Annotated[bool, typer.Option("--yes", "-y", 
         state.terminal.json({"removed": place})
     else:
         state.terminal.note(f"the wallet is gone from the {place}")
-
-
-def open_store(state: Invocation) -> WalletStore:
-    """The wallet of this invocation: its environment, its configuration folder, its terminal to ask on.
-
-    Raises:
-        UsageError: with ``--sandbox``, whose wallet looks after itself.
-    """
-    if state.settings.sandbox:
-        raise UsageError("the sandbox looks after its own wallet", hint="leave out --sandbox")
-    path = state.settings.folders.config / "keystore.json"
-    return WalletStore(state.environ, path, password_prompt(state.terminal))
-
-
-def password_prompt(terminal: Terminal) -> Callable[[str], str] | None:
-    """What asks for a secret without echo, or ``None`` where there is nobody to ask.
-
-    It asks on the controlling terminal, so that it works although stdin is a pipe.
-    """
-    if not terminal.stderr_tty or not (terminal.stdin_tty or _has_controlling_terminal()):
-        return None
-
-    def ask(question: str) -> str:
-        from getpass import getpass
-
-        try:
-            return getpass(question)
-        except EOFError:
-            raise UsageError("nothing was typed", hint="try again, and end the line with Enter") from None
-
-    return ask
-
-
-def _has_controlling_terminal() -> bool:
-    try:
-        os.close(os.open("/dev/tty", os.O_RDWR))
-    except OSError:
-        return False
-    return True
 
 
 def _place(into_keystore: bool) -> Place:
@@ -191,7 +152,7 @@ def _show_address(terminal: Terminal, address: str) -> None:
 
 
 def _read_key(terminal: Terminal) -> PrivateKey:
-    ask = password_prompt(terminal)
+    ask = terminal.secret_prompt()
     try:
         if not terminal.stdin_tty:
             return PrivateKey.parse(terminal.stdin.read(_LONGEST_KEY))
