@@ -1,4 +1,4 @@
-"""The classes of our commands: Typer's, with a plainer help page and help for a slip of the pen."""
+"""The classes of our commands: Typer's, with a plainer help page, quicker values and help for a slip of the pen."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from ando_cli.errors import UsageError
 from ando_cli.help import summary, write_page
+from ando_cli.parameters import quicken
 
 if TYPE_CHECKING:
     import typer
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 class Command(TyperCommand):
     """One command."""
 
+    def get_params(self, ctx: typer.Context) -> list[Any]:  # type: ignore[override]
+        """The parameters, --help among them."""
+        return _quick(super().get_params(ctx))
+
     def format_help(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]
         """Write the help page."""
         write_page(self, ctx, formatter)
@@ -24,6 +29,10 @@ class Command(TyperCommand):
 
 class Group(TyperGroup):
     """A group of commands. Called without one of them it shows its help page."""
+
+    def get_params(self, ctx: typer.Context) -> list[Any]:  # type: ignore[override]
+        """The parameters, --help among them."""
+        return _quick(super().get_params(ctx))
 
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
         """Called without anything, show the page: that is an answer, not an error."""
@@ -52,3 +61,9 @@ class Group(TyperGroup):
     def format_help(self, ctx: typer.Context, formatter: Any) -> None:  # type: ignore[override]
         """Write the help page."""
         write_page(self, ctx, formatter, self.summaries(ctx))
+
+
+def _quick(params: list[Any]) -> list[Any]:
+    for param in params:
+        quicken(param)
+    return params

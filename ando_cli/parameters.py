@@ -1,0 +1,85 @@
+"""What is typed after an option, as a value. Typer 0.29 asks pydantic for each, and importing that takes longer than
+paying.
+
+The few types that ``ando`` uses are read here without it; anything else, and any value that asks for further checks, is
+left to Typer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+from typer.core import TyperArgument, TyperOption
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_READERS: dict[Any, tuple[Callable[[str], Any], str]] = {
+    str: (str, "text"),
+    int: (int, "a whole number"),
+    float: (float, "a number"),
+    bool: (bool, "a flag"),  # a flag that was not given arrives as None
+    Path: (Path, "a file name"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Reads the text of one parameter: the one method that Typer calls of a parameter's "runtime" half."""
+
+    read: Callable[[str], Any]
+    expected: str
+    least: float | None
+    most: float | None
+
+    def coerce(self, value: Any, *, param: Any, ctx: typer.Context) -> Any:
+        """The value, or for a repeatable parameter, all of them.
+
+        Raises:
+            typer.BadParameter: it is none.
+        """
+        if param.multiple or param.nargs == -1:
+            return [self._one(item, param, ctx) for item in value or ()]
+        return None if value is None else self._one(value, param, ctx)
+
+    def _one(self, text: Any, param: Any, ctx: typer.Context) -> Any:
+        try:
+            value = self.read(text)
+        except ValueError:
+            value = None
+        least, most = self.least, self.most
+        if value is None or (least is not None and value < least) or (most is not None and value > most):
+            bounds = "" if least is None or most is None else f" from {least:g} to {most:g}"
+            raise typer.BadParameter(f"expected {self.expected}{bounds}", ctx=ctx, param=param)
+        return value
+
+
+class _Option(TyperOption):
+    def get_runtime_param(self) -> Any:
+        return _reader(self) or super().get_runtime_param()
+
+
+class _Argument(TyperArgument):
+    def get_runtime_param(self) -> Any:
+        return _reader(self) or super().get_runtime_param()
+
+
+def quicken(param: Any) -> None:
+    """Let a parameter of Typer's read its value in the quick way."""
+    if type(param) is TyperOption:
+        param.__class__ = _Option
+    elif type(param) is TyperArgument:
+        param.__class__ = _Argument
+
+
+def _reader(param: TyperOption | TyperArgument) -> _Reader | None:
+    info = param.type_descriptor.parameter_info
+    wanted: Any = param.type_descriptor.annotation
+    wanted = str if wanted == list[str] else wanted
+    if wanted not in _READERS or info.parser is not None or info.exists or not (info.file_okay and info.dir_okay):
+        return None
+    read, expected = _READERS[wanted]
+    return _Reader(read, expected, param.min, param.max)
