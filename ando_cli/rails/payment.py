@@ -310,6 +310,7 @@ class PaymentAuth(httpx.Auth):
                 request.method, request.url, headers=headers, content=turn.body, extensions=request.extensions
             )
         turn.progress = replace(turn.progress, sent=channel.cumulative_amount)
+        self._stage("waiting for the answer")
         request.headers[turn.header] = value
         return request
 

@@ -113,8 +113,7 @@ def plan(
     if rejection is not None and progress.answer_lost:
         return Refuse(outcome_unknown())
     if progress.paid_attempts >= MAX_PAID_ATTEMPTS:
-        code = None if rejection is None else rejection.canonical
-        return Refuse(_stop(code, rejection) if rejection is not None and code in _STOP else _too_many_attempts(rejection))
+        return Refuse(_too_many_attempts(rejection))
     if rejection is not None:
         return _after_rejection(request, channel, rejection, progress, caps, committed)
     return _next_payment(request, channel, progress, caps, committed)
@@ -286,6 +285,8 @@ def _stop(code: Code, rejection: Problem) -> PaymentError:
 
 
 def _too_many_attempts(rejection: Problem | None) -> PaymentError:
+    if rejection is not None and rejection.canonical in _STOP:
+        return _stop(rejection.canonical, rejection)
     reason = "" if rejection is None else f"; it says: {clean(rejection.message)}"
     return PaymentError(
         f"the gateway turned down {MAX_PAID_ATTEMPTS} payments for one request{reason}",
