@@ -297,8 +297,9 @@ def _read(response: httpx.Response, limit: int) -> httpx.Response:
                 break
     finally:
         response.close()
-    dropped = ("content-encoding", "content-length", "transfer-encoding")
-    headers = [(name, value) for name, value in response.headers.multi_items() if name.lower() not in dropped]
+    dropped = (b"content-encoding", b"content-length", b"transfer-encoding")
+    # The bytes as they came: a value that is not ASCII would not survive being decoded and encoded again.
+    headers = [(name, value) for name, value in response.headers.raw if name.lower() not in dropped]
     return httpx.Response(
         response.status_code, headers=headers, content=bytes(body[:limit]), extensions=response.extensions
     )
