@@ -74,6 +74,8 @@ def rows(box: Box, table: str) -> list[dict[str, Any]]:
         return []
     with sqlite3.connect(path) as store:
         store.row_factory = sqlite3.Row
+        if not store.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)).fetchone():
+            return []
         return [dict(row) for row in store.execute(f"SELECT * FROM {table} ORDER BY rowid")]  # noqa: S608
 
 
@@ -225,7 +227,7 @@ class Relay:
         try:
             handler.send_response(answer.status)
             for name, value in answer.without("content-length", "transfer-encoding", "date", "server"):
-                handler.send_header(name, value)
+                handler.send_header(name, value.encode().decode("latin-1"))
             handler.send_header("Content-Length", str(len(answer.body)))
             handler.end_headers()
             handler.wfile.write(answer.body)
