@@ -34,5 +34,8 @@ check: lint test
 bench: $(VENV)/.installed-test
 	$(BIN)/python benchmarks/run.py
 
+completions: $(VENV)/.installed
+	$(BIN)/python -m ando_cli.completions completions
+
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -11,7 +11,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer.core import TyperOption
+from typer._click.shell_completion import CompletionItem
+from typer.core import TyperGroup, TyperOption
 from typer.main import get_command
 
 from ando_cli import __version__
@@ -89,9 +90,9 @@ def _record(ctx: Any, param: Any, value: Any) -> Any:
     return value
 
 
-def _version(value: bool) -> None:
-    if value:
-        typer.echo(f"ando {__version__}")
+def _version(ctx: typer.Context, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        invocation(ctx).terminal.answer(f"ando {__version__}")
         raise typer.Exit
 
 
@@ -130,6 +131,11 @@ class LazyGroup(SharedOptionsGroup):
     def summaries(self, ctx: typer.Context) -> list[tuple[str, str]]:
         """Known without importing any of them."""
         return list(COMMANDS.items())
+
+    def shell_complete(self, ctx: typer.Context, incomplete: str) -> list[Any]:  # type: ignore[override]
+        """What a word can become. The commands are known without importing any of them."""
+        commands = [CompletionItem(name, help=line) for name, line in COMMANDS.items() if name.startswith(incomplete)]
+        return [*commands, *super(TyperGroup, self).shell_complete(ctx, incomplete)]
 
 
 def _global_options(root: Any) -> list[TyperOption]:
@@ -219,6 +225,10 @@ def run(arguments: Sequence[str]) -> int:
     # Known before parsing, because parsing itself can fail and the failure is then JSON too.
     terminal.json_output = _asks_for_json(arguments)
     state = Invocation(terminal, os.environ)
+    if "_ANDO_COMPLETE" in os.environ:
+        from ando_cli import completions
+
+        completions.register()
     try:
         code = get_command(app).main(list(arguments), prog_name="ando", standalone_mode=False, obj=state)
     except AndoError as error:
