@@ -22,6 +22,7 @@ PLANS = ("Starter", "Plus", "Premium")
 DEFAULT_PLAN = "Starter"
 DEFAULT_MAX_TOKENS = 1024
 _LARGEST_MAX_TOKENS = 10_000_000
+_LIMITS = ("max_tokens", "max_completion_tokens")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +101,16 @@ def check_body(body: bytes) -> bytes:
         )
     if value.get("model") is None and value.get("model_optimization") is False:
         raise UsageError('"model_optimization" is false and no model is named', hint='add "model"')
-    if value.get("max_tokens") is not None:
-        _max_tokens(value["max_tokens"])
+    for name in _LIMITS:
+        if value.get(name) is not None:
+            _max_tokens(value[name], name)
     return body
+
+
+def has_limit(body: bytes) -> bool:
+    """Whether a checked body says how long the answer may be. Without it the gateway decides, and so the price."""
+    value = json.loads(body)
+    return any(value.get(name) is not None for name in _LIMITS)
 
 
 def smallest_body() -> bytes:
@@ -163,10 +171,10 @@ def _plan(plan: object) -> str:
     raise UsageError("the plan is unknown", hint=f"choose one of {', '.join(PLANS)}")
 
 
-def _max_tokens(value: object) -> int:
+def _max_tokens(value: object, name: str = "max_tokens") -> int:
     if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= _LARGEST_MAX_TOKENS:
         return value
-    raise UsageError("max_tokens is not a count of tokens", hint="give a whole number above 0")
+    raise UsageError(f"{name} is not a count of tokens", hint="give a whole number above 0")
 
 
 def _within(value: float, least: float, most: float, name: str) -> float:

@@ -9,7 +9,7 @@ import typer
 
 from ando_cli.app import invocation
 from ando_cli.assembly import connect
-from ando_cli.chat import Prompt, answer_text, build_body, check_body, describe_usage, is_body
+from ando_cli.chat import Prompt, answer_text, build_body, check_body, describe_usage, has_limit, is_body
 from ando_cli.client import CHAT_PATH
 from ando_cli.command import Command
 from ando_cli.commands._input import read_source, read_stdin
@@ -96,6 +96,8 @@ def chat(
         stop=tuple(stop or ()),
     )
     content = _body(terminal, words, body)
+    if not has_limit(content):
+        terminal.warn("the body sets no max_tokens, so the gateway decides how long and how dear the answer is")
     if output is not None:
         check_writable(output)
     with connect(state, options) as client:

@@ -64,7 +64,9 @@ def request(
     include: Annotated[
         bool, typer.Option("--include", "-i", help="Print the answer's status and headers too.")
     ] = False,
-    head: Annotated[bool, typer.Option("--head", "-I", help="Send HEAD; not on the paid route.")] = False,
+    head: Annotated[
+        bool, typer.Option("--head", "-I", help="Send HEAD and print the headers; not on the paid route.")
+    ] = False,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write the body to FILE.")
     ] = None,
@@ -125,7 +127,7 @@ def request(
     if dry_run:
         show_quote(terminal, None, state.settings)
         return
-    _show(terminal, response, include=include, output=output, dump_header=dump_header)
+    _show(terminal, response, include=include or head, output=output, dump_header=dump_header)
 
 
 def _show(
@@ -162,7 +164,7 @@ def _head(response: httpx.Response) -> bytes:
 
 def _header(line: str) -> tuple[str, str]:
     name, colon, value = line.partition(":")
-    if not colon or not name or not set(name) <= _TOKEN or any(ord(c) < 32 and c != "\t" for c in value):
+    if not colon or not name or not set(name) <= _TOKEN or not all(" " <= c <= "~" or c == "\t" for c in value):
         raise UsageError("a header is not written as 'Name: value'", hint="write it like -H 'Accept: text/plain'")
     return name, value.strip()
 
