@@ -222,7 +222,11 @@ class Relay:
         answer = self.instead(seen)
         if answer is None:
             kept = {name: value for name, value in headers.items() if name not in ("host", "connection")}
-            got = self._http.request(seen.method, self._upstream + path, headers=kept, content=seen.body)
+            try:
+                got = self._http.request(seen.method, self._upstream + path, headers=kept, content=seen.body)
+            except httpx.TransportError:  # what the gateway does to the relay, the relay does to the client
+                handler.close_connection = True
+                return
             answer = self.tamper(seen, Answer(got.status_code, list(got.headers.multi_items()), got.content))
         try:
             handler.send_response(answer.status)

@@ -24,6 +24,17 @@ NOTHING = Purse(channels=0, authorised=0, deposit=0, moved=0)
 WAYS_OUT = ("ando wallet create --keystore", "ANDO_PRIVATE_KEY")
 BACKENDS = ["keyring.backends.null.Keyring", "keyring.backends.fail.Keyring"]
 
+LOCKED_KEYRING = """
+from keyring.backend import KeyringBackend
+from keyring.errors import KeyringLocked
+
+class Locked(KeyringBackend):
+    priority = 1
+    def get_password(self, service, username):
+        raise KeyringLocked("the prompt was dismissed")
+    set_password = delete_password = get_password
+"""
+
 
 # The wallet
 
@@ -52,6 +63,16 @@ def test_without_a_wallet_or_a_keyring_the_ways_out_are_named(warm: Gateway, bac
     refusal = ask(warm, ANDO_PRIVATE_KEY=None, PYTHON_KEYRING_BACKEND=backend).refused(1)
     assert all(way in refusal for way in WAYS_OUT), refusal
     assert paid(warm) == []
+    assert purse(warm) == before
+
+
+def test_a_locked_keyring_is_called_locked(warm: Gateway) -> None:
+    before = purse(warm)
+    warm.box.file("locked_keyring.py", LOCKED_KEYRING)
+    variables = {"PYTHONPATH": str(warm.box.folder), "PYTHON_KEYRING_BACKEND": "locked_keyring.Locked"}
+    refusal = ask(warm, ANDO_PRIVATE_KEY=None, **variables).refused(1)
+    assert "locked" in refusal
+    assert all(way in refusal for way in WAYS_OUT), refusal
     assert purse(warm) == before
 
 
