@@ -339,7 +339,11 @@ class PaymentAuth(httpx.Auth):
         return False
 
     def _take_offer(self, response: httpx.Response, turn: _Turn) -> None:
-        turn.offer = self._read_offer(response, turn)
+        try:
+            turn.offer = self._read_offer(response, turn)
+        except PaymentError as error:
+            error.body = response.content
+            raise
 
     def _read_offer(self, response: httpx.Response, turn: _Turn) -> Offer:
         """The first challenge of a 402 that can be answered.
