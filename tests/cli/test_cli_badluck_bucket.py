@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import httpx
 import pytest
-from badluck import ASK, Answer, Purse, Seen, accepted, ask, outcome, paid, purse, relaying, rows
+from badluck import ASK, BODY, Answer, Purse, Seen, accepted, ask, outcome, paid, purse, relaying, rows
+from cli_box import KEY
 
+from ando_cli.mpp.challenge import parse_challenges
+from ando_cli.mpp.credential import ClosePayload, authorization
+from ando_cli.sandbox.config import CHAIN_ID, ESCROW
 from ando_cli.sandbox.faults import Fault
+from ando_cli.tempo.voucher import sign_voucher
 
 if TYPE_CHECKING:
     from cli_box import Gateway
@@ -118,6 +124,53 @@ def test_a_channel_that_is_said_to_be_gone_is_looked_up_and_no_other_is_opened(w
     assert {entry.action for entry in paid(warm)} == {"voucher"}
     assert purse(warm) == before
     ask(warm).worked()
+
+
+def test_a_channel_that_the_chain_shows_closed_is_replaced_by_another(gateway: Gateway) -> None:
+    gateway.warm_up()
+    close(gateway)
+    gateway.forget_log()
+    ask(gateway).worked()
+    assert [entry.action for entry in paid(gateway)] == ["voucher", "open"]
+    assert [channel["state"] for channel in rows(gateway.box, "channels")] == ["closed", "open"]
+    assert purse(gateway) == Purse(channels=1, authorised=MILLION, deposit=5 * MILLION, moved=5 * MILLION)
+
+
+def test_a_top_up_that_the_gateway_will_not_see_is_not_made_again(gateway: Gateway) -> None:
+    gateway.change(suggested_deposit=MILLION)
+    gateway.warm_up()
+    low = Fault(on="voucher", code="mpp_session_deposit_below_request_cost", times=None)
+    gateway.fail(Fault(on="voucher", code=REFRESH), low)
+    assert ask(gateway).code == 4
+    assert gateway.actions.count("topUp") == 1
+    assert len(paid(gateway)) <= 4
+    assert purse(gateway) == Purse(channels=1, authorised=2 * MILLION, deposit=2 * MILLION, moved=2 * MILLION)
+
+
+def test_a_top_up_that_is_said_to_be_made_and_is_not_costs_nothing(gateway: Gateway) -> None:
+    """The gateway takes the transaction, says yes, and drops it: the chain decides, and nothing more is signed."""
+    gateway.change(suggested_deposit=MILLION)
+    gateway.warm_up()
+    gateway.fail(Fault(on="voucher", code=REFRESH), Fault(on="topUp", status=200, body_text=""))
+    before = purse(gateway)
+    assert ask(gateway, "-j").error["code"] == "deposit_in_flight"
+    assert purse(gateway) == before
+    gateway.fail(Fault(on="voucher", code=REFRESH))
+    ask(gateway).worked()
+    assert purse(gateway) == Purse(channels=1, authorised=2 * MILLION, deposit=2 * MILLION, moved=2 * MILLION)
+
+
+def close(gateway: Gateway) -> None:
+    """Close the channel cooperatively, as another program with the same wallet may do."""
+    url = f"{gateway.base_url}/mpp/chat/completions"
+    channel = rows(gateway.box, "channels")[0]
+    answer = httpx.post(url, content=BODY)
+    challenge = parse_challenges(answer.headers.get_list("www-authenticate"))[0][0]
+    amount = int(channel["cumulative_amount"])
+    signature = sign_voucher(KEY, channel["channel_id"], amount, escrow=ESCROW, chain_id=CHAIN_ID)
+    payload = ClosePayload(channel["channel_id"], amount, signature)
+    value = authorization(challenge, payload, chain_id=CHAIN_ID, payer=KEY.address)
+    assert httpx.post(url, content=BODY, headers={"Authorization": value}).is_success
 
 
 # Receipts

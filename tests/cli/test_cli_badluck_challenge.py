@@ -164,11 +164,14 @@ def test_a_402_without_a_challenge_is_not_paid(warm: Gateway) -> None:
     assert purse(warm) == before
 
 
-def test_request_refuses_it_as_chat_does(warm: Gateway) -> None:
-    warm.fail(Fault(on="unpaid", challenge_lies=LIES["untrusted_escrow"]))
+@pytest.mark.parametrize("fault", [LIES["untrusted_escrow"], {"params": {"method": "stripe"}}])
+def test_request_prints_the_402_that_it_does_not_pay(warm: Gateway, fault: dict[str, Any]) -> None:
+    warm.fail(Fault(on="unpaid", challenge_lies=fault))
     done = warm.box.run("request", "--yes", "--json", BODY, "/mpp/chat/completions")
     assert done.code == 4
-    assert "not trusted" in done.stderr
+    assert done.json["error"]["code"] == "payment_required"
+    assert done.stderr.startswith("error: ")
+    assert paid(warm) == []
 
 
 # A changed payee

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
-from badluck import Purse, accepted, ask, outcome, paid, purse
+from badluck import BODY, Purse, accepted, ask, outcome, paid, purse
 
 from ando_cli.sandbox.faults import Fault
 from ando_cli.sandbox.problems import SPECIFICATION_CODES, STABLE_CODES
@@ -166,6 +166,18 @@ def test_an_error_that_is_not_about_payment_ends_the_request_and_authorises_noth
     assert "abc-123" in done.refused(1)
     assert len(paid(small)) == (action == "voucher")
     assert purse(small) == before
+
+
+@pytest.mark.parametrize("code", ["mpp_payer_not_allowed", "mpp_commit_failed", "mpp_payment_verification_failed"])
+def test_request_prints_the_answer_of_a_gateway_that_turns_it_down(small: Gateway, code: str) -> None:
+    small.fail(Fault(code=code))
+    done = small.box.run("request", "--json", BODY, "/mpp/chat/completions")
+    assert done.code == 4
+    assert done.json["error"]["code"] == code
+    assert COURSES[code].says in done.stderr
+    small.fail(Fault(code=code))
+    assert small.box.run("request", "-j", "--json", BODY, "/mpp/chat/completions").error["code"] == code
+    assert len(paid(small)) == 2
 
 
 # The first payment of a channel.

@@ -64,7 +64,6 @@ def test_a_gateway_that_goes_away_after_its_challenge_leaves_a_voucher_that_stay
         error = ask(warm, "-j").error
     assert (error["exit_code"], error["code"]) == (3, "connect_failed")
     assert purse(warm) == before
-    assert outcome(warm.box) in ("unknown", "failed")
 
 
 # An open
