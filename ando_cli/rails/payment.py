@@ -74,6 +74,8 @@ class Offer:
     challenge: Challenge
     request: SessionRequest
     answered: bool = False
+    payee_accepted: bool = False
+    """Whether the user accepted a payee that is not the pinned one. It is pinned when it is paid, not when quoted."""
 
     def stale(self, now: float) -> bool:
         """Whether another challenge is needed before anything can be sent."""
@@ -294,6 +296,8 @@ class PaymentAuth(httpx.Auth):
         """The request with the credential for ``channel`` as recorded: the last thing before the bytes leave."""
         assert turn.offer is not None
         challenge, terms = turn.offer.challenge, channel.terms
+        if turn.offer.payee_accepted:
+            self._lifecycle.store.pin(channel.gateway, channel.network, terms.payee)
         self._book(turn, channel)
         payload = self._lifecycle.payload(channel)
         turn.progress = replace(turn.progress, paid_attempts=turn.progress.paid_attempts + 1)
@@ -393,7 +397,7 @@ class PaymentAuth(httpx.Auth):
         lifecycle = self._lifecycle
         pinned = lifecycle.store.pinned_payee(turn.gateway, lifecycle.network.name)
         policy.check_trust(request, policy.Trust(lifecycle.network, pinned, self._accepted_payee))
-        return Offer(challenge, request)
+        return Offer(challenge, request, payee_accepted=pinned not in (None, request.recipient))
 
     def _settle(self, response: httpx.Response, turn: _Turn, channel: Channel) -> None:
         """Record the answer and what its receipt says. The answer is there: nothing that fails now may lose it."""

@@ -126,10 +126,15 @@ class Store:
                     pending and pending.valid_before, now, now,
                 ),
             )  # fmt: skip
+            self.pin(channel.gateway, channel.network, terms.payee)
+
+    def pin(self, gateway: str, network: str, payee: str) -> None:
+        """Record whom this gateway is paid at on this network, in the place of whoever it was before."""
+        with self._write() as db:
             db.execute(
                 "INSERT INTO pins VALUES (?, ?, ?, ?) "
                 "ON CONFLICT DO UPDATE SET payee = excluded.payee, pinned_at = excluded.pinned_at",
-                (channel.gateway, channel.network, terms.payee, now),
+                (gateway, network, payee, int(self._clock())),
             )
 
     def pinned_payee(self, gateway: str, network: str) -> str | None:
