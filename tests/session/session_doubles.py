@@ -15,11 +15,12 @@ from ando_cli.tempo.channel import ChannelTerms
 from ando_cli.tempo.fees import Fees
 from ando_cli.tempo.keys import PrivateKey, keccak256
 from ando_cli.tempo.network import Network
-from ando_cli.tempo.rpc import ChannelState
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+
+    from ando_cli.tempo.rpc import ChannelState
 
 MILLION = 1_000_000
 NOW = 1_800_000_000
@@ -122,6 +123,8 @@ class FakeChain:
 
     def show(self, shown: Channel, *, deposit: int | None = None, finalized: bool = False) -> None:
         """Have ``shown`` on the chain."""
+        from ando_cli.tempo.rpc import ChannelState  # web3 takes its time, and most tests need no chain
+
         self.channels[shown.channel_id] = ChannelState(
             finalized=finalized, close_requested_at=0, payer=KEY.address, payee=shown.terms.payee, token=TOKEN,
             authorized_signer=KEY.address, deposit=shown.deposit if deposit is None else deposit, settled=0,

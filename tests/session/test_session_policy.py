@@ -126,7 +126,7 @@ def test_a_suggestion_below_the_challenge_amount_is_lifted_to_it() -> None:
             Caps(10**9),
             Committed(),
             MILLION + 6,
-            "the wallet holds 1.000006 (with 0.000007 kept for the transaction fee)",
+            "wallet holds 1.000006 (with 0.000007 kept for the transaction fee)",
         ),
         (Caps(10**9), Committed(), 0, "the wallet holds 0.00"),
     ],
