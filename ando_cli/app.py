@@ -237,9 +237,9 @@ def run(arguments: Sequence[str]) -> int:
         return ExitCode.INTERRUPTED
     except typer.TyperException as error:
         return terminal.fail(_usage(error))
-    except BrokenPipeError:
-        # The reader went away, as `head` does: not an error, and nothing may be written at exit either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), terminal.stdout.fileno())
+    except (BrokenPipeError, SystemExit):
+        # The reader went away, as `head` does, which Typer turns into SystemExit: not an error.
+        terminal.give_up_stdout()
         return ExitCode.OK
     except KeyboardInterrupt:
         return ExitCode.INTERRUPTED

@@ -14,7 +14,7 @@ import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Literal
 
 from ando_cli import redact
 from ando_cli.errors import AndoError, ExitCode, UsageError
@@ -90,17 +90,38 @@ class Terminal:
     def answer(self, text: str) -> None:
         """Write the answer to stdout, with a line break at its end; control characters go where a person reads it."""
         shown = redact.printable(text) if self.stdout_tty else text
-        self.stdout.write(shown if shown.endswith("\n") else shown + "\n")
-        self.stdout.flush()
+        with self._writing():
+            self.stdout.write(shown if shown.endswith("\n") else shown + "\n")
+            self.stdout.flush()
 
     def answer_bytes(self, data: bytes) -> None:
         """Write ``data`` to stdout: the very bytes into a pipe or a file, printable text on a terminal."""
         if self.stdout_tty:
             self.answer(data.decode("utf-8", errors="replace"))
             return
-        self.stdout.flush()
-        self.stdout.buffer.write(data)  # type: ignore[attr-defined]
-        self.stdout.flush()
+        with self._writing():
+            self.stdout.flush()
+            self.stdout.buffer.write(data)  # type: ignore[attr-defined]
+            self.stdout.flush()
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            self.give_up_stdout()
+            self.json_output = False
+            raise AndoError(
+                f"cannot write the answer: {error.strerror}",
+                hint="make room, or name a file with -o",
+                code="unwritable",
+            ) from None
+
+    def give_up_stdout(self) -> None:
+        """Write nothing more to a stdout that fails, not even what is still buffered when the process ends."""
+        os.dup2(os.open(os.devnull, os.O_WRONLY), self.stdout.fileno())
 
     def save(self, path: Path, data: bytes) -> None:
         """Write an answer to ``path``; it was paid for, so where that fails it goes to stdout instead.
@@ -151,15 +172,21 @@ class Terminal:
                 self._line(f"{self._paint('36', 'try:')} {error.hint}")
         return error.exit_code
 
-    def table(self, columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str] = ()) -> None:
-        """Draw a table on stdout; the columns named in ``right`` are aligned there."""
+    def table(
+        self, columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str], fold: Sequence[str]
+    ) -> None:
+        """Draw a table on stdout; columns in ``right`` are aligned there, those in ``fold`` give way on a narrow one.
+
+        An amount that is folded is misread, so the others stay whole.
+        """
         from rich.console import Console
         from rich.table import Table
         from rich.text import Text
 
-        table = Table(box=None, pad_edge=False, header_style="bold")
+        table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
         for column in columns:
-            table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+            side: Literal["left", "right"] = "right" if column in right else "left"
+            table.add_column(column, justify=side, overflow="fold", no_wrap=column not in fold)
         for row in rows:
             table.add_row(*(Text(redact.clean(cell, 200)) for cell in row))
         Console(file=self.stdout, no_color=bool(self.environ.get("NO_COLOR")), highlight=False).print(table)
@@ -177,9 +204,12 @@ class Terminal:
             self.stderr.flush()
             return _is_yes(self.stdin.readline())
         try:
-            with Path("/dev/tty").open("r+", encoding="utf-8", errors="replace", buffering=1) as tty:
-                tty.write(line)
-                return _is_yes(tty.readline())
+            # Two of them: one for both ways would have to be seekable.
+            tty = Path("/dev/tty")
+            with tty.open("w", encoding="utf-8") as screen, tty.open(encoding="utf-8", errors="replace") as keyboard:
+                screen.write(line)
+                screen.flush()
+                return _is_yes(keyboard.readline())
         except OSError:
             return None
 

@@ -106,8 +106,10 @@ def list_(
     rows = []
     for channel in channels:
         row = _shown(channel, full=full)
-        rows.append([*(str(row[column]) for column in columns[:-1]), _age(now - channel.created_at)])
-    terminal.table(columns, rows, right=("deposit", "authorised", "spent", "left", "age"))
+        row |= {"gateway": row["gateway"].removeprefix("https://"), "age": _age(now - channel.created_at)}
+        rows.append([str(row[column]) for column in columns])
+    amounts = ("deposit", "authorised", "spent", "left", "age")
+    terminal.table(columns, rows, right=amounts, fold=("gateway", "network", *(("id",) if full else ())))
 
 
 def _shown(channel: Channel, *, full: bool) -> dict[str, Any]:
