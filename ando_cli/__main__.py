@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 
 from ando_cli import __version__
+
+_ALLOCATIONS_BEFORE_COLLECTION = 100_000
+"""Starting up makes many objects and hardly any garbage; Python's 700 would look through them all again and again."""
 
 
 def main() -> None:
@@ -13,6 +17,7 @@ def main() -> None:
     if arguments in (["--version"], ["-V"]):  # answered before anything heavier than this module is loaded
         sys.stdout.write(f"ando {__version__}\n")
         return
+    gc.set_threshold(_ALLOCATIONS_BEFORE_COLLECTION)
     from ando_cli.app import run
 
     sys.exit(run(arguments))

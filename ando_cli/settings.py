@@ -29,7 +29,7 @@ DEFAULT_TIMEOUT = 300.0
 SANDBOX_GATEWAY = "sandbox"
 """The name under which the built-in sandbox's channels are kept: its port changes from run to run."""
 
-_AMOUNT = re.compile(r"[0-9]{1,15}(?:\.[0-9]{1,6})?")
+_AMOUNT = r"[0-9]{1,15}(?:\.[0-9]{1,6})?"  # compiled where it is first used: most runs read no amount
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _CONFIG_KEYS = {
     "base_url", "network", "networks", "rpc_url", "max_deposit", "max_spend", "timeout", "connect_timeout",
@@ -88,7 +88,7 @@ def parse_amount(text: str, name: str = "amount") -> int:
         UsageError: not a plain decimal number, more than six decimals, or zero.
     """
     stripped = text.strip()
-    if not _AMOUNT.fullmatch(stripped):
+    if not re.fullmatch(_AMOUNT, stripped):
         raise UsageError(
             f"{name} is not an amount of money",
             hint="write a plain decimal with at most six decimals, such as 5 or 0.25",

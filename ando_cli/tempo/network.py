@@ -80,8 +80,9 @@ SANDBOX = Network(
 
 _RESERVED = frozenset((*NETWORKS, SANDBOX.name))
 _KEYS = frozenset(("chain_id", "rpc_url", "token", "token_symbol", "escrows"))
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_SYMBOL = re.compile(r"[!-~]{1,16}")
+# Compiled where they are first used: most runs read no configuration.
+_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
+_SYMBOL = r"[!-~]{1,16}"
 _DEFAULT_SYMBOL = "token"
 
 
@@ -96,7 +97,7 @@ def parse_network(name: str, table: Mapping[str, object]) -> Network:
     Raises:
         UsageError: a key is missing, unknown or wrong; the message names it and never repeats an RPC URL.
     """
-    if _NAME.fullmatch(name) is None:
+    if re.fullmatch(_NAME, name) is None:
         raise _wrong(f"networks.{name[:64]!r}", "the name must be letters, digits, '.', '_' or '-'")
     if name in _RESERVED:
         raise _wrong(f"networks.{name}", "the name is built in, choose another")
@@ -119,7 +120,7 @@ def parse_network(name: str, table: Mapping[str, object]) -> Network:
     if not isinstance(escrows, list | tuple) or not escrows:
         raise _wrong(f"networks.{name}.escrows", "expected a list of at least one address")
     symbol = table.get("token_symbol", _DEFAULT_SYMBOL)
-    if not isinstance(symbol, str) or _SYMBOL.fullmatch(symbol) is None:
+    if not isinstance(symbol, str) or re.fullmatch(_SYMBOL, symbol) is None:
         raise _wrong(f"networks.{name}.token_symbol", "expected 1 to 16 visible ASCII characters")
     return Network(
         name=name,
