@@ -1,0 +1,127 @@
+"""The terminal as one object: what goes to which stream, in which form."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ando_cli.errors import AndoError, ExitCode, UsageError
+from ando_cli.output import Terminal, check_writable
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Screen(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def terminal(*, out: io.StringIO | None = None, err: io.StringIO | None = None, keys: str = "", **env: str) -> Terminal:
+    return Terminal(Screen(keys), out or io.StringIO(), err or Screen(), env)
+
+
+def written(stream: object) -> str:
+    assert isinstance(stream, io.StringIO)
+    return stream.getvalue()
+
+
+def test_an_error_is_two_lines_on_stderr_or_one_object_on_stdout() -> None:
+    error = UsageError("it is wrong", hint="mend it")
+    plain = terminal(err=io.StringIO())
+    assert plain.fail(error) is ExitCode.USAGE
+    assert (written(plain.stdout), written(plain.stderr)) == ("", "error: it is wrong\ntry: mend it\n")
+    asked = terminal()
+    asked.json_output = True
+    asked.fail(error)
+    assert written(asked.stderr) == ""
+    assert json.loads(written(asked.stdout)) == {
+        "error": {"code": "usage", "message": "it is wrong", "hint": "mend it", "exit_code": 2}
+    }
+
+
+def test_colours_need_a_terminal_that_takes_them() -> None:
+    assert terminal().colour
+    assert not terminal(err=io.StringIO()).colour
+    assert not terminal(NO_COLOR="1").colour
+    assert terminal(NO_COLOR="").colour, "empty is unset, as no-color.org says"
+    assert not terminal(TERM="dumb").colour
+
+
+def test_quiet_silences_notes_and_not_warnings() -> None:
+    quiet = terminal(err=io.StringIO())
+    quiet.quiet = True
+    quiet.note("fine")
+    quiet.warn("look")
+    assert written(quiet.stderr) == "warning: look\n"
+
+
+def test_details_come_with_their_level() -> None:
+    some = terminal(err=io.StringIO())
+    some.verbose = 1
+    some.detail(1, "first")
+    some.detail(2, "second")
+    some.stage("third")
+    assert written(some.stderr) == "first\nthird\n"
+
+
+def test_control_characters_are_kept_from_a_person_only() -> None:
+    pipe, person = terminal(), terminal(out=Screen())
+    for each in (pipe, person):
+        each.answer("a\x1b[2J\u202eb")
+    assert written(pipe.stdout) == "a\x1b[2J\u202eb\n"
+    assert written(person.stdout) == "a[2Jb\n"
+
+
+def test_json_is_indented_for_a_person() -> None:
+    pipe, person = terminal(), terminal(out=Screen())
+    for each in (pipe, person):
+        each.json({"é": 1})
+    assert written(pipe.stdout) == '{"é": 1}\n'
+    assert written(person.stdout) == '{\n  "é": 1\n}\n'
+
+
+@pytest.mark.parametrize(
+    ("keys", "answer"), [("y\n", True), (" YES \n", True), ("n\n", False), ("\n", False), ("", False), ("yup\n", False)]
+)
+def test_only_yes_is_yes(keys: str, answer: bool) -> None:
+    asked = terminal(keys=keys)
+    assert asked.ask("Pay?") is answer
+    assert written(asked.stderr) == "Pay? [y/N] "
+
+
+def test_nobody_is_asked_where_nobody_sees_it() -> None:
+    assert terminal(err=io.StringIO(), keys="y\n").ask("Pay?") is None
+
+
+def test_progress_is_nothing_without_a_terminal() -> None:
+    for silent in (terminal(err=io.StringIO()), terminal(TERM="dumb")):
+        with silent.progress():
+            pass
+        assert written(silent.stderr) == ""
+
+
+def test_a_table_keeps_numbers_whole_on_a_narrow_screen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "24")
+    drawn = terminal()
+    drawn.table(("where", "left"), [("https://gateway.example", "123.456789")], right=("left",), fold=("where",))
+    assert "123.456789" in written(drawn.stdout)
+    assert max(map(len, written(drawn.stdout).splitlines())) <= 24
+
+
+def test_a_file_is_checked_before_it_is_paid_for(tmp_path: Path) -> None:
+    check_writable(tmp_path / "new")
+    for wrong in (tmp_path, tmp_path / "no" / "folder"):
+        with pytest.raises(UsageError, match="cannot write"):
+            check_writable(wrong)
+
+
+def test_a_paid_answer_that_cannot_be_saved_goes_to_stdout(tmp_path: Path) -> None:
+    out = io.BytesIO()
+    saving = Terminal(Screen(), io.TextIOWrapper(out, encoding="utf-8"), Screen(), {})
+    with pytest.raises(AndoError, match="cannot write"):
+        saving.save(tmp_path, b"dear words\n")
+    assert out.getvalue() == b"dear words\n"
