@@ -8,7 +8,9 @@ import signal
 from typing import TYPE_CHECKING
 
 import httpx
-from cli_box import CHAIN_ID, ESCROW, KEY, MILLION, TOKEN
+from cli_box import KEY, MILLION
+
+from ando_cli.sandbox.config import CHAIN_ID, ESCROW, TOKEN
 
 if TYPE_CHECKING:
     from cli_box import Box, Gateway

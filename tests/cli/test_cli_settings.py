@@ -71,12 +71,10 @@ def test_ando_home_holds_everything_and_without_it_the_platforms_folders_do(gate
     folder = box.folder / "xdg" / "ando"
     folder.mkdir(parents=True)
     (folder / "config.toml").write_text(config)
-    elsewhere: dict[str, str | None] = {
-        "ANDO_HOME": None,
-        "XDG_CONFIG_HOME": str(box.folder / "xdg"),
-        "XDG_STATE_HOME": str(box.folder / "xdg-state"),
-    }
-    box.run("chat", "hi", "--yes", **elsewhere).worked()
+    xdg = {"XDG_CONFIG_HOME": str(box.folder / "xdg"), "XDG_STATE_HOME": str(box.folder / "xdg-state")}
+    del box.environment["ANDO_HOME"]
+    box.environment |= xdg
+    box.run("chat", "hi", "--yes").worked()
     assert (box.folder / "xdg-state" / "ando" / "sessions.db").exists()
 
 

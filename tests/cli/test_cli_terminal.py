@@ -107,10 +107,9 @@ def test_a_spinner_is_for_a_terminal_only(warm: Gateway) -> None:
     slow = Fault(on="voucher", delay=1.2)
     warm.fail(slow)
     assert "\x1b[?25l" in warm.box.terminal("chat", "hi").end().worked().stderr
-    for quiet in ({"TERM": "dumb"}, {"arguments": "-q"}):
+    for arguments, kind in ([], "dumb"), (["-q"], "xterm"):
         warm.fail(slow)
-        arguments = [quiet.pop("arguments")] if "arguments" in quiet else []
-        done = warm.box.terminal("chat", "hi", *arguments, pipe_out=True, **quiet).end().worked()
+        done = warm.box.terminal("chat", "hi", *arguments, pipe_out=True, TERM=kind).end().worked()
         assert (done.stderr, done.stdout.startswith(ANSWER)) == ("", True)
     warm.fail(slow)
     assert warm.box.run("chat", "hi").worked().stderr == ""
@@ -134,10 +133,10 @@ def test_an_answer_cannot_drive_the_terminal_but_reaches_a_pipe_as_it_is(warm: G
     assert shown.splitlines()[-1] == "a]0;xb"
 
 
-@pytest.mark.parametrize("locale", [{"LANG": "C"}, {"LC_ALL": "POSIX"}, {"LC_ALL": "C", "PYTHONUTF8": "0"}])
-def test_an_answer_in_any_language_survives_a_narrow_locale(warm: Gateway, locale: dict[str, str | None]) -> None:
+@pytest.mark.parametrize(("locale", "utf8"), [("C", None), ("POSIX", None), ("C", "0")])
+def test_an_answer_in_any_language_survives_a_narrow_locale(warm: Gateway, locale: str, utf8: str | None) -> None:
     warm.fail(Fault(on="voucher", status=200, body_text='{"choices":[{"message":{"content":"grüß 東京 🙂"}}]}'))
-    done = warm.box.run("chat", "hi", **locale)
+    done = warm.box.run("chat", "hi", LC_ALL=locale, PYTHONUTF8=utf8, PYTHONCOERCECLOCALE=utf8)
     assert (done.code, done.stdout) == (0, "grüß 東京 🙂\n")
 
 
