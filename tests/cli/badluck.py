@@ -34,7 +34,7 @@ LOST = ("before", "headers", "after")
 
 def ask(gateway: Gateway, *options: str, **variables: str | None) -> Done:
     """A small question, with every deposit allowed."""
-    return gateway.box.run(*ASK, "--yes", *options, **variables)
+    return gateway.box.run(*ASK, "--yes", *options, stdin=b"", **variables)
 
 
 # what was signed and moved

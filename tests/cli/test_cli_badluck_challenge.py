@@ -60,7 +60,7 @@ def test_a_malformed_challenge_is_refused_before_anything_is_signed(warm: Gatewa
     assert purse(warm) == before
 
 
-LIES = {
+LIES: dict[str, dict[str, Any]] = {
     "wrong_chain": {"chainId": 4217},
     "wrong_token": {"currency": SOMEBODY},
     "untrusted_escrow": {"escrow": SOMEBODY},

@@ -187,7 +187,7 @@ def test_no_credential_goes_to_another_machine_over_plain_http(warm: Gateway, wh
     with relaying(warm) as proxy:
         variables = {"http_proxy": proxy.origin, "ANDO_BASE_URL": None}
         chat = ask(warm, "--base-url", where, **variables)
-        asked = warm.box.run("request", "--yes", "--json", BODY, f"{where}{PATH}", **variables)
+        asked = warm.box.run("request", "--yes", "--json", BODY, f"{where}{PATH}", stdin=b"", **variables)
     assert chat.code in (2, 4)
     assert asked.code in (2, 4)
     assert proxy.credentials == []

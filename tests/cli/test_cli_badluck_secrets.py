@@ -133,7 +133,7 @@ def test_a_key_that_is_nearly_one_is_not_shown_either(gateway: Gateway) -> None:
     for variable in ("ANDO_PRIVATE_KEY", "TEMPO_PRIVATE_KEY"):
         variables = {"ANDO_PRIVATE_KEY": None, variable: nearly}
         for options in ((), ("-j",)):
-            done = gateway.box.run("chat", "hi", *LOUD, *options, **variables)
+            done = gateway.box.run("chat", "hi", *LOUD, *options, stdin=b"", **variables)
             assert done.code == 1
             assert variable in done.stdout + done.stderr
             assert nearly[2:] not in done.stdout + done.stderr
