@@ -247,9 +247,22 @@ class Store:
                 )
             db.execute("PRAGMA synchronous = FULL")
             if version < len(_MIGRATIONS):
-                db.execute("PRAGMA journal_mode = WAL")
+                self._write_ahead(db)
                 self._migrate(db)
         return db
+
+    def _write_ahead(self, db: sqlite3.Connection) -> None:
+        # For this switch SQLite does not wait while another process makes the same new file.
+        deadline = time.monotonic() + BUSY_SECONDS
+        while True:
+            try:
+                db.execute("PRAGMA journal_mode = WAL")
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() >= deadline:
+                    raise
+                time.sleep(0.01)
+            else:
+                return
 
     def _migrate(self, db: sqlite3.Connection) -> None:
         db.execute("BEGIN IMMEDIATE")

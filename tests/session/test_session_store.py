@@ -9,8 +9,9 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from session_doubles import GATEWAY, KEY, MILLION, NETWORK, OTHER_PAYEE, PAYEE, Clock, channel, opening
@@ -440,6 +441,30 @@ def test_a_file_that_is_locked_before_it_has_a_schema_is_busy_and_not_damaged(
     assert failure(lambda: Store(path)) == "store_busy"
     holder.close()
     assert Store(path).channels() == []
+
+
+class Raced(sqlite3.Connection):
+    """SQLite as it is while another process makes the same new file: it refuses to switch and does not wait."""
+
+    refusals = 2
+
+    def execute(self, statement: str, *values: Any) -> sqlite3.Cursor:
+        if statement == "PRAGMA journal_mode = WAL" and Raced.refusals > 0:
+            Raced.refusals -= 1
+            raise sqlite3.OperationalError("database is locked")
+        return super().execute(statement, *values)
+
+
+def test_a_switch_to_writing_ahead_that_another_process_is_making_too_is_tried_again(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite3, "connect", partial(sqlite3.connect, factory=Raced))
+    monkeypatch.setattr(Raced, "refusals", 2)
+    assert Store(path).channels() == []
+    assert raw(path, "PRAGMA journal_mode") == [("wal",)]
+    monkeypatch.setattr(Raced, "refusals", 10**9)
+    monkeypatch.setattr(store_module, "BUSY_SECONDS", 0.1)
+    assert failure(lambda: Store(path.with_name("other.db"))) == "store_busy"
 
 
 def test_a_full_disk_is_reported_and_takes_nothing_back(path: Path) -> None:
