@@ -376,7 +376,7 @@ REFUSED: dict[str, tuple[str, Callable[[Gateway], object]]] = {
     "another chain": ("wrong_chain", lambda g: g.details.update(chainId=1)),
     "another escrow": ("untrusted_escrow", lambda g: g.details.update(escrowContract="0x" + "66" * 20)),
     "another token": ("wrong_token", lambda g: g.request.update(currency="0x" + "66" * 20)),
-    "another protocol": ("unsupported_session_protocol", lambda g: g.details.update(sessionProtocol="v2")),
+    "another protocol": ("unsupported_session_protocol", lambda g: g.details.update(sessionProtocol="v3")),
     "another method": ("no_challenge", lambda g: g.params.update(method="stripe")),
     "another intent": ("no_challenge", lambda g: g.params.update(intent="charge")),
     "above max_deposit": ("max_deposit_exceeded", lambda g: g.request.update(amount=str(5 * MILLION + 1))),
@@ -706,6 +706,13 @@ def test_an_open_that_never_arrived_is_sent_again_as_it_was(bench: Bench) -> Non
     first, second = (seen.credential["payload"] for seen in bench.gateway.paid_for if seen.credential)
     assert first == second
     assert len(bench.store.channels()) == 1
+
+
+def test_an_open_that_is_turned_down_and_not_on_the_chain_is_sent_again_once(bench: Bench) -> None:
+    bench.gateway.script = [lambda seen: bench.gateway.challenge(seen, "mpp_invalid_challenge")] * 9
+    assert bench.fails() == "deposit_in_flight"
+    assert bench.gateway.actions == [None, "open", "open"]
+    assert bench.live.state is State.OPENING
 
 
 # Others at work on the same channel
