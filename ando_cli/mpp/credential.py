@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 from ando_cli.mpp.base64url import encode
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ando_cli.mpp.challenge import Challenge
 
 # Whoever holds a transaction or a signature can submit it: neither is shown by any repr.
@@ -88,7 +90,14 @@ class ClosePayload:
 Payload = OpenPayload | TopUpPayload | VoucherPayload | ClosePayload
 
 
-def authorization(challenge: Challenge, payload: Payload, *, chain_id: int, payer: str) -> str:
+def authorization(
+    challenge: Challenge,
+    payload: Payload,
+    *,
+    chain_id: int,
+    payer: str,
+    descriptor: Mapping[str, str] | None = None,
+) -> str:
     """Return the value of the credential's header field: ``Payment`` and the base64url of its JSON.
 
     The challenge is echoed as it was received. ``source`` names the payer as a ``did:pkh`` in lower case: servers
@@ -99,10 +108,12 @@ def authorization(challenge: Challenge, payload: Payload, *, chain_id: int, paye
         payload: what pays.
         chain_id: the chain of the channel.
         payer: the address that funds the channel, hex with ``0x``.
+        descriptor: what names a v2 channel in every payload; a v1 channel is named by its id alone.
     """
+    named = {} if descriptor is None else {"descriptor": dict(descriptor)}
     credential = {
         "challenge": challenge.echo(),
-        "payload": payload.to_wire(),
+        "payload": payload.to_wire() | named,
         "source": f"did:pkh:eip155:{chain_id}:{payer.lower()}",
     }
     return f"Payment {encode(json.dumps(credential, separators=(',', ':')).encode('ascii'))}"

@@ -28,10 +28,12 @@ from ando_cli.session import planner, policy
 from ando_cli.session.ledger import Entry, Outcome, Usage
 from ando_cli.session.planner import Open, Progress, Refresh, Refuse, Resend, Resolve, TopUp, Voucher
 from ando_cli.settings import may_carry_credentials
+from ando_cli.tempo.protocol import Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
+    from ando_cli.mpp.credential import Payload
     from ando_cli.session.channel import Channel
     from ando_cli.session.lifecycle import Lifecycle
 
@@ -114,8 +116,8 @@ class Paid:
 
 
 @dataclass(slots=True)
-class _Turn:
-    """The state of one request while it is negotiated."""
+class Turn:
+    """The state of one request while it is negotiated; private to the rails."""
 
     url: str
     gateway: str
@@ -168,7 +170,7 @@ class PaymentAuth(httpx.Auth):
             WalletError, StoreError, NetworkError: from the parts that paying needs.
         """
         url = str(request.url)
-        turn = _Turn(url, self._gateway_of(url), body=request.read())
+        turn = Turn(url, self._gateway_of(url), body=request.read())
         request.headers.setdefault("Idempotency-Key", str(uuid.uuid4()))
         request.headers["Accept-Payment"] = "tempo/session"
         turn.headers = frozenset(request.headers)
@@ -185,7 +187,7 @@ class PaymentAuth(httpx.Auth):
             raise
 
     def _negotiate(
-        self, request: httpx.Request, response: httpx.Response, turn: _Turn, locks: ExitStack
+        self, request: httpx.Request, response: httpx.Response, turn: Turn, locks: ExitStack
     ) -> Generator[httpx.Request, httpx.Response, None]:
         lifecycle, locked = self._lifecycle, False
         self._take_offer(response, turn)
@@ -241,7 +243,8 @@ class PaymentAuth(httpx.Auth):
                     continue  # another process raised the voucher meanwhile
             if isinstance(step, Open | TopUp) and turn.offer.stale(lifecycle.clock()):
                 continue  # whoever was asked took their time: what was signed goes with a fresh challenge
-            response = yield self._paid(request, turn, channel)
+            self._book(turn, channel)
+            response = yield self._paid(request, turn, channel, lifecycle.payload(channel))
             if self._answered(response, turn, channel):
                 return
 
@@ -257,7 +260,7 @@ class PaymentAuth(httpx.Auth):
         step = planner.plan(offer.request, channel, None, Progress(), lifecycle.caps, lifecycle.committed)
         return Quote(offer.challenge.realm, offer.request, step, channel)
 
-    def _record(self, channel: Channel, step: Voucher, turn: _Turn) -> Channel | None:
+    def _record(self, channel: Channel, step: Voucher, turn: Turn) -> Channel | None:
         """Commit the raise and the ledger's row in one go; ``None`` where another process was faster."""
         # What pays is the voucher, also while another process tops the channel up.
         raised = replace(channel, cumulative_amount=step.cumulative_amount, pending=None)
@@ -269,7 +272,7 @@ class PaymentAuth(httpx.Auth):
         turn.progress = replace(turn.progress, raised=turn.progress.raised or step.raised_by > 0)
         return raised
 
-    def _refresh(self, step: Refresh, turn: _Turn) -> None:
+    def _refresh(self, step: Refresh, turn: Turn) -> None:
         assert turn.offer is not None
         assert turn.rejection is not None  # the planner refreshes in answer to one
         turn.progress = planner.after(turn.progress, turn.rejection)
@@ -279,7 +282,7 @@ class PaymentAuth(httpx.Auth):
             self._lifecycle.sleep(step.delay)
             turn.offer.answered = True  # a challenge that came before the wait is old by now
 
-    def _unpaid(self, request: httpx.Request, turn: _Turn) -> httpx.Request:
+    def _unpaid(self, request: httpx.Request, turn: Turn) -> httpx.Request:
         """The request without a credential, to be given a fresh challenge."""
         if turn.unpaid >= MAX_UNPAID_REQUESTS:
             raise PaymentError(
@@ -292,18 +295,17 @@ class PaymentAuth(httpx.Auth):
         request.extensions.pop(CREDENTIAL, None)
         return request
 
-    def _paid(self, request: httpx.Request, turn: _Turn, channel: Channel) -> httpx.Request:
-        """The request with the credential for ``channel`` as recorded: the last thing before the bytes leave."""
+    def _paid(self, request: httpx.Request, turn: Turn, channel: Channel, payload: Payload) -> httpx.Request:
+        """The request with a credential for ``channel`` as recorded: the last thing before the bytes leave."""
         assert turn.offer is not None
         challenge, terms = turn.offer.challenge, channel.terms
         if turn.offer.payee_accepted:
             self._lifecycle.store.pin(channel.gateway, channel.network, terms.payee)
-        self._book(turn, channel)
-        payload = self._lifecycle.payload(channel)
         turn.progress = replace(turn.progress, paid_attempts=turn.progress.paid_attempts + 1)
         request.headers.pop(turn.header, None)
         turn.header = challenge.header or "Authorization"
-        value = authorization(challenge, payload, chain_id=terms.chain_id, payer=terms.payer)
+        descriptor = terms.descriptor if terms.protocol is Protocol.V2 else None
+        value = authorization(challenge, payload, chain_id=terms.chain_id, payer=terms.payer, descriptor=descriptor)
         request.extensions[CREDENTIAL] = True
         if isinstance(payload, TopUpPayload):
             # Not this request but another one, sent to the same place: no cache may take the two for one.
@@ -318,7 +320,7 @@ class PaymentAuth(httpx.Auth):
         request.headers[turn.header] = value
         return request
 
-    def _answered(self, response: httpx.Response, turn: _Turn, channel: Channel) -> bool:
+    def _answered(self, response: httpx.Response, turn: Turn, channel: Channel) -> bool:
         """Take in the answer to a credential; True where it answers the request itself, for good or ill."""
         assert turn.offer is not None  # what was answered
         turn.offer.answered = True
@@ -342,14 +344,14 @@ class PaymentAuth(httpx.Auth):
                 self._take_offer(response, turn)
         return False
 
-    def _take_offer(self, response: httpx.Response, turn: _Turn) -> None:
+    def _take_offer(self, response: httpx.Response, turn: Turn) -> None:
         try:
             turn.offer = self._read_offer(response, turn)
         except PaymentError as error:
             error.body = response.content
             raise
 
-    def _read_offer(self, response: httpx.Response, turn: _Turn) -> Offer:
+    def _read_offer(self, response: httpx.Response, turn: Turn) -> Offer:
         """The first challenge of a 402 that can be answered.
 
         Raises:
@@ -381,7 +383,7 @@ class PaymentAuth(httpx.Auth):
             code="no_challenge",
         )
 
-    def _check_offer(self, challenge: Challenge, turn: _Turn) -> Offer:
+    def _check_offer(self, challenge: Challenge, turn: Turn) -> Offer:
         try:
             request = parse_session_request(challenge)
         except MalformedError as error:
@@ -399,7 +401,7 @@ class PaymentAuth(httpx.Auth):
         policy.check_trust(request, policy.Trust(lifecycle.network, pinned, self._accepted_payee))
         return Offer(challenge, request, payee_accepted=pinned not in (None, request.recipient))
 
-    def _settle(self, response: httpx.Response, turn: _Turn, channel: Channel) -> None:
+    def _settle(self, response: httpx.Response, turn: Turn, channel: Channel) -> None:
         """Record the answer and what its receipt says. The answer is there: nothing that fails now may lose it."""
         store = self._lifecycle.store
         spent: int | None = None
@@ -443,7 +445,7 @@ class PaymentAuth(httpx.Auth):
         self._lifecycle.store.receipted(channel.channel_id, receipt.accepted_cumulative, receipt.spent)
         return max(0, receipt.spent - channel.spent)
 
-    def _book(self, turn: _Turn, channel: Channel) -> None:
+    def _book(self, turn: Turn, channel: Channel) -> None:
         """Write the request into the ledger, or what it committed since."""
         body = _json_object(turn.body)
         entry = Entry(
@@ -455,7 +457,7 @@ class PaymentAuth(httpx.Auth):
             turn.row = self._lifecycle.store.book(turn.row, entry)
             turn.booked = entry
 
-    def _finish(self, turn: _Turn, outcome: Outcome, usage: Usage) -> None:
+    def _finish(self, turn: Turn, outcome: Outcome, usage: Usage) -> None:
         """Complete the ledger's row. That this fails must not hide what it says."""
         if turn.row is None:
             return

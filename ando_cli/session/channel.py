@@ -24,6 +24,7 @@ class State(StrEnum):
 
     OPENING = "opening"  # its open transaction was signed, and may or may not be on the chain
     OPEN = "open"
+    CLOSING = "closing"  # its payer asked the escrow to close it: nothing is paid from it any more
     CLOSED = "closed"  # finalized on the chain
     ABANDONED = "abandoned"  # its open transaction expired without being mined: no money ever moved
 
@@ -58,7 +59,11 @@ class Pending:
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """One payment channel of this wallet."""
+    """One payment channel of this wallet.
+
+    ``closes_at`` is the unix second, by the chain's clock, from which a channel that is ``closing`` can be withdrawn
+    from; 0 where it is not known. The other times are unix seconds too.
+    """
 
     channel_id: str
     gateway: str
@@ -70,6 +75,7 @@ class Channel:
     accepted: int = 0
     spent: int = 0
     pending: Pending | None = field(default=None, repr=False)
+    closes_at: int = 0
     created_at: int = 0
     updated_at: int = 0
 

@@ -10,18 +10,21 @@ from __future__ import annotations
 import hashlib
 import os
 import time
+import typing
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from ando_cli.errors import PaymentError, StoreError
 from ando_cli.files import make_private_folder
-from ando_cli.mpp.credential import OpenPayload, TopUpPayload, VoucherPayload
+from ando_cli.mpp.credential import ClosePayload, OpenPayload, TopUpPayload, VoucherPayload
 from ando_cli.session import policy
 from ando_cli.session.channel import Channel, ChannelKey, Pending, State
 from ando_cli.session.policy import Caps, Committed
+from ando_cli.tempo.abi import ZERO_ADDRESS
 from ando_cli.tempo.channel import ChannelTerms
+from ando_cli.tempo.protocol import Protocol
 from ando_cli.tempo.voucher import sign_voucher
 
 if TYPE_CHECKING:
@@ -34,7 +37,7 @@ if TYPE_CHECKING:
     from ando_cli.tempo.fees import Fees
     from ando_cli.tempo.keys import PrivateKey
     from ando_cli.tempo.network import Network
-    from ando_cli.tempo.rpc import ChannelState
+    from ando_cli.tempo.rpc import ChannelState, Mined
 
 TRANSACTION_SECONDS = 25
 """How long a transaction that we sign stays valid: the chain takes expiring nonces for at most 30 seconds."""
@@ -45,14 +48,16 @@ _TOP_UP_POLL_SECONDS = 0.25
 _LOCK_SECONDS = 120.0
 
 
-class Chain(Protocol):
+class Chain(typing.Protocol):
     """What is asked of the chain (``ando_cli.tempo.rpc.Rpc``). Each can raise ``NetworkError``."""
 
     def chain_id(self) -> int: ...
-    def channel(self, escrow: str, channel_id: str) -> ChannelState | None: ...
+    def channel(self, escrow: str, channel_id: str, protocol: Protocol) -> ChannelState | None: ...
     def balance(self, token: str, owner: str) -> int: ...
     def fees(self) -> Fees: ...
     def latest_timestamp(self) -> int: ...
+    def broadcast(self, transaction: str) -> Mined: ...
+    def close_grace_period(self, escrow: str, protocol: Protocol) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +120,14 @@ class Lifecycle:
         """
         return self._open_store()
 
+    def key(self) -> PrivateKey:
+        """The wallet's key.
+
+        Raises:
+            WalletError: there is no usable wallet.
+        """
+        return self._key()
+
     @property
     def payer(self) -> str:
         """The wallet's address.
@@ -122,7 +135,7 @@ class Lifecycle:
         Raises:
             WalletError: there is no usable wallet.
         """
-        return self._key().address
+        return self.key().address
 
     def channel_key(self, gateway: str, request: SessionRequest) -> ChannelKey:
         """What a channel that pays ``request`` is for."""
@@ -162,17 +175,20 @@ class Lifecycle:
             )
         policy.check_raise(request.amount, self.caps, self.committed)
         self._consent(Deposit(True, deposit, key.gateway, self.network.token_symbol))
+        protocol = Protocol(request.session_protocol)
+        operator = (request.operator or ZERO_ADDRESS) if protocol is Protocol.V2 else ZERO_ADDRESS
         terms = ChannelTerms(
             payer=key.payer, payee=key.payee, token=key.token, salt="0x" + os.urandom(32).hex(),
-            authorized_signer=key.payer, escrow=key.escrow, chain_id=key.chain_id,
+            authorized_signer=key.payer, escrow=key.escrow, chain_id=key.chain_id, protocol=protocol, operator=operator,
         )  # fmt: skip
         valid_before = int(self.clock()) + TRANSACTION_SECONDS
-        transaction = open_transaction(
-            terms, deposit, key=self._key(), fees=fees, valid_before=valid_before, fee_payer=request.fee_payer
+        signed = open_transaction(
+            terms, deposit, key=self.key(), fees=fees, valid_before=valid_before, fee_payer=request.fee_payer
         )
         channel = Channel(
-            channel_id=terms.channel_id, gateway=key.gateway, network=key.network, terms=terms, state=State.OPENING,
-            deposit=deposit, cumulative_amount=request.amount, pending=Pending(transaction, deposit, valid_before),
+            channel_id=signed.terms.channel_id, gateway=key.gateway, network=key.network, terms=signed.terms,
+            state=State.OPENING, deposit=deposit, cumulative_amount=request.amount,
+            pending=Pending(signed.transaction, deposit, valid_before),
         )  # fmt: skip
         self.store.add(channel)
         self._commit(deposited=deposit, raised=request.amount)
@@ -185,15 +201,27 @@ class Lifecycle:
             PaymentError: a limit or the balance is too small, the clock is wrong, or the answer was no.
             NetworkError: the chain could not be asked.
         """
-        from ando_cli.tempo.transaction import top_up_transaction
-
         fees, balance, reserve = self._means(request)
         additional = policy.top_up_amount(request, self.caps, self.committed, needed, balance, reserve)
+        return self._add(channel, request, additional, fees)
+
+    def top_up_by(self, channel: Channel, request: SessionRequest, additional: int) -> Channel:
+        """Add what the user named: as ``top_up``, but an error where a limit does not cover it.
+
+        Raises:
+            PaymentError, NetworkError: as ``top_up``.
+        """
+        fees, balance, reserve = self._means(request)
+        policy.explicit_deposit(additional, 1, self.caps, self.committed, balance, reserve)
+        return self._add(channel, request, additional, fees)
+
+    def _add(self, channel: Channel, request: SessionRequest, additional: int, fees: Fees) -> Channel:
+        from ando_cli.tempo.transaction import top_up_transaction
+
         self._consent(Deposit(False, additional, channel.gateway, self.network.token_symbol))
         valid_before = int(self.clock()) + TRANSACTION_SECONDS
         transaction = top_up_transaction(
-            channel.channel_id, additional, token=channel.terms.token, escrow=channel.terms.escrow,
-            chain_id=channel.terms.chain_id, key=self._key(), fees=fees, valid_before=valid_before,
+            channel.terms, additional, key=self.key(), fees=fees, valid_before=valid_before,
             fee_payer=request.fee_payer,
         )  # fmt: skip
         pending = Pending(transaction, additional, valid_before)
@@ -213,18 +241,26 @@ class Lifecycle:
 
     def payload(self, channel: Channel) -> OpenPayload | TopUpPayload | VoucherPayload:
         """Sign what is to be sent for ``channel`` as recorded: its pending transaction, or its voucher."""
-        pending, terms = channel.pending, channel.terms
+        pending = channel.pending
         if pending is not None and channel.tops_up:
             return TopUpPayload(channel.channel_id, pending.transaction, pending.amount)
-        cumulative_amount = channel.cumulative_amount
-        signature = sign_voucher(
-            self._key(), channel.channel_id, cumulative_amount, escrow=terms.escrow, chain_id=terms.chain_id
-        )
+        signature = self._sign(channel, channel.cumulative_amount)
         if pending is None:
-            return VoucherPayload(channel.channel_id, cumulative_amount, signature)
-        return OpenPayload(
-            channel.channel_id, pending.transaction, terms.authorized_signer, cumulative_amount, signature
-        )
+            return VoucherPayload(channel.channel_id, channel.cumulative_amount, signature)
+        signer = channel.terms.authorized_signer
+        return OpenPayload(channel.channel_id, pending.transaction, signer, channel.cumulative_amount, signature)
+
+    def close_payload(self, channel: Channel, cumulative_amount: int) -> ClosePayload:
+        """Sign for the closing of ``channel`` at ``cumulative_amount``, which is at most what was signed before."""
+        assert cumulative_amount <= channel.cumulative_amount
+        return ClosePayload(channel.channel_id, cumulative_amount, self._sign(channel, cumulative_amount))
+
+    def _sign(self, channel: Channel, cumulative_amount: int) -> str:
+        terms = channel.terms
+        return sign_voucher(
+            self.key(), channel.channel_id, cumulative_amount,
+            escrow=terms.escrow, chain_id=terms.chain_id, protocol=terms.protocol,
+        )  # fmt: skip
 
     def resolve(self, channel: Channel) -> None:
         """Record what the chain says of ``channel`` and of its pending transaction.
@@ -233,10 +269,10 @@ class Lifecycle:
             NetworkError: the chain could not be asked.
             PaymentError: the chain does not show a channel that is too young to be given up.
         """
-        chain = self._checked_chain()
+        chain = self.checked_chain()
         # The time is asked for first: what is absent from a later state was not mined by then either.
         now = chain.latest_timestamp()
-        state = chain.channel(channel.terms.escrow, channel.channel_id)
+        state = chain.channel(channel.terms.escrow, channel.channel_id, channel.terms.protocol)
         pending = channel.pending
         expired = pending is not None and (
             now >= pending.valid_before or self.clock() >= pending.valid_before + _SETTLING_SECONDS
@@ -248,7 +284,10 @@ class Lifecycle:
                 self._check_age(channel)
                 self.store.ended(channel.channel_id, State.ABANDONED)
         elif state.finalized:
-            self.store.ended(channel.channel_id, State.CLOSED)
+            self.store.ended(channel.channel_id, State.CLOSED, state.settled)
+        elif state.close_requested_at:
+            # Ours or not, the request makes the gateway refuse the channel: another one is needed.
+            self.store.closing(channel.channel_id, 0)
         elif (
             channel.state is State.OPENING
             or pending is None
@@ -283,7 +322,7 @@ class Lifecycle:
         """Fees, the wallet's balance, and what of it a transaction may cost."""
         from ando_cli.tempo.fees import max_fee
 
-        chain = self._checked_chain()
+        chain = self.checked_chain()
         ahead = chain.latest_timestamp() - self.clock()
         if ahead > TRANSACTION_SECONDS / 2:
             raise PaymentError(
@@ -294,7 +333,13 @@ class Lifecycle:
         fees = chain.fees()
         return fees, chain.balance(request.currency, self.payer), 0 if request.fee_payer else max_fee(fees)
 
-    def _checked_chain(self) -> Chain:
+    def checked_chain(self) -> Chain:
+        """The chain, which is the one that the network names.
+
+        Raises:
+            NetworkError: it could not be asked.
+            PaymentError: it is another one.
+        """
         chain = self._chain()
         found = chain.chain_id()
         if found != self.network.chain_id:

@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING
 
 from ando_cli.errors import PaymentError
 from ando_cli.redact import amount
+from ando_cli.tempo.protocol import Protocol
 
 if TYPE_CHECKING:
     from ando_cli.mpp.session import SessionRequest
     from ando_cli.tempo.network import Network
-
-SUPPORTED_PROTOCOL = "v1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +60,7 @@ def check_trust(request: SessionRequest, trust: Trust) -> None:
         PaymentError: with a code for each of them. Nothing was signed.
     """
     network = trust.network
-    if request.session_protocol != SUPPORTED_PROTOCOL:
+    if request.session_protocol not in tuple(Protocol):
         raise PaymentError(
             f"the gateway asks for session protocol {request.session_protocol[:16]}, which this version does not speak",
             hint="update ando, or use another gateway",
@@ -73,7 +72,8 @@ def check_trust(request: SessionRequest, trust: Trust) -> None:
             hint="name the gateway's network with --network, if you trust it",
             code="wrong_chain",
         )
-    if request.escrow_contract not in network.escrows:
+    protocol = Protocol(request.session_protocol)
+    if not network.trusts(request.escrow_contract, protocol):
         raise PaymentError(
             f"the gateway names an escrow contract that is not trusted on {network.name}",
             hint=f"nothing was signed; if you trust it, add it to escrows of a [networks.*] table in config.toml: "

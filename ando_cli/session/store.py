@@ -16,48 +16,18 @@ from typing import TYPE_CHECKING
 
 from ando_cli.errors import StoreError
 from ando_cli.files import make_private_folder
-from ando_cli.session.channel import LIVE, Channel, ChannelKey, Pending, State
-from ando_cli.tempo.channel import ChannelTerms
+from ando_cli.session.channel import LIVE
+from ando_cli.session.schema import CHANNEL_COLUMNS, MIGRATIONS, channel_row, read_channel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from ando_cli.session.channel import Channel, ChannelKey, Pending, State
     from ando_cli.session.ledger import Entry, Outcome, Usage
 
 BUSY_SECONDS = 10.0
 
-# One script a version: a file of version n runs the scripts from n on. Never edit one that was released.
-_MIGRATIONS = (
-    """
-    CREATE TABLE channels (
-        channel_id TEXT PRIMARY KEY, gateway TEXT NOT NULL, network TEXT NOT NULL, chain_id INTEGER NOT NULL,
-        escrow TEXT NOT NULL, token TEXT NOT NULL, payee TEXT NOT NULL, payer TEXT NOT NULL,
-        authorized_signer TEXT NOT NULL, salt TEXT NOT NULL, state TEXT NOT NULL, deposit TEXT NOT NULL,
-        cumulative_amount TEXT NOT NULL, accepted TEXT NOT NULL, spent TEXT NOT NULL,
-        pending_transaction TEXT, pending_amount TEXT, pending_valid_before INTEGER,
-        created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL
-    ) STRICT;
-    CREATE UNIQUE INDEX one_live_channel ON channels (gateway, network, chain_id, escrow, token, payee, payer)
-        WHERE state IN ('opening', 'open');
-    CREATE TABLE pins (
-        gateway TEXT NOT NULL, network TEXT NOT NULL, payee TEXT NOT NULL, pinned_at INTEGER NOT NULL,
-        PRIMARY KEY (gateway, network)
-    ) STRICT;
-    CREATE TABLE ledger (
-        id INTEGER PRIMARY KEY, at INTEGER NOT NULL, gateway TEXT NOT NULL, network TEXT NOT NULL,
-        session INTEGER NOT NULL, path TEXT NOT NULL, model TEXT, plan TEXT, outcome TEXT NOT NULL,
-        authorised TEXT NOT NULL DEFAULT '0', deposited TEXT NOT NULL DEFAULT '0', spent TEXT,
-        prompt_tokens INTEGER, completion_tokens INTEGER
-    ) STRICT;
-    CREATE INDEX ledger_at ON ledger (at);
-    """,
-)
-_COLUMNS = (
-    "channel_id, gateway, network, chain_id, escrow, token, payee, payer, authorized_signer, salt, state, deposit, "
-    "cumulative_amount, accepted, spent, pending_transaction, pending_amount, pending_valid_before, created_at, "
-    "updated_at"
-)
 _NOTHING_PENDING = "pending_transaction = NULL, pending_amount = NULL, pending_valid_before = NULL"
 _KEY = "gateway = ? AND network = ? AND chain_id = ? AND escrow = ? AND token = ? AND payee = ? AND payer = ?"
 
@@ -88,24 +58,26 @@ class Store:
         """The one channel for ``key`` that is open or being opened."""
         with self._errors(), self._lock:
             row = self._db.execute(
-                f"SELECT {_COLUMNS} FROM channels WHERE {_KEY} AND state IN ('opening', 'open')", _key(key)
+                f"SELECT {CHANNEL_COLUMNS} FROM channels WHERE {_KEY} AND state IN ('opening', 'open')", _key(key)
             ).fetchone()
-        return None if row is None else _channel(row)
+        return None if row is None else read_channel(row)
 
     def channel(self, channel_id: str) -> Channel | None:
         """The channel with that id, whatever its state."""
         with self._errors(), self._lock:
-            row = self._db.execute(f"SELECT {_COLUMNS} FROM channels WHERE channel_id = ?", (channel_id,)).fetchone()
-        return None if row is None else _channel(row)
+            row = self._db.execute(
+                f"SELECT {CHANNEL_COLUMNS} FROM channels WHERE channel_id = ?", (channel_id,)
+            ).fetchone()
+        return None if row is None else read_channel(row)
 
     def channels(self) -> list[Channel]:
         """All channels, the live ones first, then the youngest."""
         with self._errors(), self._lock:
             rows = self._db.execute(
-                f"SELECT {_COLUMNS} FROM channels "
+                f"SELECT {CHANNEL_COLUMNS} FROM channels "
                 "ORDER BY state NOT IN ('opening', 'open'), created_at DESC, rowid DESC"
             ).fetchall()
-        return [_channel(row) for row in rows]
+        return [read_channel(row) for row in rows]
 
     def add(self, channel: Channel) -> None:
         """Record a channel that is about to be opened, and pin its payee.
@@ -113,20 +85,12 @@ class Store:
         Raises:
             StoreError: there is a live channel for the same key already.
         """
-        terms, now = channel.terms, int(self._clock())
-        pending = channel.pending
         with self._write() as db:
             db.execute(
-                f"INSERT INTO channels ({_COLUMNS}) VALUES ({', '.join('?' * 20)})",
-                (
-                    channel.channel_id, channel.gateway, channel.network, terms.chain_id, terms.escrow, terms.token,
-                    terms.payee, terms.payer, terms.authorized_signer, terms.salt, channel.state, str(channel.deposit),
-                    str(channel.cumulative_amount), str(channel.accepted), str(channel.spent),
-                    pending and pending.transaction, str(pending.amount) if pending else None,
-                    pending and pending.valid_before, now, now,
-                ),
-            )  # fmt: skip
-            self.pin(channel.gateway, channel.network, terms.payee)
+                f"INSERT INTO channels ({CHANNEL_COLUMNS}) VALUES ({', '.join('?' * 24)})",
+                channel_row(channel, int(self._clock())),
+            )
+            self.pin(channel.gateway, channel.network, channel.terms.payee)
 
     def pin(self, gateway: str, network: str, payee: str) -> None:
         """Record whom this gateway is paid at on this network, in the place of whoever it was before."""
@@ -181,12 +145,23 @@ class Store:
             (pending.transaction, str(pending.amount), pending.valid_before), (channel_id,),
         )  # fmt: skip
 
-    def ended(self, channel_id: str, state: State) -> None:
-        """Record that the channel is closed, or that it never came to be."""
-        assert state not in LIVE
+    def closing(self, channel_id: str, closes_at: int) -> None:
+        """Record that the escrow is asked to close the channel: nothing is paid from it any more."""
         self._change(
-            f"state = ?, {_NOTHING_PENDING}", "channel_id = ?", (state,), (channel_id,),
+            f"state = 'closing', closes_at = ?, {_NOTHING_PENDING}",
+            "channel_id = ? AND state IN ('opening', 'open', 'closing')", (closes_at,), (channel_id,),
         )  # fmt: skip
+
+    def ended(self, channel_id: str, state: State, captured: int | None = None) -> None:
+        """Record that the channel is closed, with what the payee took, or that it never came to be."""
+        assert state not in LIVE
+        taken, values = ("", ()) if captured is None else (", spent = ?", (str(captured),))
+        self._change(f"state = ?{taken}, {_NOTHING_PENDING}", "channel_id = ?", (state, *values), (channel_id,))
+
+    def forget(self, channel_id: str) -> None:
+        """Drop the record of a channel. What it holds is on the chain, but we no longer know what we signed."""
+        with self._write() as db:
+            db.execute("DELETE FROM channels WHERE channel_id = ?", (channel_id,))
 
     def book(self, row: int | None, entry: Entry) -> int:
         """Write a request that is about to be paid into the ledger, and return its row.
@@ -239,14 +214,14 @@ class Store:
         with self._errors():
             db = sqlite3.connect(self._path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
             version = int(db.execute("PRAGMA user_version").fetchone()[0])
-            if version > len(_MIGRATIONS):
+            if version > len(MIGRATIONS):
                 raise StoreError(
                     f"the session store was written by a newer ando (schema {version})",
                     hint="update ando; the store was not touched",
                     code="store_newer",
                 )
             db.execute("PRAGMA synchronous = FULL")
-            if version < len(_MIGRATIONS):
+            if version < len(MIGRATIONS):
                 self._write_ahead(db)
                 self._migrate(db)
         return db
@@ -268,7 +243,7 @@ class Store:
         db.execute("BEGIN IMMEDIATE")
         # Read again: another process may have been faster.
         version = int(db.execute("PRAGMA user_version").fetchone()[0])
-        for number, script in enumerate(_MIGRATIONS[version:], start=version + 1):
+        for number, script in enumerate(MIGRATIONS[version:], start=version + 1):
             for statement in script.split(";"):
                 db.execute(statement)
             db.execute(f"PRAGMA user_version = {number}")
@@ -330,22 +305,3 @@ def _unwritable(folder: Path, why: str) -> StoreError:
 
 def _key(key: ChannelKey) -> tuple[object, ...]:
     return (key.gateway, key.network, key.chain_id, key.escrow, key.token, key.payee, key.payer)
-
-
-def _channel(row: tuple[object, ...]) -> Channel:
-    (
-        channel_id, gateway, network, chain_id, escrow, token, payee, payer, signer, salt, state, deposit,
-        cumulative_amount, accepted, spent, transaction, amount, valid_before, created_at, updated_at,
-    ) = row  # fmt: skip
-    terms = ChannelTerms(
-        payer=str(payer), payee=str(payee), token=str(token), salt=str(salt), authorized_signer=str(signer),
-        escrow=str(escrow), chain_id=int(str(chain_id)),
-    )  # fmt: skip
-    pending = None
-    if transaction is not None:
-        pending = Pending(transaction=str(transaction), amount=int(str(amount)), valid_before=int(str(valid_before)))
-    return Channel(
-        channel_id=str(channel_id), gateway=str(gateway), network=str(network), terms=terms, state=State(str(state)),
-        deposit=int(str(deposit)), cumulative_amount=int(str(cumulative_amount)), accepted=int(str(accepted)),
-        spent=int(str(spent)), pending=pending, created_at=int(str(created_at)), updated_at=int(str(updated_at)),
-    )  # fmt: skip

@@ -65,7 +65,7 @@ LIES: dict[str, dict[str, Any]] = {
     "wrong_token": {"currency": SOMEBODY},
     "untrusted_escrow": {"escrow": SOMEBODY},
     "payee_changed": {"recipient": SOMEBODY},
-    "unsupported_session_protocol": {"sessionProtocol": "v2"},
+    "unsupported_session_protocol": {"sessionProtocol": "v3"},
     "digest_mismatch": {"params": {"digest": "sha-256=" + "A" * 43 + "="}},
     "no_challenge": {"params": {"method": "stripe"}},
 }

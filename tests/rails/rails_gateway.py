@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 from session_doubles import CHAIN_ID, ESCROW, KEY, MILLION, PAYEE, TOKEN
 
+from ando_cli.rails.payment import DRY_RUN
 from ando_cli.tempo.keys import recover
 from ando_cli.tempo.voucher import voucher_digest
 
@@ -190,9 +191,13 @@ class Gateway:
         return response
 
 
-def outgoing(url: str = URL, body: bytes = BODY, **extensions: Any) -> httpx.Request:
+def outgoing(url: str = URL, body: bytes = BODY, *, dry_run: bool = False) -> httpx.Request:
     return httpx.Request(
-        "POST", url, content=body, headers={"Content-Type": "application/json"}, extensions=extensions or None
+        "POST",
+        url,
+        content=body,
+        headers={"Content-Type": "application/json"},
+        extensions={DRY_RUN: True} if dry_run else {},
     )
 
 

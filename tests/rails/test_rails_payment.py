@@ -38,7 +38,6 @@ from ando_cli.errors import AndoError, PaymentError, StoreError
 from ando_cli.mpp.problem import Code
 from ando_cli.rails.payment import (
     CREDENTIAL,
-    DRY_RUN,
     MAX_UNPAID_REQUESTS,
     PAID,
     RESENT,
@@ -394,12 +393,12 @@ def test_a_challenge_that_cannot_be_trusted_is_refused_before_anything_is_signed
 
 
 def test_a_402_without_any_challenge_is_refused(bench: Bench) -> None:
-    bench.gateway.unpaid = lambda _: refuse("payment_required")  # type: ignore[method-assign]
+    bench.gateway.unpaid = lambda seen: refuse("payment_required")  # type: ignore[method-assign]
     assert bench.fails() == "no_challenge"
 
 
 def test_an_unpaid_answer_that_is_another_error_is_handed_on(bench: Bench) -> None:
-    bench.gateway.unpaid = lambda _: refuse("overloaded", 503)  # type: ignore[method-assign]
+    bench.gateway.unpaid = lambda seen: refuse("overloaded", 503)  # type: ignore[method-assign]
     assert bench.send().status_code == 503
 
 
@@ -449,11 +448,11 @@ def test_the_channel_that_the_challenge_names_is_not_asked_for(bench: Bench) -> 
 
 def test_a_dry_run_signs_and_records_nothing(bench: Bench) -> None:
     with pytest.raises(Quoted) as cold:
-        bench.send(outgoing(**{DRY_RUN: True}))
+        bench.send(outgoing(dry_run=True))
     assert (cold.value.quote.step, cold.value.quote.channel) == (Open(MILLION), None)
     known = bench.have(channel())
     with pytest.raises(Quoted) as warm:
-        bench.send(outgoing(**{DRY_RUN: True}))
+        bench.send(outgoing(dry_run=True))
     assert warm.value.quote.step == Voucher(MILLION)
     assert warm.value.quote.channel == bench.store.channel(known.channel_id)
     assert bench.gateway.actions == [None, None]

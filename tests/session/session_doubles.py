@@ -68,8 +68,8 @@ def channel(salt: int = 1, payee: str = PAYEE, **changes: Any) -> Channel:
 
 def opening(**changes: Any) -> Channel:
     """A channel whose open transaction was signed and may be anywhere."""
-    pending = Pending("0x76aa", 5 * MILLION, NOW + 25)
-    return channel(**({"state": State.OPENING, "pending": pending} | changes))
+    usual: dict[str, Any] = {"state": State.OPENING, "pending": Pending("0x76aa", 5 * MILLION, NOW + 25)}
+    return channel(**(usual | changes))
 
 
 def problem(code: str | None, **changes: Any) -> Problem:
@@ -117,7 +117,7 @@ class FakeChain:
     def fees(self) -> Fees:
         return FEES
 
-    def channel(self, escrow: str, channel_id: str) -> ChannelState | None:
+    def channel(self, escrow: str, channel_id: str, protocol: object = None) -> ChannelState | None:
         assert escrow == ESCROW
         return self.channels.get(channel_id)
 

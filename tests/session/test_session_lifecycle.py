@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from ando_cli.tempo.rpc import ChannelState
+
 VALID_BEFORE = NOW + TRANSACTION_SECONDS
 SETTLED = 60
 """Seconds after which our own clock may say that a transaction is over, although the chain's does not move."""
@@ -307,8 +309,17 @@ def test_an_open_is_given_up_by_our_own_clock_only_after_a_grace(bench: Bench) -
 def test_the_time_is_read_before_the_state_so_that_nothing_is_mined_between_them(bench: Bench) -> None:
     order: list[str] = []
     time_of, channel_of = bench.chain.latest_timestamp, bench.chain.channel
-    bench.chain.latest_timestamp = lambda: (order.append("time"), time_of())[1]  # type: ignore[method-assign]
-    bench.chain.channel = lambda *of: (order.append("state"), channel_of(*of))[1]  # type: ignore[method-assign]
+
+    def time() -> int:
+        order.append("time")
+        return time_of()
+
+    def state(escrow: str, channel_id: str) -> ChannelState | None:
+        order.append("state")
+        return channel_of(escrow, channel_id)
+
+    bench.chain.latest_timestamp = time  # type: ignore[method-assign]
+    bench.chain.channel = state  # type: ignore[method-assign]
     bench.resolved(bench.have(opening()))
     assert order == ["time", "state"]
 

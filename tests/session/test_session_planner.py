@@ -309,7 +309,7 @@ def test_no_claim_of_the_gateway_changes_the_step(
         session_snapshot={"acceptedCumulative": str(claim), "spent": str(claim), "requiredCumulative": str(claim)},
     )
     forged = known and replace(known, accepted=accepted)
-    claims = {"required_top_up": claim, "channel_id": "0x" + "99" * 32, "challenge_id": "x"}
+    claims: dict[str, Any] = {"required_top_up": claim, "channel_id": "0x" + "99" * 32, "challenge_id": "x"}
     assert same(honest, step(forged, code, progress, request=forged_snapshot, **claims))
 
 

@@ -45,7 +45,7 @@ def test_every_escrow_of_the_network_is_trusted() -> None:
 @pytest.mark.parametrize(
     ("changes", "code"),
     [
-        ({"session_protocol": "v2"}, "unsupported_session_protocol"),
+        ({"session_protocol": "v3"}, "unsupported_session_protocol"),
         ({"chain_id": 4217}, "wrong_chain"),
         ({"escrow_contract": OTHER}, "untrusted_escrow"),
         ({"currency": OTHER}, "wrong_token"),
@@ -94,16 +94,20 @@ def test_a_deposit_is_the_least_of_what_is_suggested_allowed_and_there(
     limits = {"max_deposit": max_deposit, "balance": max(0, balance - reserve)}
     if max_spend is not None:
         limits["max_spend"] = max(0, max_spend - deposited)
-    for needed, decide in (
-        (price, lambda: opening_deposit(request, caps, committed, balance, reserve)),
-        (price // 2 + 1, lambda: top_up_amount(request, caps, committed, price // 2 + 1, balance, reserve)),
-    ):
+
+    def opens(_: int) -> int:
+        return opening_deposit(request, caps, committed, balance, reserve)
+
+    def tops_up(needed: int) -> int:
+        return top_up_amount(request, caps, committed, needed, balance, reserve)
+
+    for needed, decide in ((price, opens), (price // 2 + 1, tops_up)):
         least = min(limits.values())
         if least >= needed:
-            assert decide() == min(least, max(suggested or needed, needed))
+            assert decide(needed) == min(least, max(suggested or needed, needed))
             continue
         with pytest.raises(PaymentError) as caught:
-            decide()
+            decide(needed)
         which = {"insufficient_balance": "balance"}.get(caught.value.code, caught.value.code.removesuffix("_exceeded"))
         assert limits[which] == least
 

@@ -75,7 +75,7 @@ def test_it_is_written_ahead_and_synced_fully(path: Path) -> None:
 
 def test_a_fresh_file_has_the_latest_schema(path: Path) -> None:
     Store(path)
-    assert raw(path, "PRAGMA user_version") == [(len(store_module._MIGRATIONS),)]
+    assert raw(path, "PRAGMA user_version") == [(len(store_module.MIGRATIONS),)]
 
 
 def test_a_file_of_an_older_version_is_migrated_and_keeps_what_it_holds(
@@ -85,8 +85,8 @@ def test_a_file_of_an_older_version_is_migrated_and_keeps_what_it_holds(
     old.add(channel())
     before = old.channels()
     old.close()
-    latest = (*store_module._MIGRATIONS, "CREATE TABLE next (a INTEGER); CREATE INDEX next_a ON next (a)")
-    monkeypatch.setattr(store_module, "_MIGRATIONS", latest)
+    latest = (*store_module.MIGRATIONS, "CREATE TABLE next (a INTEGER); CREATE INDEX next_a ON next (a)")
+    monkeypatch.setattr(store_module, "MIGRATIONS", latest)
     assert Store(path).channels() == before
     assert raw(path, "PRAGMA user_version") == [(len(latest),)]
     assert raw(path, "SELECT count(*) FROM next") == [(0,)]
@@ -94,9 +94,9 @@ def test_a_file_of_an_older_version_is_migrated_and_keeps_what_it_holds(
 
 def test_a_migration_that_fails_changes_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Store(path).close()
-    version = len(store_module._MIGRATIONS)
-    broken = (*store_module._MIGRATIONS, "CREATE TABLE next (a INTEGER); CREATE TABLE channels (a INTEGER)")
-    monkeypatch.setattr(store_module, "_MIGRATIONS", broken)
+    version = len(store_module.MIGRATIONS)
+    broken = (*store_module.MIGRATIONS, "CREATE TABLE next (a INTEGER); CREATE TABLE channels (a INTEGER)")
+    monkeypatch.setattr(store_module, "MIGRATIONS", broken)
     failure(lambda: Store(path))
     assert raw(path, "PRAGMA user_version") == [(version,)]
     assert raw(path, "SELECT name FROM sqlite_master WHERE name = 'next'") == []

@@ -1,0 +1,166 @@
+"""Requests that manage a channel instead of asking the model: top it up, close it.
+
+The gateway takes them on the route that the channel pays for, as a credential of another kind in answer to an ordinary
+challenge, and answers without running the model (protocol.md section 4). So this is the payment rail with another
+middle: the offer is read and checked alike, and everything is recorded before it is sent.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from ando_cli.errors import PaymentError
+from ando_cli.mpp.malformed import MalformedError
+from ando_cli.mpp.problem import Code, parse_problem
+from ando_cli.mpp.receipt import parse_receipt
+from ando_cli.rails.payment import PaymentAuth
+from ando_cli.redact import clean
+from ando_cli.session import closing
+from ando_cli.session.channel import State
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+    from contextlib import ExitStack
+
+    import httpx
+
+    from ando_cli.rails.payment import Turn
+    from ando_cli.session.channel import Channel, ChannelKey
+    from ando_cli.session.closing import Ended
+    from ando_cli.session.lifecycle import Lifecycle
+
+
+@dataclass(frozen=True, slots=True)
+class TopUpBy:
+    """Add exactly ``amount`` base units to the deposit."""
+
+    amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """Close the channel: the payee takes what was spent, the rest comes back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Managed:
+    """What came of it: the channel as recorded now, and what a close came to."""
+
+    channel: Channel
+    ended: Ended | None = None
+
+
+class ManagementAuth(PaymentAuth):
+    """Carries out one ``TopUpBy`` or ``Close`` on the channel that pays for the request's route."""
+
+    managed: Managed | None = None
+
+    def __init__(
+        self,
+        lifecycle: Lifecycle,
+        action: TopUpBy | Close,
+        channel_id: str,
+        *,
+        gateway_of: Callable[[str], str],
+        stage: Callable[[str], None] = lambda _: None,
+        warn: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        super().__init__(lifecycle, gateway_of=gateway_of, stage=stage, warn=warn)
+        self._action = action
+        self._channel_id = channel_id
+
+    def _negotiate(
+        self, request: httpx.Request, response: httpx.Response, turn: Turn, locks: ExitStack
+    ) -> Generator[httpx.Request, httpx.Response, None]:
+        lifecycle = self._lifecycle
+        self._take_offer(response, turn)
+        assert turn.offer is not None  # it was just taken
+        key = lifecycle.channel_key(turn.gateway, turn.offer.request)
+        locks.enter_context(lifecycle.exclusive(key))
+        channel = self._find(key)
+        if isinstance(self._action, TopUpBy):
+            self._stage("topping up the channel")
+            channel = lifecycle.top_up_by(channel, turn.offer.request, self._action.amount)
+            response = yield self._paid(request, turn, channel, lifecycle.payload(channel))
+            if not response.is_success:
+                raise _refused(response)
+            lifecycle.topped_up(channel)
+            self.managed = Managed(self._now(channel))
+            return
+        yield from self._close(request, turn, channel)
+
+    def _close(
+        self, request: httpx.Request, turn: Turn, channel: Channel
+    ) -> Generator[httpx.Request, httpx.Response, None]:
+        """Offer what receipts say was spent; a gateway that counts more is offered all that was authorised.
+
+        Both are below what was signed before: closing authorises nothing new.
+        """
+        self._stage("closing the channel")
+        amounts = sorted({channel.spent, channel.cumulative_amount})
+        for amount in amounts:
+            response = yield self._paid(request, turn, channel, self._lifecycle.close_payload(channel, amount))
+            if response.is_success:
+                ended = closing.confirm(self._lifecycle, channel, amount)
+                self.managed = Managed(self._now(channel), replace(ended, transaction=_transaction(response)))
+                return
+            if amount == amounts[-1] or parse_problem(response.status_code, response.content).canonical in _FINAL:
+                raise _refused(response)
+            response = yield self._unpaid(request, turn)
+            if response.status_code != 402:
+                raise _refused(response)
+            self._take_offer(response, turn)
+
+    def _find(self, key: ChannelKey) -> Channel:
+        """The channel that is meant, as the chain has it if its last transaction's fate is not known."""
+        store = self._lifecycle.store
+        channel = store.live(key)
+        if channel is not None and channel.pending is not None:
+            self._lifecycle.resolve(channel)
+            channel = store.live(key)
+        if channel is None or channel.channel_id != self._channel_id or channel.state is not State.OPEN:
+            raise PaymentError(
+                "the gateway is not paid from this channel any more",
+                hint="look with `ando session show --chain`; `ando session close --force` needs no gateway",
+                code="channel_not_used",
+            )
+        if channel.pending is not None:
+            raise PaymentError(
+                "the last deposit is still under way: the chain does not show it yet",
+                hint="nothing was signed; try again in half a minute",
+                code="deposit_in_flight",
+            )
+        return channel
+
+    def _now(self, channel: Channel) -> Channel:
+        return self._lifecycle.store.channel(channel.channel_id) or channel
+
+
+_FINAL = (
+    Code.MPP_SESSION_CLOSE_UNAVAILABLE,
+    Code.MPP_SESSION_CLOSE_FAILED,
+    Code.SESSION_CHANNEL_FINALIZED,
+    Code.SESSION_CHANNEL_NOT_FOUND,
+    Code.MPP_PAYER_NOT_ALLOWED,
+)
+"""Answers to a close that another amount would not change."""
+
+
+def _transaction(response: httpx.Response) -> str | None:
+    """The closing transaction, where the gateway's receipt names one. Shown to the user, never relied on."""
+    try:
+        return parse_receipt(response.headers.get("Payment-Receipt", "")).tx_hash
+    except MalformedError:
+        return None
+
+
+def _refused(response: httpx.Response) -> PaymentError:
+    problem = parse_problem(response.status_code, response.content)
+    error = PaymentError(
+        f"the gateway would not do it ({response.status_code}): {clean(problem.message)}",
+        hint="nothing was lost; `ando session close --force` closes a channel without the gateway",
+        code=problem.code or "refused",
+    )
+    error.body = response.content
+    return error

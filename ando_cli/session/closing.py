@@ -1,0 +1,200 @@
+"""Ending a channel: confirming a cooperative close, and closing without the gateway (protocol.md section 4).
+
+Without the gateway it takes two transactions of the payer's own, ``requestClose`` and ``withdraw``, and a grace period
+between them in which the payee can still settle the highest voucher. They go to the chain through our own RPC, and cost
+a fee.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ando_cli.errors import PaymentError
+from ando_cli.redact import amount
+from ando_cli.session.channel import State
+from ando_cli.session.lifecycle import TRANSACTION_SECONDS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ando_cli.session.channel import Channel
+    from ando_cli.session.lifecycle import Chain, Lifecycle
+    from ando_cli.tempo.channel import ChannelTerms
+    from ando_cli.tempo.fees import Fees
+    from ando_cli.tempo.keys import PrivateKey
+    from ando_cli.tempo.rpc import ChannelState
+
+_POLLS = 20
+_POLL_SECONDS = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What a closed channel came to, in base units, and the transaction that did it where it is known."""
+
+    captured: int
+    refunded: int
+    transaction: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Grace:
+    """A requested close: when the deposit can be taken back, and the time now; unix seconds by the chain's clock."""
+
+    closes_at: int
+    now: int
+
+    @property
+    def left(self) -> int:
+        """Seconds until then, 0 when it is past."""
+        return max(0, self.closes_at - self.now)
+
+
+def confirm(lifecycle: Lifecycle, channel: Channel, captured: int) -> Ended:
+    """Wait for the chain to show a close that the gateway said it carried out, and record it.
+
+    Args:
+        captured: what was signed for the closing, which counts where the chain keeps no record of closed channels.
+
+    Raises:
+        PaymentError: the chain does not show it.
+        NetworkError: the chain could not be asked.
+    """
+    chain = lifecycle.checked_chain()
+    for _ in range(_POLLS):
+        state = _state(chain, channel)
+        if state is None or state.finalized:
+            return _ended(lifecycle, channel, captured if state is None else state.settled)
+        lifecycle.sleep(_POLL_SECONDS)
+    raise PaymentError(
+        "the gateway says that it closed the channel, but the chain does not show it",
+        hint="look again with `ando session sync`; `ando session close --force` closes it without the gateway",
+        code="close_unconfirmed",
+    )
+
+
+def request(lifecycle: Lifecycle, channel: Channel) -> Grace:
+    """Ask the escrow to close ``channel``, unless that was done before, and record when it can be withdrawn from.
+
+    Nothing is paid from a channel from the moment that this is recorded, which is before it is sent.
+
+    Raises:
+        PaymentError: the channel is closed already, or the transaction failed.
+        NetworkError: the chain could not be asked.
+    """
+    from ando_cli.tempo.transaction import request_close_transaction
+
+    chain = lifecycle.checked_chain()
+    state = _open_state(lifecycle, chain, channel)
+    if state.close_requested_at == 0:
+        lifecycle.store.closing(channel.channel_id, 0)
+        _transact(lifecycle, chain, channel, request_close_transaction)
+        state = _open_state(lifecycle, chain, channel)
+    grace = _grace(chain, channel, state)
+    lifecycle.store.closing(channel.channel_id, grace.closes_at)
+    return grace
+
+
+def grace(lifecycle: Lifecycle, channel: Channel) -> Grace | None:
+    """When ``channel`` can be withdrawn from; ``None`` where no close was requested.
+
+    Raises:
+        PaymentError: the channel is closed already.
+        NetworkError: the chain could not be asked.
+    """
+    chain = lifecycle.checked_chain()
+    state = _open_state(lifecycle, chain, channel)
+    if state.close_requested_at == 0:
+        return None
+    found = _grace(chain, channel, state)
+    lifecycle.store.closing(channel.channel_id, found.closes_at)
+    return found
+
+
+def withdraw(lifecycle: Lifecycle, channel: Channel) -> Ended:
+    """Take back what is left in ``channel`` after its grace period, and record that it is closed.
+
+    Raises:
+        PaymentError: no close was requested, the grace period is not over, or the transaction failed.
+        NetworkError: the chain could not be asked.
+    """
+    from ando_cli.tempo.transaction import withdraw_transaction
+
+    found = grace(lifecycle, channel)
+    if found is None:
+        raise PaymentError(
+            "no close was requested for this channel", hint="ando session close --force", code="close_not_requested"
+        )
+    if found.left:
+        raise PaymentError(
+            f"the grace period is not over: {duration(found.left)} left",
+            hint="run `ando session close --finish` then, or add --wait",
+            code="grace_period",
+        )
+    chain = lifecycle.checked_chain()
+    settled = _open_state(lifecycle, chain, channel).settled
+    transaction = _transact(lifecycle, chain, channel, withdraw_transaction)
+    ended = _ended(lifecycle, channel, settled)
+    return Ended(ended.captured, ended.refunded, transaction)
+
+
+def duration(seconds: int) -> str:
+    """``seconds`` for people: ``14 min 59 s``."""
+    minutes, rest = divmod(seconds, 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def _transact(lifecycle: Lifecycle, chain: Chain, channel: Channel, build: Callable[..., str]) -> str:
+    """Sign and send one of the payer's own transactions; returns its hash.
+
+    Raises:
+        PaymentError: the wallet cannot pay the fee, or the chain refused it.
+    """
+    from ando_cli.tempo.fees import max_fee
+
+    fees: Fees = chain.fees()
+    key: PrivateKey = lifecycle.key()
+    terms: ChannelTerms = channel.terms
+    needed = max_fee(fees)
+    if chain.balance(terms.token, key.address) < needed:
+        raise PaymentError(
+            f"the wallet cannot pay the transaction's fee of up to {amount(needed)}",
+            hint="send it to the address that `ando wallet address` shows",
+            code="insufficient_balance",
+        )
+    valid_before = int(lifecycle.clock()) + TRANSACTION_SECONDS
+    mined = chain.broadcast(build(terms, key=key, fees=fees, valid_before=valid_before))
+    if not mined.succeeded:
+        raise PaymentError(
+            "the chain refused the transaction",
+            hint="look with `ando session show --chain`; only a fee was paid",
+            code="transaction_failed",
+        )
+    return str(mined.tx_hash)
+
+
+def _state(chain: Chain, channel: Channel) -> ChannelState | None:
+    terms = channel.terms
+    return chain.channel(terms.escrow, channel.channel_id, terms.protocol)
+
+
+def _open_state(lifecycle: Lifecycle, chain: Chain, channel: Channel) -> ChannelState:
+    state = _state(chain, channel)
+    if state is None or state.finalized:
+        if state is not None or channel.state is State.CLOSING:
+            _ended(lifecycle, channel, channel.spent if state is None else state.settled)
+        raise PaymentError(
+            "the chain shows no open channel of this id", hint="look with `ando session sync`", code="channel_closed"
+        )
+    return state
+
+
+def _grace(chain: Chain, channel: Channel, state: ChannelState) -> Grace:
+    period = chain.close_grace_period(channel.terms.escrow, channel.terms.protocol)
+    return Grace(state.close_requested_at + period, chain.latest_timestamp())
+
+
+def _ended(lifecycle: Lifecycle, channel: Channel, captured: int) -> Ended:
+    lifecycle.store.ended(channel.channel_id, State.CLOSED, captured)
+    return Ended(captured, max(0, channel.deposit - captured))
