@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import ModuleType
 
+    import httpx
+
     from ando_cli.app import Invocation
     from ando_cli.output import Terminal
     from ando_cli.settings import Settings
@@ -85,9 +87,38 @@ def import_sandbox() -> ModuleType:
     return server
 
 
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a command works with: the settings in force, the lifecycle, and what makes a client for a rail."""
+
+    settings: Settings
+    lifecycle: Lifecycle
+    client: Callable[[httpx.Auth], AndoClient]
+
+
 @contextmanager
 def connect(state: Invocation, options: PayOptions) -> Iterator[AndoClient]:
     """A client that pays, with everything behind it; closed with the block.
+
+    Raises:
+        UsageError: a setting is wrong.
+        StoreError: the sandbox's files cannot be written.
+    """
+    with assemble(state, options) as parts:
+        yield parts.client(
+            PaymentAuth(
+                parts.lifecycle,
+                gateway_of=parts.settings.gateway_of,
+                accepted_payee=options.accept_payee,
+                stage=state.terminal.stage,
+                warn=state.terminal.warn,
+            )
+        )
+
+
+@contextmanager
+def assemble(state: Invocation, options: PayOptions) -> Iterator[Parts]:
+    """The parts that a command puts to use itself; closed with the block.
 
     Raises:
         UsageError: a setting is wrong.
@@ -127,22 +158,19 @@ def connect(state: Invocation, options: PayOptions) -> Iterator[AndoClient]:
             locks=settings.folders.state / "locks",
             deposit=options.deposit,
         )
-        auth = PaymentAuth(
-            lifecycle,
-            gateway_of=settings.gateway_of,
-            accepted_payee=options.accept_payee,
-            stage=terminal.stage,
-            warn=terminal.warn,
-        )
-        client = AndoClient(
-            settings.base_url,
-            auth,
-            connect_timeout=options.connect_timeout or settings.connect_timeout,
-            timeout=options.timeout or settings.timeout,
-            waiting=terminal.progress,
-        )
-        stack.callback(client.close)
-        yield client
+
+        def make_client(auth: httpx.Auth) -> AndoClient:
+            client = AndoClient(
+                settings.base_url,
+                auth,
+                connect_timeout=options.connect_timeout or settings.connect_timeout,
+                timeout=options.timeout or settings.timeout,
+                waiting=terminal.progress,
+            )
+            stack.callback(client.close)
+            return client
+
+        yield Parts(settings, lifecycle, make_client)
 
 
 def _consent(
