@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -22,6 +23,18 @@ from ando_cli.chat import (
 )
 from ando_cli.errors import ServerError, UsageError
 from ando_cli.tempo.network import SANDBOX
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _the_recursion_limit_of_the_command() -> Iterator[None]:
+    """Other tests load py_ecc, which raises it; ``ando_cli.tempo.recursion`` keeps it where the command runs."""
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(1000)
+    yield
+    sys.setrecursionlimit(limit)
 
 
 def built(**prompt: Any) -> Any:
