@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from session_doubles import (
@@ -314,9 +314,9 @@ def test_the_time_is_read_before_the_state_so_that_nothing_is_mined_between_them
         order.append("time")
         return time_of()
 
-    def state(escrow: str, channel_id: str) -> ChannelState | None:
+    def state(*of: Any) -> ChannelState | None:
         order.append("state")
-        return channel_of(escrow, channel_id)
+        return channel_of(*of)
 
     bench.chain.latest_timestamp = time  # type: ignore[method-assign]
     bench.chain.channel = state  # type: ignore[method-assign]
