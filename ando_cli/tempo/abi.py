@@ -9,9 +9,11 @@ from __future__ import annotations
 import re
 
 UINT64_MAX = 2**64 - 1
+UINT96_MAX = 2**96 - 1
 UINT128_MAX = 2**128 - 1
 UINT256_MAX = 2**256 - 1
 ZERO_ADDRESS = "0x" + "00" * 20
+ZERO_HASH = "0x" + "00" * 32
 
 _ADDRESS = re.compile(r"0x[0-9a-fA-F]{40}")
 _BYTES32 = re.compile(r"0x[0-9a-fA-F]{64}")

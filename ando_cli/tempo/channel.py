@@ -1,18 +1,28 @@
-"""The identity of a payment channel on the v1 escrow contract (protocol.md section 4)."""
+"""The identity of a payment channel, on the v1 contract and on the v2 precompile (protocol.md section 4)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ando_cli.tempo.abi import address_word, bytes32_word, normalise_address, normalise_bytes32, uint_word
+from ando_cli.tempo.abi import (
+    ZERO_ADDRESS,
+    ZERO_HASH,
+    address_word,
+    bytes32_word,
+    normalise_address,
+    normalise_bytes32,
+    uint_word,
+)
 from ando_cli.tempo.keys import keccak256
+from ando_cli.tempo.protocol import Protocol
 
-_ADDRESSES = ("payer", "payee", "token", "authorized_signer", "escrow")
+_ADDRESSES = ("payer", "payee", "token", "authorized_signer", "escrow", "operator")
+_WORDS = ("salt", "expiring_nonce_hash")
 
 
 @dataclass(frozen=True, slots=True)
 class ChannelTerms:
-    """What a v1 channel is made of. All of it is known before anything is sent, and so is the channel's id.
+    """What a channel is made of. All of it is known before anything is sent, and so is the channel's id.
 
     Attributes:
         payer: whose deposit it is; gets back what was not spent.
@@ -20,13 +30,17 @@ class ChannelTerms:
         token: the TIP-20 token of the deposit.
         salt: 32 random bytes, so that the same two parties can open another channel.
         authorized_signer: whose vouchers count; the zero address means the payer.
-        escrow: the contract that holds the deposit.
+        escrow: the contract or precompile that holds the deposit.
         chain_id: the chain that it lives on.
+        protocol: which of the two the escrow is.
+        operator: v2: who may settle beside the payee; the zero address means nobody.
+        expiring_nonce_hash: v2: what ties the id to the one transaction that opens the channel. Zero until that
+            transaction is made (:func:`ando_cli.tempo.transaction.open_transaction` fills it in).
 
-    Addresses and the salt are hex with ``0x``; they are kept in lower case.
+    Addresses and words are hex with ``0x``; they are kept in lower case.
 
     Raises:
-        ValueError: a field is malformed; the message names it.
+        ValueError: a field is malformed, or a v1 channel has what only v2 knows; the message names it.
     """
 
     payer: str
@@ -36,33 +50,83 @@ class ChannelTerms:
     authorized_signer: str
     escrow: str
     chain_id: int
+    protocol: Protocol = Protocol.V1
+    operator: str = ZERO_ADDRESS
+    expiring_nonce_hash: str = ZERO_HASH
 
     def __post_init__(self) -> None:
         # A frozen dataclass is normalised the way its own __init__ fills it in.
-        for name in _ADDRESSES:
-            try:
-                object.__setattr__(self, name, normalise_address(getattr(self, name)))
-            except ValueError as error:
-                raise ValueError(f"{name}: {error}") from None
-        try:
-            object.__setattr__(self, "salt", normalise_bytes32(self.salt))
-        except ValueError as error:
-            raise ValueError(f"salt: {error}") from None
+        for names, normalise in ((_ADDRESSES, normalise_address), (_WORDS, normalise_bytes32)):
+            for name in names:
+                try:
+                    object.__setattr__(self, name, normalise(getattr(self, name)))
+                except ValueError as error:
+                    raise ValueError(f"{name}: {error}") from None
         try:
             uint_word(self.chain_id)
         except ValueError as error:
             raise ValueError(f"chain_id: {error}") from None
+        try:
+            object.__setattr__(self, "protocol", Protocol(self.protocol))
+        except ValueError:
+            raise ValueError("protocol: neither v1 nor v2") from None
+        if self.protocol is Protocol.V1:
+            for name, default in (("operator", ZERO_ADDRESS), ("expiring_nonce_hash", ZERO_HASH)):
+                if getattr(self, name) != default:
+                    raise ValueError(f"{name}: a v1 channel has none")
+
+    @property
+    def signer(self) -> str:
+        """The account whose vouchers count: the authorised signer, or the payer where there is none."""
+        return self.payer if self.authorized_signer == ZERO_ADDRESS else self.authorized_signer
 
     @property
     def channel_id(self) -> str:
-        """``keccak256(abi.encode(payer, payee, token, salt, authorizedSigner, escrow, chainId))`` as hex."""
-        encoded = (
-            address_word(self.payer)
-            + address_word(self.payee)
-            + address_word(self.token)
-            + bytes32_word(self.salt)
-            + address_word(self.authorized_signer)
-            + address_word(self.escrow)
-            + uint_word(self.chain_id)
-        )
-        return "0x" + keccak256(encoded).hex()
+        """The ``keccak256`` of the ABI encoding of the terms, as hex.
+
+        v1: payer, payee, token, salt, authorizedSigner, escrow, chainId. v2: the descriptor, escrow, chainId.
+
+        Raises:
+            ValueError: a v2 channel whose open transaction was not made yet has no id.
+        """
+        if self.protocol is Protocol.V2:
+            identity = self.descriptor_words
+        else:
+            identity = (
+                address_word(self.payer)
+                + address_word(self.payee)
+                + address_word(self.token)
+                + bytes32_word(self.salt)
+                + address_word(self.authorized_signer)
+            )
+        return "0x" + keccak256(identity + address_word(self.escrow) + uint_word(self.chain_id)).hex()
+
+    @property
+    def descriptor(self) -> dict[str, str]:
+        """The v2 channel as its payloads and the precompile name it.
+
+        Raises:
+            ValueError: a v1 channel has none, and a v2 channel has none before its open transaction is made.
+        """
+        if self.protocol is not Protocol.V2:
+            raise ValueError("a v1 channel has no descriptor")
+        if self.expiring_nonce_hash == ZERO_HASH:
+            raise ValueError("a v2 channel has no id and no descriptor before its open transaction is made")
+        return {
+            "payer": self.payer,
+            "payee": self.payee,
+            "operator": self.operator,
+            "token": self.token,
+            "salt": self.salt,
+            "authorizedSigner": self.authorized_signer,
+            "expiringNonceHash": self.expiring_nonce_hash,
+        }
+
+    @property
+    def descriptor_words(self) -> bytes:
+        """The descriptor as the precompile's functions take it: seven words.
+
+        Raises:
+            ValueError: there is no descriptor.
+        """
+        return b"".join(bytes.fromhex(value[2:]).rjust(32, b"\0") for value in self.descriptor.values())

@@ -14,11 +14,15 @@ from urllib.parse import urlsplit
 
 from ando_cli.errors import UsageError
 from ando_cli.tempo.abi import UINT64_MAX, ZERO_ADDRESS, is_address, normalise_address
+from ando_cli.tempo.protocol import Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
-__all__ = ["NETWORKS", "SANDBOX", "Network", "is_address", "normalise_address", "parse_network"]
+__all__ = ["NETWORKS", "PRECOMPILE", "SANDBOX", "Network", "is_address", "normalise_address", "parse_network"]
+
+PRECOMPILE = "0x4d50500000000000000000000000000000000000"
+"""Where every Tempo chain has the v2 escrow (TIP-1034)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +35,8 @@ class Network:
         rpc_url: JSON-RPC endpoint. It may contain credentials: never print it.
         token: the TIP-20 token that channels hold and fees are paid in, lower-case hex. 6 decimals.
         token_symbol: the token's name beside an amount.
-        escrows: the trusted channel contracts, lower-case hex; the first is the one we would choose.
+        escrows: the trusted v1 channel contracts, lower-case hex; the first is the one we would choose.
+        precompiles: the trusted v2 escrows, lower-case hex; none, and v2 is not spoken on this network.
     """
 
     name: str
@@ -40,6 +45,14 @@ class Network:
     token: str
     token_symbol: str
     escrows: tuple[str, ...]
+    precompiles: tuple[str, ...] = (PRECOMPILE,)
+
+    def trusts(self, escrow: str, protocol: Protocol) -> bool:
+        """Tell whether deposits may be put into ``escrow`` (in either case), and vouchers signed for it.
+
+        The two lists never mix: a contract is not spoken to as a precompile, nor the other way round.
+        """
+        return escrow.lower() in (self.precompiles if protocol is Protocol.V2 else self.escrows)
 
 
 NETWORKS: dict[str, Network] = {
@@ -79,7 +92,7 @@ SANDBOX = Network(
 """The built-in sandbox. Its chain lives in this process, so ``rpc_url`` is filled in when it has started."""
 
 _RESERVED = frozenset((*NETWORKS, SANDBOX.name))
-_KEYS = frozenset(("chain_id", "rpc_url", "token", "token_symbol", "escrows"))
+_KEYS = frozenset(("chain_id", "rpc_url", "token", "token_symbol", "escrows", "precompiles"))
 # Compiled where they are first used: most runs read no configuration.
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 _SYMBOL = r"[!-~]{1,16}"
@@ -92,7 +105,8 @@ def parse_network(name: str, table: Mapping[str, object]) -> Network:
     Args:
         name: the table's name. A built-in name is refused: what ``tempo`` means must not depend on a file, and only the
             real sandbox may call itself one.
-        table: ``chain_id``, ``rpc_url``, ``token``, ``escrows`` and, if wanted, ``token_symbol``.
+        table: ``chain_id``, ``rpc_url``, ``token``, ``escrows`` and, if wanted, ``token_symbol`` and ``precompiles``
+            (empty where the chain has none).
 
     Raises:
         UsageError: a key is missing, unknown or wrong; the message names it and never repeats an RPC URL.
@@ -119,6 +133,9 @@ def parse_network(name: str, table: Mapping[str, object]) -> Network:
     escrows = value("escrows")
     if not isinstance(escrows, list | tuple) or not escrows:
         raise _wrong(f"networks.{name}.escrows", "expected a list of at least one address")
+    precompiles = table.get("precompiles", (PRECOMPILE,))
+    if not isinstance(precompiles, list | tuple):
+        raise _wrong(f"networks.{name}.precompiles", "expected a list of addresses, which may be empty")
     symbol = table.get("token_symbol", _DEFAULT_SYMBOL)
     if not isinstance(symbol, str) or re.fullmatch(_SYMBOL, symbol) is None:
         raise _wrong(f"networks.{name}.token_symbol", "expected 1 to 16 visible ASCII characters")
@@ -128,8 +145,13 @@ def parse_network(name: str, table: Mapping[str, object]) -> Network:
         rpc_url=rpc_url,
         token=_address(f"networks.{name}.token", value("token")),
         token_symbol=symbol,
-        escrows=tuple(_address(f"networks.{name}.escrows[{i}]", escrow) for i, escrow in enumerate(escrows)),
+        escrows=_addresses(f"networks.{name}.escrows", escrows),
+        precompiles=_addresses(f"networks.{name}.precompiles", precompiles),
     )
+
+
+def _addresses(key: str, values: Iterable[object]) -> tuple[str, ...]:
+    return tuple(_address(f"{key}[{i}]", value) for i, value in enumerate(values))
 
 
 def _address(key: str, value: object) -> str:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from ando_cli.tempo.channel import ChannelTerms
 from ando_cli.tempo.fees import Fees, max_fee
 from ando_cli.tempo.keys import PrivateKey, keccak256, recover
-from ando_cli.tempo.transaction import open_transaction, top_up_transaction
+from ando_cli.tempo.transaction import SignedOpen, open_transaction, top_up_transaction
 
 KEY = PrivateKey.parse("0xbcf48ac67d369e1feada9f06446e964d203bf77585774612ee3b5bdae8ea3139")
 TERMS = ChannelTerms(
@@ -36,22 +37,19 @@ PRIORITY, MAX_FEE, GAS, CALLS, ACCESS, NONCE_KEY, NONCE, BEFORE, AFTER, FEE_TOKE
 
 def opened(**changes: Any) -> str:
     arguments = {"key": KEY, "fees": FEES, "valid_before": VALID_BEFORE, "fee_payer": False, **changes}
+    return signed_open(**arguments).transaction
+
+
+def signed_open(**changes: Any) -> SignedOpen:
+    arguments = {"key": KEY, "fees": FEES, "valid_before": VALID_BEFORE, "fee_payer": False, **changes}
     return open_transaction(arguments.pop("terms", TERMS), arguments.pop("deposit", 5_000_000), **arguments)
 
 
 def topped_up(**changes: Any) -> str:
-    arguments = {
-        "token": TERMS.token,
-        "escrow": TERMS.escrow,
-        "chain_id": TERMS.chain_id,
-        "key": KEY,
-        "fees": FEES,
-        "valid_before": VALID_BEFORE,
-        "fee_payer": False,
-        **changes,
-    }
-    channel_id = arguments.pop("channel_id", TERMS.channel_id)
-    return top_up_transaction(channel_id, arguments.pop("additional_deposit", 5_000_000), **arguments)
+    arguments = {"key": KEY, "fees": FEES, "valid_before": VALID_BEFORE, "fee_payer": False, **changes}
+    return top_up_transaction(
+        arguments.pop("terms", TERMS), arguments.pop("additional_deposit", 5_000_000), **arguments
+    )
 
 
 def fields(transaction: str) -> list[Any]:
@@ -93,7 +91,7 @@ def test_every_reference_open_is_signed_byte_for_byte(vectors: dict[str, Any]) -
             fees=fees_of(vector),
             valid_before=vector["validBefore"],
             fee_payer=vector["feePayer"],
-        )
+        ).transaction
         assert calls(signed) == vector["calls"]
         assert signed == vector["serialized"]
         assert recover(bytes.fromhex(vector["signPayload"][2:]), fields(signed)[SIGNATURE]) == key.address
@@ -103,12 +101,15 @@ def test_every_reference_top_up_makes_its_calls(vectors: dict[str, Any]) -> None
     top_ups = [vector for vector in vectors["transactions"] if "additionalDeposit" in vector]
     assert top_ups
     for vector in top_ups:
-        signed = topped_up(
-            channel_id=vector["channelId"],
-            additional_deposit=int(vector["additionalDeposit"]),
-            token=vector["token"],
-            escrow=vector["escrow"],
-        )
+
+        class Named(ChannelTerms):
+            """The vector names a channel by its id alone."""
+
+            channel_id = vector["channelId"]
+
+        values = {field.name: getattr(TERMS, field.name) for field in dataclasses.fields(TERMS)}
+        terms = Named(**{**values, "token": vector["token"], "escrow": vector["escrow"]})
+        signed = topped_up(terms=terms, additional_deposit=int(vector["additionalDeposit"]))
         assert calls(signed) == vector["calls"]
 
 
@@ -181,12 +182,6 @@ def test_a_channel_of_somebody_else_is_not_opened() -> None:
 def test_an_expiry_is_a_time(valid_before: int) -> None:
     with pytest.raises(ValueError, match="valid_before"):
         opened(valid_before=valid_before)
-
-
-@pytest.mark.parametrize("change", [{"token": ""}, {"escrow": ""}, {"channel_id": "0x"}, {"token": "0x12"}])
-def test_a_top_up_with_a_malformed_argument_is_not_signed(change: dict[str, str]) -> None:
-    with pytest.raises(ValueError, match="not a"):
-        topped_up(**change)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,177 @@
+"""One JSON-RPC server: how it is asked, and what can go wrong.
+
+The server is not trusted. Its answers are bounded in size and in time. Whatever goes wrong is one
+:class:`~ando_cli.errors.NetworkError` that shows the server's host and nothing else of its URL, since hosted endpoints
+carry their key in the path.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, cast
+
+import httpx
+
+from ando_cli.errors import NetworkError, UsageError
+from ando_cli.redact import clean
+from ando_cli.tempo.recursion import kept_recursion_limit
+
+with kept_recursion_limit():
+    from web3 import Web3
+    from web3.exceptions import ContractLogicError, Web3RPCError
+    from web3.providers.base import JSONBaseProvider
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from web3.types import RPCEndpoint, RPCResponse, TxParams
+
+# A block of the public chain is well below this, every other answer is a few words.
+_MAX_RESPONSE_BYTES = 4 * 1024 * 1024
+_HINT = "check the network's rpc_url or try again later"
+
+
+class Endpoint:
+    """A connection to a server. Call :meth:`close` at the end.
+
+    Args:
+        url: ``http`` or ``https``; user name and password in it are sent as HTTP Basic authentication.
+        timeout: seconds to connect, to wait for a sign of life, and for a whole answer. Nothing is retried.
+
+    Raises:
+        UsageError: not a URL that can be asked.
+    """
+
+    def __init__(self, url: str, *, timeout: float) -> None:
+        try:
+            parsed = httpx.URL(url)
+        except httpx.InvalidURL:
+            parsed = httpx.URL()
+        if parsed.scheme not in ("http", "https") or not parsed.host:
+            raise UsageError("the network has no usable RPC URL", hint="set rpc_url to an http:// or https:// URL")
+        self.host = parsed.host
+        self._secrets = _secrets(parsed)
+        self._provider = _BoundedProvider(parsed, timeout)
+        # No middleware: web3's own would look up names, fill in gas and reject blocks that are not Ethereum's.
+        self._web3 = Web3(self._provider, middleware=[])
+        self.eth = self._web3.eth
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._provider.client.close()
+
+    def call(self, what: str, contract: str, data: bytes, *, words: int) -> bytes:
+        """Evaluate a read of ``contract``, whose answer must have that many words.
+
+        Raises:
+            NetworkError: there is no such answer.
+        """
+        request: TxParams = {"to": Web3.to_checksum_address(contract), "data": Web3.to_hex(data)}
+        with self.asking(what):
+            # CCIP-Read would let the answer send us to URLs of its choice.
+            answer = bytes(self.eth.call(request, "latest", ccip_read_enabled=False))
+            if len(answer) != 32 * words:
+                reason = "it has the wrong length" if answer else "there is no such contract on this chain"
+                raise WrongAnswerError(reason)
+        return answer
+
+    def request(self, method: str, *parameters: Any) -> Any:
+        """Send one request and return its result as it came: any JSON. Use this inside :meth:`asking`."""
+        return self._web3.manager.request_blocking(cast("RPCEndpoint", method), list(parameters))
+
+    def decode(self, types: Sequence[str], data: bytes) -> tuple[Any, ...]:
+        """Decode ABI-encoded values, each of which must be in its type's range. Use this inside :meth:`asking`."""
+        return self._web3.codec.decode(types, data)
+
+    @contextmanager
+    def asking(self, what: str, act: str = "tell") -> Iterator[None]:
+        """Turn whatever goes wrong inside into one :class:`NetworkError`, and cut its cause off: it quotes the URL.
+
+        Args:
+            what: what the server is asked for, as the message names it.
+            act: what it did not do where it refuses.
+        """
+        try:
+            yield
+        except (httpx.TimeoutException, TimeoutError):
+            raise self.error(f"{self.host} did not answer in time for {what}", "rpc_timeout") from None
+        except httpx.HTTPStatusError as error:
+            reason = f"{self.host} answered HTTP {error.response.status_code} when asked for {what}"
+            raise self.error(reason, "rpc_http_error") from None
+        except httpx.HTTPError:
+            raise self.error(f"{self.host} could not be reached for {what}", "rpc_unreachable") from None
+        except ContractLogicError:
+            raise self.error(f"the contract refused to tell {self.host} {what}", "rpc_reverted") from None
+        except Web3RPCError as error:
+            reason = f"{self.host} refused to {act} {what}{self._quoted(error)}"
+            raise self.error(reason, "rpc_error") from None
+        except WrongAnswerError as error:
+            raise self.error(f"{self.host} gave a wrong answer for {what}: {error}", "rpc_bad_answer") from None
+        # web3 and its decoders raise ValueError, TypeError, KeyError, RecursionError and more over what a server
+        # sends, and none of it may end the program with a trace.
+        except Exception as error:
+            reason = f"{self.host} gave an answer for {what} that makes no sense ({type(error).__name__})"
+            raise self.error(reason, "rpc_bad_answer") from None
+
+    def _quoted(self, error: Web3RPCError) -> str:
+        body = (error.rpc_response or {}).get("error")
+        message = body.get("message") if isinstance(body, dict) else None
+        if not isinstance(message, str) or any(secret in message for secret in self._secrets):
+            return ""
+        return f": {clean(message, 120)}"
+
+    @staticmethod
+    def error(message: str, code: str) -> NetworkError:
+        """An error that an RPC server is the cause of."""
+        return NetworkError(message, hint=_HINT, code=code)
+
+
+class WrongAnswerError(Exception):
+    """An answer that is well-formed JSON-RPC and not what was asked for. Raise it inside :meth:`Endpoint.asking`."""
+
+
+def quantity(value: object, maximum: int | None) -> int:
+    """Check a number: web3 hands on what is no hex quantity as it came, and reads a negative one."""
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0 or (maximum is not None and value > maximum):
+        raise WrongAnswerError("it is not a number in range")
+    return value
+
+
+class _BoundedProvider(JSONBaseProvider):
+    """web3's way to the server, over httpx: one attempt, no redirect, a bounded answer within a bounded time."""
+
+    # web3's HTTPProvider retries five times, reads answers of any size, and its timeout starts anew with every byte.
+    def __init__(self, url: httpx.URL, timeout: float) -> None:
+        super().__init__()
+        self._url = url
+        self._timeout = timeout
+        # Uncompressed, so that what is counted is what is kept.
+        headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
+        self.client = httpx.Client(timeout=timeout, headers=headers, follow_redirects=False)
+
+    def make_request(self, method: RPCEndpoint, params: Any) -> RPCResponse:
+        deadline = time.monotonic() + self._timeout
+        body = bytearray()
+        with self.client.stream("POST", self._url, content=self.encode_rpc_request(method, params)) as response:
+            response.raise_for_status()
+            for chunk in response.iter_raw():
+                body += chunk
+                if len(body) > _MAX_RESPONSE_BYTES:
+                    raise WrongAnswerError("it is far too long")
+                if time.monotonic() > deadline:
+                    raise TimeoutError
+        answer = self.decode_rpc_response(bytes(body))
+        if not isinstance(answer, dict):
+            raise WrongAnswerError("it is not a JSON-RPC response")
+        result = answer.get("result")
+        # web3 would fill up half a byte with a zero in front, and so turn a number cut short into a smaller one.
+        if method == "eth_call" and isinstance(result, str) and len(result) % 2:
+            raise WrongAnswerError("it is cut short")
+        return answer
+
+
+def _secrets(url: httpx.URL) -> tuple[str, ...]:
+    """The parts of a URL that may be a key: a server that quotes one of them is not quoted in turn."""
+    parts = (url.username, url.password, *url.path.split("/"), url.query.decode("ascii", "replace"))
+    return tuple(part for part in parts if part)

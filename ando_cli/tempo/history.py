@@ -1,0 +1,135 @@
+"""Which channels an account ever opened: read from the escrow's ``ChannelOpened`` events.
+
+The node can keep a channel from us, but it cannot make one up: an event counts only if its id is the hash of the terms
+that it states.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from ando_cli.errors import NetworkError
+from ando_cli.tempo.abi import UINT64_MAX, ZERO_ADDRESS, ZERO_HASH, address_word, normalise_address
+from ando_cli.tempo.channel import ChannelTerms
+from ando_cli.tempo.endpoint import WrongAnswerError, quantity
+from ando_cli.tempo.keys import keccak256
+from ando_cli.tempo.protocol import Protocol
+
+if TYPE_CHECKING:
+    from ando_cli.tempo.endpoint import Endpoint
+
+# Public nodes serve some 100,000 blocks of events at a time, and a year has some 60 million.
+_MAX_QUERIES = 2_000
+_MAX_SECONDS = 300.0
+
+_EVENT = {
+    Protocol.V1: keccak256(b"ChannelOpened(bytes32,address,address,address,address,bytes32,uint256)"),
+    Protocol.V2: keccak256(b"ChannelOpened(bytes32,address,address,address,address,address,bytes32,bytes32,uint96)"),
+}
+# The event's data; the id, the payer and the payee are in its topics. The last is the deposit.
+_DATA = {
+    Protocol.V1: ("address", "address", "bytes32", "uint256"),
+    Protocol.V2: ("address", "address", "address", "bytes32", "bytes32", "uint96"),
+}
+
+
+class IncompleteSearchError(NetworkError):
+    """The node serves too little of its history at a time, or too slowly, to search all that was asked for.
+
+    Attributes:
+        found: the channels that were found all the same, the youngest first.
+        searched_from: the first block that was searched; there is no word on those before it.
+    """
+
+    def __init__(self, host: str, found: list[ChannelTerms], searched_from: int) -> None:
+        super().__init__(
+            f"{host} serves too little history at a time: nothing before block {searched_from} was searched",
+            hint="give the channel's id, or use another RPC endpoint",
+            code="rpc_search_incomplete",
+        )
+        self.found = found
+        self.searched_from = searched_from
+
+
+def opened_channels(
+    endpoint: Endpoint, escrow: str, payer: str, *, chain_id: int, protocol: Protocol, from_block: int
+) -> list[ChannelTerms]:
+    """Return the channels that ``payer`` opened on ``escrow`` since ``from_block``, the youngest first.
+
+    The search goes from the latest block backwards, in pieces as large as the node allows. It does not look at what
+    became of a channel.
+
+    Raises:
+        IncompleteSearchError: the search took too many questions or too long. It carries what was found.
+        NetworkError: the node refuses to search.
+    """
+    escrow, payer = normalise_address(escrow), normalise_address(payer)
+    asked = {"address": escrow, "topics": [_hex(_EVENT[protocol]), None, _hex(address_word(payer))]}
+    with endpoint.asking("the latest block"):
+        last = quantity(endpoint.eth.block_number, UINT64_MAX)
+    found: dict[str, ChannelTerms] = {}
+    searched_from, size = last + 1, last + 1 - from_block
+    deadline = time.monotonic() + _MAX_SECONDS
+    for _ in range(_MAX_QUERIES):
+        if searched_from <= from_block:
+            return list(found.values())
+        if time.monotonic() > deadline:
+            break
+        first = max(from_block, searched_from - size)
+        # Behind one address there can be many nodes, and the one that answers now may have seen a block more.
+        to_block = "latest" if searched_from > last else hex(searched_from - 1)
+        try:
+            with endpoint.asking("the channels that were opened"):
+                logs = endpoint.request("eth_getLogs", {**asked, "fromBlock": hex(first), "toBlock": to_block})
+                if not isinstance(logs, list):
+                    raise WrongAnswerError("it is not a list")
+        except NetworkError as error:
+            # How nodes say that it is too much at once differs in everything, the kind of error included.
+            if error.code == "rpc_unreachable" or size == 1:
+                raise
+            size //= 2
+            continue
+        for log in reversed(logs):
+            terms = _terms(endpoint, log, escrow, payer, chain_id, protocol)
+            if terms is not None:
+                found.setdefault(terms.channel_id, terms)
+        searched_from = first
+    raise IncompleteSearchError(endpoint.host, list(found.values()), searched_from)
+
+
+def _terms(
+    endpoint: Endpoint, log: Any, escrow: str, payer: str, chain_id: int, protocol: Protocol
+) -> ChannelTerms | None:
+    """Read one event; ``None`` for what is no such event of this payer, or does not add up."""
+    try:
+        _, channel_id, _, payee = log["topics"]
+        data = bytes.fromhex(log["data"].removeprefix("0x"))
+        if len(data) != 32 * len(_DATA[protocol]) or len(payee) != 66:
+            return None
+        *values, _deposit = endpoint.decode(_DATA[protocol], data)
+        if protocol is Protocol.V2:
+            operator, token, signer, salt, bound = values
+        else:
+            operator, bound = ZERO_ADDRESS, bytes.fromhex(ZERO_HASH[2:])
+            token, signer, salt = values
+        terms = ChannelTerms(
+            payer=payer,
+            payee="0x" + payee[-40:],
+            token=token,
+            salt=_hex(salt),
+            authorized_signer=signer,
+            escrow=escrow,
+            chain_id=chain_id,
+            protocol=protocol,
+            operator=operator,
+            expiring_nonce_hash=_hex(bound),
+        )
+        return terms if terms.channel_id == channel_id.lower() else None
+    # A hostile event and the decoder together can raise anything.
+    except Exception:
+        return None
+
+
+def _hex(value: bytes) -> str:
+    return "0x" + value.hex()
