@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 COMMANDS = {
     "chat": "Ask the model, pay for the answer, print it.",
     "request": "Send any HTTP request and pay for it where it asks to be paid.",
-    "session": "Open payment channels ahead of time and list them.",
+    "session": "Open, top up, look at and close payment channels.",
     "wallet": "Create, import, show, export or remove the wallet key.",
     "sandbox": "Run a local gateway and chain to try things out. No money.",
 }

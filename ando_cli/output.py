@@ -251,6 +251,20 @@ class Terminal:
             done.set()
             thread.join()
 
+    @contextmanager
+    def countdown(self, text: str, seconds: int) -> Iterator[Callable[[int], None]]:
+        """Show a bar on stderr, on a terminal only; what it yields is told how many seconds are left."""
+        if not self.stderr_tty or self.quiet or self.environ.get("TERM") == "dumb":
+            yield lambda _: None
+            return
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        console = Console(file=self.stderr, no_color=not self.colour)
+        with Progress(TextColumn(text), BarColumn(), TimeRemainingColumn(), console=console) as bar:
+            task = bar.add_task(text, total=seconds)
+            yield lambda left: bar.update(task, completed=seconds - left)
+
     def _spin(self, done: threading.Event) -> None:
         if done.wait(SPINNER_DELAY):
             return

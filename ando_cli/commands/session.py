@@ -1,4 +1,4 @@
-"""``ando session``: open a payment channel ahead of time, and list the ones there are."""
+"""``ando session``: the life of payment channels. What is not here is in the ``session_…`` modules beside it."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from ando_cli.assembly import connect, existing_store
 from ando_cli.chat import smallest_body
 from ando_cli.client import CHAT_PATH
 from ando_cli.command import Command
+from ando_cli.commands import session_close
 from ando_cli.commands._options import (
     AcceptPayeeOption,
     ConnectTimeoutOption,
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     cls=SharedOptionsGroup,
     add_completion=False,
-    help="Open payment channels ahead of time and list them.",
+    help="Open, top up, look at and close payment channels.",
 )
 
 
@@ -132,3 +133,7 @@ def _age(seconds: int) -> str:
         if seconds >= size:
             return f"{seconds // size}{unit}"
     return f"{max(0, seconds)}s"
+
+
+app.command("topup", cls=Command)(session_close.topup)
+app.command("close", cls=Command)(session_close.close)
