@@ -170,7 +170,7 @@ def _end(
                 hint=f"ando session close --finish {short(channel.channel_id)}",
                 code="closing",
             )
-        managed = _manage(state, parts, Close(), channel)
+        managed = _close_with_gateway(state, parts, channel)
         assert managed.ended is not None  # what a close that worked leaves
         return {**named, **_ended(managed.ended, full)}
     if force:
@@ -187,6 +187,15 @@ def _end(
         _wait(state.terminal, parts, channel)
     state.terminal.stage("withdrawing")
     return {**named, **_ended(closing.withdraw(lifecycle, channel), full)}
+
+
+def _close_with_gateway(state: Invocation, parts: Parts, channel: Channel) -> Managed:
+    try:
+        return _manage(state, parts, Close(), channel)
+    except AndoError as error:
+        if "--force" not in (error.hint or ""):
+            error.hint = f"{error.hint}; `ando session close --force` needs no gateway"
+        raise
 
 
 def _wait(terminal: Terminal, parts: Parts, channel: Channel) -> None:

@@ -105,7 +105,8 @@ class ManagementAuth(PaymentAuth):
                 ended = closing.confirm(self._lifecycle, channel, amount)
                 self.managed = Managed(self._now(channel), replace(ended, transaction=_transaction(response)))
                 return
-            if amount == amounts[-1] or parse_problem(response.status_code, response.content).canonical in _FINAL:
+            code = parse_problem(response.status_code, response.content).canonical
+            if amount == amounts[-1] or code not in _TOO_LOW:
                 raise _refused(response)
             response = yield self._unpaid(request, turn)
             if response.status_code != 402:
@@ -137,14 +138,8 @@ class ManagementAuth(PaymentAuth):
         return self._lifecycle.store.channel(channel.channel_id) or channel
 
 
-_FINAL = (
-    Code.MPP_SESSION_CLOSE_UNAVAILABLE,
-    Code.MPP_SESSION_CLOSE_FAILED,
-    Code.SESSION_CHANNEL_FINALIZED,
-    Code.SESSION_CHANNEL_NOT_FOUND,
-    Code.MPP_PAYER_NOT_ALLOWED,
-)
-"""Answers to a close that another amount would not change."""
+_TOO_LOW = (Code.MPP_PAYMENT_VERIFICATION_FAILED, Code.MPP_VOUCHER_BUCKET_REFRESH_REQUIRED)
+"""What a gateway answers to a close below what it counts as spent: receipts can have been lost."""
 
 
 def _transaction(response: httpx.Response) -> str | None:
