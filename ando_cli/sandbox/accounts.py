@@ -93,9 +93,7 @@ class Accounts:
             Problem: it is lower than one that was accepted, or the session is over.
         """
         with self._database.transaction() as connection:
-            connection.execute(
-                "INSERT OR IGNORE INTO sessions VALUES (?, ?, ?, 0, 0, 0)", (channel_id, str(settled), str(settled))
-            )
+            _begin(connection, channel_id, settled)
             session = _require(connection, channel_id)
             if cumulative < session.accepted:
                 raise Problem("mpp_payment_verification_failed", "The voucher is lower than one accepted before.")
@@ -158,9 +156,7 @@ class Accounts:
             Problem: the session is over, or a request is in flight.
         """
         with self._database.transaction() as connection:
-            connection.execute(
-                "INSERT OR IGNORE INTO sessions VALUES (?, ?, ?, 0, 0, 0)", (channel_id, str(settled), str(settled))
-            )
+            _begin(connection, channel_id, settled)
             connection.execute("DELETE FROM reservations WHERE until <= ?", (time.time(),))
             session = _require(connection, channel_id)
             if session.reserved:
@@ -204,6 +200,15 @@ def _session(connection: sqlite3.Connection, channel_id: str) -> Session | None:
     query = "SELECT amount FROM reservations WHERE channel_id = ? AND until > ?"
     reserved = sum(int(amount) for (amount,) in connection.execute(query, (channel_id, now)))
     return Session(channel_id, int(row[0]), int(row[1]), reserved, row[2], bool(row[3]), row[4] > now)
+
+
+def _begin(connection: sqlite3.Connection, channel_id: str, settled: int) -> None:
+    """Make a session of a channel that has none yet."""
+    connection.execute(
+        "INSERT OR IGNORE INTO sessions (channel_id, accepted, spent, units, closed, closing_until) "
+        "VALUES (?, ?, ?, 0, 0, 0)",
+        (channel_id, str(settled), str(settled)),
+    )
 
 
 def _require(connection: sqlite3.Connection, channel_id: str) -> Session:

@@ -1,20 +1,23 @@
 """A small ledger that answers the JSON-RPC calls that the client and the gateway make.
 
-It is a chain as seen from outside: blocks, receipts, type 0x76 transactions, TIP-20 tokens and the v1 escrow. Every
-transaction is mined at once, in a block of its own. All state is in one SQLite file that several processes can share.
+It is a chain as seen from outside: blocks, receipts, type 0x76 transactions, TIP-20 tokens and the escrows of both
+session protocols. Every transaction is mined at once, in a block of its own. All state is in one SQLite file that
+several processes can share.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import time
 from typing import TYPE_CHECKING, Any
 
-from ando_cli.sandbox import ledger, transaction
+from ando_cli.sandbox import ledger, logs, transaction
 from ando_cli.sandbox.chain_json import block_json, receipt_json, transaction_json
 from ando_cli.sandbox.execution import BASE_FEE, Rejected, World, apply, gas_for, nonce
 from ando_cli.sandbox.ledger import Ledger, Revert
 from ando_cli.sandbox.primitives import ZERO_ADDRESS, address, from_hex, keccak, to_hex
+from ando_cli.sandbox.reserve import ADDRESS as RESERVE
 from ando_cli.sandbox.transaction import Call, TransactionError
 
 if TYPE_CHECKING:
@@ -77,6 +80,7 @@ class Chain:
             "eth_sendRawTransaction": lambda raw: self._send(raw)["transactionHash"],
             # The second parameter is how long to wait for the block; here nobody has to wait.
             "eth_sendRawTransactionSync": lambda raw, timeout=None: self._send(raw),
+            "eth_getLogs": self._logs,
             "eth_getTransactionReceipt": self._receipt,
             "eth_getTransactionByHash": self._transaction,
             "evm_increaseTime": self._increase_time,
@@ -124,8 +128,7 @@ class Chain:
     def _block(self, number: str, full: bool = False) -> Any:
         with self.database.snapshot() as connection:
             height = _height(connection)
-            wanted = {"latest": height, "pending": height, "safe": height, "finalized": height, "earliest": 0}
-            at = wanted[number] if number in wanted else _quantity(number)
+            at = _block_number(number, height)
             row = connection.execute("SELECT hash, parent, timestamp FROM blocks WHERE number = ?", (at,)).fetchone()
             if row is None:
                 return None
@@ -137,7 +140,7 @@ class Chain:
 
     def _code(self, account: str, block: str = "latest") -> str:
         account = address(account)
-        return "0xef" if account == self.escrow or ledger.is_token(account) else "0x"
+        return "0xef" if account in (self.escrow, RESERVE) or ledger.is_token(account) else "0x"
 
     def _call(self, request: dict[str, Any], block: str = "latest", overrides: object = None) -> str:
         outputs = self._simulate(request)
@@ -149,10 +152,11 @@ class Chain:
 
     def _simulate(self, request: dict[str, Any]) -> list[bytes]:
         """Run the calls of a request and undo them; returns what each returned."""
-        sender = address(request.get("from", ZERO_ADDRESS))
+        sender = address(request.get("from") or ZERO_ADDRESS)
         calls = _calls(request)
         with self.database.transaction() as connection:
-            world = self._world(connection)
+            # There is no transaction to take a hash of, and the v2 escrow opens nothing without one.
+            world = dataclasses.replace(self._world(connection), expiring_nonce_hash=bytes(32))
             connection.execute("SAVEPOINT simulation")
             try:
                 return [world.run(sender, call) for call in calls]
@@ -187,7 +191,22 @@ class Chain:
                 "INSERT INTO transactions VALUES (?, ?, ?, ?)",
                 (to_hex(decoded.hash), number, decoded.raw, json.dumps(receipt)),
             )
+            logs.store(connection, number, to_hex(decoded.hash), outcome.logs)
         return receipt
+
+    def _logs(self, wanted: dict[str, Any]) -> list[dict[str, Any]]:
+        with self.database.snapshot() as connection:
+            height = _height(connection)
+            if wanted.get("blockHash") is not None:
+                key = (to_hex(from_hex(wanted["blockHash"], 32)),)
+                row = connection.execute("SELECT number FROM blocks WHERE hash = ?", key).fetchone()
+                if row is None:
+                    raise RpcError(TRANSACTION_REJECTED, "unknown block")
+                return logs.find(connection, wanted, row[0], row[0])
+            first, last = (_block_number(wanted.get(name) or "latest", height) for name in ("fromBlock", "toBlock"))
+            if first > last:
+                raise RpcError(INVALID_PARAMS, "invalid block range params")
+            return logs.find(connection, wanted, first, last)
 
     def _receipt(self, transaction_hash: str) -> Any:
         row = self._stored("receipt", transaction_hash)
@@ -233,6 +252,12 @@ class Chain:
         block_hash = to_hex(keccak(from_hex(parent) + number.to_bytes(8, "big") + content))
         connection.execute("INSERT INTO blocks VALUES (?, ?, ?, ?)", (number, block_hash, parent, self.now(connection)))
         return number, block_hash
+
+
+def _block_number(block: str, height: int) -> int:
+    """The number of a block that is named by it, or by its place in the chain."""
+    named = {"latest": height, "pending": height, "safe": height, "finalized": height, "earliest": 0}
+    return named[block] if block in named else _quantity(block)
 
 
 def _height(connection: sqlite3.Connection) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ando_cli.sandbox.execution import BASE_FEE
+from ando_cli.sandbox.logs import log_json
 from ando_cli.sandbox.primitives import ZERO_ADDRESS, to_hex
 from ando_cli.sandbox.transaction import TRANSACTION_TYPE
 
@@ -31,7 +32,9 @@ def receipt_json(decoded: Transaction, outcome: Outcome, number: int, block_hash
         "effectiveGasPrice": hex(outcome.gas_price),
         "feeToken": outcome.fee_token,
         "feePayer": decoded.fee_payer,
-        "logs": [],
+        "logs": [
+            log_json(log, index, number, block_hash, to_hex(decoded.hash)) for index, log in enumerate(outcome.logs)
+        ],
         "logsBloom": to_hex(bytes(256)),
         "type": hex(TRANSACTION_TYPE),
     }

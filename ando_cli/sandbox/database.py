@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 BUSY_SECONDS = 30.0
 POLL_SECONDS = 0.02
 
@@ -45,6 +45,22 @@ CREATE TABLE reservations (
 CREATE TABLE answers (
     challenge_id TEXT PRIMARY KEY, fingerprint TEXT NOT NULL, status INTEGER NOT NULL, receipt TEXT NOT NULL,
     body BLOB NOT NULL, created REAL NOT NULL) WITHOUT ROWID;
+"""
+
+# From version 1, which had neither logs nor the second protocol.
+UPGRADE = """
+CREATE TABLE reserves (
+    id TEXT PRIMARY KEY, settled TEXT NOT NULL, deposit TEXT NOT NULL, close_requested_at INTEGER NOT NULL)
+    WITHOUT ROWID;
+CREATE TABLE logs (
+    block INTEGER NOT NULL, position INTEGER NOT NULL, transaction_hash TEXT NOT NULL, address TEXT NOT NULL,
+    topic0 TEXT, topic1 TEXT, topic2 TEXT, topic3 TEXT, data BLOB NOT NULL, PRIMARY KEY (block, position))
+    WITHOUT ROWID;
+ALTER TABLE sessions ADD COLUMN protocol TEXT NOT NULL DEFAULT 'v1';
+ALTER TABLE sessions ADD COLUMN payer TEXT NOT NULL DEFAULT '';
+ALTER TABLE sessions ADD COLUMN descriptor TEXT NOT NULL DEFAULT '';
+ALTER TABLE sessions ADD COLUMN signature TEXT NOT NULL DEFAULT '';
+ALTER TABLE sessions ADD COLUMN used REAL NOT NULL DEFAULT 0;
 """
 
 
@@ -121,11 +137,11 @@ class Database:
         self._connection.execute("PRAGMA synchronous = NORMAL")
 
     def _create(self) -> None:
-        """Make the tables in a new file."""
+        """Make the tables in a new file, or those that an older one lacks."""
         with self.transaction() as connection:
             version = int(connection.execute("PRAGMA user_version").fetchone()[0])
-            if version == 0:
-                for statement in SCHEMA.split(";"):
+            if version < SCHEMA_VERSION:
+                for statement in ((SCHEMA if version == 0 else "") + UPGRADE).split(";"):
                     connection.execute(statement)
                 connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
             elif version != SCHEMA_VERSION:

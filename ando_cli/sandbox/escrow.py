@@ -58,8 +58,11 @@ class Escrow:
         channel = self.identity(sender, payee, token, salt, authorized_signer)
         if self.get(channel).exists:
             raise Revert("ChannelAlreadyExists()")
+        state = Channel(False, 0, sender, payee, token, authorized_signer, deposit, 0)
+        named = abi.account(token), abi.account(authorized_signer), salt, abi.uint(deposit)
+        self._log(OPENED, channel, state, *named)
         self.ledger.take(token, sender, self.address, self.address, deposit)
-        self._put(channel, Channel(False, 0, sender, payee, token, authorized_signer, deposit, 0))
+        self._put(channel, state)
         return channel
 
     def top_up(self, sender: str, channel: bytes, amount: int) -> None:
@@ -69,6 +72,9 @@ class Escrow:
             raise Revert("NotPayer()")
         if state.deposit + amount > UINT128_MAX:
             raise Revert("DepositOverflow()")
+        if state.close_requested_at:
+            self._log(CLOSE_REQUEST_CANCELLED, channel, state)
+        self._log(TOPPED_UP, channel, state, abi.uint(amount), abi.uint(state.deposit + amount))
         self.ledger.take(state.token, sender, self.address, self.address, amount)
         self._put(channel, dataclasses.replace(state, deposit=state.deposit + amount, close_requested_at=0))
 
@@ -77,7 +83,9 @@ class Escrow:
         state = self._for_payee(sender, channel)
         if cumulative <= state.settled:
             raise Revert("AmountNotIncreasing()")
-        self._pay(channel, state, cumulative, signature)
+        paid = self._pay(channel, state, cumulative, signature)
+        amounts = cumulative, cumulative - state.settled, paid.settled
+        self._log(SETTLED, channel, state, *map(abi.uint, amounts))
 
     def close(self, sender: str, channel: bytes, cumulative: int, signature: bytes) -> None:
         """Settle a last voucher, refund the rest to the payer, and finalize the channel."""
@@ -93,6 +101,7 @@ class Escrow:
             raise Revert("NotPayer()")
         if not state.close_requested_at:
             self._put(channel, dataclasses.replace(state, close_requested_at=self.timestamp))
+            self._log(CLOSE_REQUESTED, channel, state, abi.uint(self.timestamp + CLOSE_GRACE_PERIOD))
 
     def withdraw(self, sender: str, channel: bytes) -> None:
         """After the grace period the payer takes back what was not settled, and the channel is finalized."""
@@ -101,6 +110,7 @@ class Escrow:
             raise Revert("NotPayer()")
         if not state.close_requested_at or self.timestamp < state.close_requested_at + CLOSE_GRACE_PERIOD:
             raise Revert("CloseNotReady()")
+        self._log(EXPIRED, channel, state)
         self._refund(channel, state)
 
     def _live(self, channel: bytes) -> Channel:
@@ -131,8 +141,13 @@ class Escrow:
         return self._put(channel, dataclasses.replace(state, settled=cumulative))
 
     def _refund(self, channel: bytes, state: Channel) -> None:
-        self.ledger.move(state.token, self.address, state.payer, state.deposit - state.settled)
+        refund = state.deposit - state.settled
+        self._log(CLOSED, channel, state, abi.uint(state.settled), abi.uint(refund))
+        self.ledger.move(state.token, self.address, state.payer, refund)
         self._put(channel, dataclasses.replace(state, finalized=True))
+
+    def _log(self, signature: str, channel: bytes, state: Channel, *words: bytes) -> None:
+        self.ledger.log(self.address, signature, (channel, abi.account(state.payer), abi.account(state.payee)), *words)
 
     def _put(self, channel: bytes, state: Channel) -> Channel:
         self.ledger.connection.execute(
@@ -214,6 +229,15 @@ TOP_UP = "topUp(bytes32,uint256)"
 SETTLE = "settle(bytes32,uint128,bytes)"
 CLOSE = "close(bytes32,uint128,bytes)"
 GET_CHANNEL = "getChannel(bytes32)"
+
+# The first three arguments of each event, the channel and its two parties, are indexed.
+OPENED = "ChannelOpened(bytes32,address,address,address,address,bytes32,uint256)"
+TOPPED_UP = "TopUp(bytes32,address,address,uint256,uint256)"
+SETTLED = "Settled(bytes32,address,address,uint256,uint256,uint256)"
+CLOSE_REQUESTED = "CloseRequested(bytes32,address,address,uint256)"
+CLOSE_REQUEST_CANCELLED = "CloseRequestCancelled(bytes32,address,address)"
+CLOSED = "ChannelClosed(bytes32,address,address,uint256,uint256)"
+EXPIRED = "ChannelExpired(bytes32,address,address)"
 
 _FUNCTIONS: dict[bytes, Callable[[Escrow, str, bytes], bytes]] = {
     abi.selector(OPEN): _open,

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import dataclasses
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ando_cli.sandbox import abi, escrow, ledger
+from ando_cli.sandbox import abi, escrow, ledger, reserve_abi
 from ando_cli.sandbox.escrow import Escrow
 from ando_cli.sandbox.ledger import FEE_COLLECTOR, Ledger, Revert
+from ando_cli.sandbox.reserve import ADDRESS as RESERVE
+from ando_cli.sandbox.reserve import Reserve
 from ando_cli.sandbox.transaction import EXPIRING_NONCE_KEY, Call, Transaction
 
 if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Sequence
+
+    from ando_cli.sandbox.logs import Log
 
 BASE_FEE = 20_000_000_000
 MAX_EXPIRY_SECONDS = 30
@@ -32,6 +37,12 @@ FUNCTION_GAS = {
     abi.selector(escrow.CLOSE): 110_000,
     abi.selector("requestClose(bytes32)"): 50_000,
     abi.selector("withdraw(bytes32)"): 80_000,
+    abi.selector(reserve_abi.OPEN): 120_000,
+    abi.selector(reserve_abi.TOP_UP): 60_000,
+    abi.selector(reserve_abi.SETTLE): 70_000,
+    abi.selector(reserve_abi.CLOSE): 90_000,
+    abi.selector(reserve_abi.REQUEST_CLOSE): 40_000,
+    abi.selector(reserve_abi.WITHDRAW): 60_000,
 }
 
 
@@ -41,13 +52,20 @@ class Rejected(Exception):  # noqa: N818 - the transaction was; nothing went wro
 
 @dataclass(frozen=True)
 class World:
-    """The chain as a running transaction sees it: storage, identity and the block's time in Unix seconds."""
+    """The chain as a running transaction sees it: storage, identity and the block's time in Unix seconds.
+
+    Attributes:
+        expiring_nonce_hash: of the transaction that runs; ``None`` if it has an ordinary nonce.
+        logs: what the contracts logged so far.
+    """
 
     connection: sqlite3.Connection
     chain_id: int
     escrow: str
     fee_token: str
     timestamp: int
+    expiring_nonce_hash: bytes | None = None
+    logs: list[Log] = field(default_factory=list)
 
     def run(self, sender: str, call: Call) -> bytes:
         """Run one call and return its return data.
@@ -57,10 +75,13 @@ class World:
         """
         if call.value:
             raise Revert("ValueTransferNotAllowed()")  # there is no native coin on Tempo
-        book = Ledger(self.connection)
+        book = Ledger(self.connection, self.logs)
         try:
             if call.to == self.escrow:
                 return escrow.execute(Escrow(book, self.escrow, self.chain_id, self.timestamp), sender, call.data)
+            if call.to == RESERVE:
+                precompile = Reserve(book, self.chain_id, self.timestamp, self.expiring_nonce_hash)
+                return reserve_abi.execute(precompile, sender, call.data)
             if ledger.is_token(call.to):
                 return ledger.execute(book, call.to, sender, call.data)
         except abi.AbiError:
@@ -76,6 +97,7 @@ class Outcome:
     gas_used: int
     gas_price: int
     fee_token: str
+    logs: tuple[Log, ...]
 
 
 def gas_for(calls: Sequence[Call]) -> int:
@@ -108,11 +130,12 @@ def apply(world: World, transaction: Transaction) -> Outcome:
     _use_nonce(world, transaction)
     # The fee is taken in advance, as on Tempo: the calls cannot spend it. What was not used goes back afterwards.
     book.move(fee_token, transaction.fee_payer, FEE_COLLECTOR, fee(transaction.gas_limit, price))
+    world = dataclasses.replace(world, expiring_nonce_hash=transaction.expiring_nonce_hash, logs=[])
     succeeded = transaction.gas_limit >= gas and _run_calls(world, transaction)
     gas_used = min(gas, transaction.gas_limit)
     refund = fee(transaction.gas_limit, price) - fee(gas_used, price)
     book.move(fee_token, FEE_COLLECTOR, transaction.fee_payer, refund)
-    return Outcome(succeeded, gas_used, price, fee_token)
+    return Outcome(succeeded, gas_used, price, fee_token, tuple(world.logs))
 
 
 def _run_calls(world: World, transaction: Transaction) -> bool:
@@ -122,6 +145,7 @@ def _run_calls(world: World, transaction: Transaction) -> bool:
             world.run(transaction.sender, call)
     except Revert:
         world.connection.execute("ROLLBACK TO calls")
+        world.logs.clear()
         return False
     finally:
         world.connection.execute("RELEASE calls")

@@ -7,21 +7,25 @@ was minted.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ando_cli.sandbox import abi
+from ando_cli.sandbox.logs import Log, event
 from ando_cli.sandbox.primitives import ZERO_ADDRESS
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 TOKEN_PREFIX = "0x20c000000000000000000000"  # noqa: S105 - a currency, not a password
 FEE_COLLECTOR = "0xfeec000000000000000000000000000000000000"
 DECIMALS = 6
 UINT256_MAX = 2**256 - 1
 UINT128_MAX = 2**128 - 1
+
+TRANSFER = "Transfer(address,address,uint256)"
+APPROVAL = "Approval(address,address,uint256)"
 
 
 class Revert(Exception):  # noqa: N818 - the chain's own word
@@ -40,9 +44,10 @@ def is_token(account: str) -> bool:
 
 @dataclass(frozen=True)
 class Ledger:
-    """The balances and allowances of all tokens."""
+    """The balances and allowances of all tokens, and the logs of whoever changes them in a transaction."""
 
     connection: sqlite3.Connection
+    logs: list[Log] = field(default_factory=list)
 
     def balance(self, token: str, account: str) -> int:
         """What ``account`` holds, in base units."""
@@ -84,12 +89,12 @@ class Ledger:
             raise Revert("InsufficientBalance(uint256,uint256,address)")
         self._set_balance(token, source, held - amount)
         self._set_balance(token, target, self.balance(token, target) + amount)
+        self.log(token, TRANSFER, (abi.account(source), abi.account(target)), abi.uint(amount))
 
     def approve(self, token: str, owner: str, spender: str, amount: int) -> None:
         """Let ``spender`` take up to ``amount``; replaces what was allowed before."""
-        self.connection.execute(
-            "INSERT OR REPLACE INTO allowances VALUES (?, ?, ?, ?)", (token, owner, spender, str(amount))
-        )
+        self._set_allowance(token, owner, spender, amount)
+        self.log(token, APPROVAL, (abi.account(owner), abi.account(spender)), abi.uint(amount))
 
     def take(self, token: str, owner: str, spender: str, target: str, amount: int) -> None:
         """``spender`` moves the owner's money, within its allowance.
@@ -101,8 +106,17 @@ class Ledger:
         if allowed < amount:
             raise Revert("InsufficientAllowance()")
         if allowed != UINT256_MAX:
-            self.approve(token, owner, spender, allowed - amount)
+            self._set_allowance(token, owner, spender, allowed - amount)
         self.move(token, owner, target, amount)
+
+    def log(self, contract: str, signature: str, indexed: Sequence[bytes], *words: bytes) -> None:
+        """Note an event of ``contract``."""
+        self.logs.append(event(contract, signature, indexed, *words))
+
+    def _set_allowance(self, token: str, owner: str, spender: str, amount: int) -> None:
+        self.connection.execute(
+            "INSERT OR REPLACE INTO allowances VALUES (?, ?, ?, ?)", (token, owner, spender, str(amount))
+        )
 
     def _set_balance(self, token: str, account: str, amount: int) -> None:
         self.connection.execute("INSERT OR REPLACE INTO balances VALUES (?, ?, ?)", (token, account, str(amount)))

@@ -55,6 +55,7 @@ class Transaction:
     sender: str
     fee_payer: str
     awaits_fee_payer: bool
+    expiring_nonce_hash: bytes | None
     raw: bytes
 
     @property
@@ -81,7 +82,8 @@ def _decode(raw: bytes) -> Transaction:
     if fields[5] or fields[12]:
         raise TransactionError("access lists and authorization lists are not supported by the sandbox")
     fee_token = _optional_account(fields[FEE_TOKEN])
-    sender = recover(_sender_digest(fields), _bytes(fields[SENDER_SIGNATURE]))
+    preimage = _sender_preimage(fields)
+    sender = recover(keccak(preimage), _bytes(fields[SENDER_SIGNATURE]))
     awaits = fields[FEE_PAYER_SIGNATURE] == PLACEHOLDER
     fee_payer = sender
     if not awaits and fields[FEE_PAYER_SIGNATURE]:
@@ -103,6 +105,8 @@ def _decode(raw: bytes) -> Transaction:
         sender=sender,
         fee_payer=fee_payer,
         awaits_fee_payer=awaits,
+        # A fee payer's signature is no part of it, so that a channel has its id before one has signed.
+        expiring_nonce_hash=keccak(preimage + from_hex(sender)) if numbers[4] == EXPIRING_NONCE_KEY else None,
         raw=raw,
     )
 
@@ -165,12 +169,13 @@ def _fields(raw: bytes) -> list[rlp.Item]:
     return fields
 
 
-def _sender_digest(fields: list[rlp.Item]) -> bytes:
+def _sender_preimage(fields: list[rlp.Item]) -> bytes:
+    """What the sender signed, before it is hashed."""
     signed = list(fields[:SENDER_SIGNATURE])
     if signed[FEE_PAYER_SIGNATURE]:
         signed[FEE_TOKEN] = b""
         signed[FEE_PAYER_SIGNATURE] = PLACEHOLDER
-    return keccak(bytes([TRANSACTION_TYPE]) + rlp.encode(signed))
+    return bytes([TRANSACTION_TYPE]) + rlp.encode(signed)
 
 
 def _fee_payer_digest(fields: list[rlp.Item], sender: str) -> bytes:

@@ -1,16 +1,22 @@
-"""Channel identity and vouchers of session protocol v1, as the escrow computes them (protocol.md, section 4)."""
+"""Channel identity of session protocol v1, and the vouchers of both (protocol.md, section 4)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 from ando_cli.sandbox import abi
 from ando_cli.sandbox.primitives import ZERO_ADDRESS, keccak
 
-DOMAIN_NAME = b"Tempo Stream Channel"
+V1, V2 = "v1", "v2"
+
+DOMAIN_NAMES = {V1: b"Tempo Stream Channel", V2: b"TIP20 Channel Reserve"}
 DOMAIN_VERSION = b"1"
 DOMAIN_TYPEHASH = keccak(b"EIP712Domain(string name,string version,uint256 chainId,address verifyingContract)")
-VOUCHER_TYPEHASH = keccak(b"Voucher(bytes32 channelId,uint128 cumulativeAmount)")
+VOUCHER_TYPEHASHES = {
+    V1: keccak(b"Voucher(bytes32 channelId,uint128 cumulativeAmount)"),
+    V2: keccak(b"Voucher(bytes32 channelId,uint96 cumulativeAmount)"),
+}
 UINT128_MAX = 2**128 - 1
 
 
@@ -82,17 +88,14 @@ def channel_id(
     return keccak(b"".join((*accounts, salt, abi.account(authorized_signer), abi.account(escrow), abi.uint(chain_id))))
 
 
-def voucher_digest(channel: bytes, cumulative_amount: int, *, escrow: str, chain_id: int) -> bytes:
+@cache
+def domain_separator(protocol: str, escrow: str, chain_id: int) -> bytes:
+    """The EIP-712 domain of a protocol's vouchers."""
+    names = DOMAIN_TYPEHASH, keccak(DOMAIN_NAMES[protocol]), keccak(DOMAIN_VERSION)
+    return keccak(b"".join((*names, abi.uint(chain_id), abi.account(escrow))))
+
+
+def voucher_digest(channel: bytes, cumulative_amount: int, *, escrow: str, chain_id: int, protocol: str = V1) -> bytes:
     """The EIP-712 digest that a voucher's signer signs."""
-    domain = keccak(
-        b"".join(
-            (
-                DOMAIN_TYPEHASH,
-                keccak(DOMAIN_NAME),
-                keccak(DOMAIN_VERSION),
-                abi.uint(chain_id),
-                abi.account(escrow),
-            )
-        )
-    )
-    return keccak(b"\x19\x01" + domain + keccak(VOUCHER_TYPEHASH + channel + abi.uint(cumulative_amount)))
+    content = keccak(VOUCHER_TYPEHASHES[protocol] + channel + abi.uint(cumulative_amount))
+    return keccak(b"\x19\x01" + domain_separator(protocol, escrow, chain_id) + content)
