@@ -1,38 +1,37 @@
 from __future__ import annotations
 
-import json
 import socket
 import subprocess
 import sys
 import threading
 import time
 import traceback
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from eth_abi import encode
+from eth_utils import keccak
+from tempo_node import SECRET_PATH, Node, refused, word
 
 from ando_cli.errors import ExitCode, NetworkError, PaymentError, UsageError
 from ando_cli.tempo.fees import max_fee
+from ando_cli.tempo.protocol import Protocol
 from ando_cli.tempo.rpc import GAS_LIMIT, MAX_FEE, ChannelState, Rpc
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from http.server import BaseHTTPRequestHandler
 
 ESCROW = "0x33b901018174ddabe4841042ab76ba85d4e24f25"
 TOKEN = "0x20c0000000000000000000000000000000000001"
 PAYER, PAYEE, SIGNER = ("0x" + f"{i}a" * 20 for i in (1, 2, 3))
 CHANNEL = "0x" + "c4" * 32
 CHANNEL_TYPES = ["bool", "uint64", "address", "address", "address", "address", "uint128", "uint128"]
-BLOCK = {"number": "0x1", "timestamp": "0x6b01eeb9", "extraData": "0x" + "00" * 99, "timestampMillisPart": "0x7b"}
 
-SECRET_PATH = "/v1/key-5f3a?auth=token-77"
+PRECOMPILE = "0x4d50500000000000000000000000000000000000"
 
 
-def word(value: int) -> str:
-    return f"0x{value:064x}"
+def numbers(*values: int) -> str:
+    return "0x" + "".join(f"{value:064x}" for value in values)
 
 
 def channel_words(**changes: Any) -> str:
@@ -48,85 +47,6 @@ def channel_words(**changes: Any) -> str:
         **changes,
     }
     return "0x" + encode(CHANNEL_TYPES, list(values.values())).hex()
-
-
-class Node:
-    """A JSON-RPC server on loopback: the tests set what it answers, and look at what it was asked."""
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self.results: dict[str, Any] = {
-            "eth_chainId": "0x1079",
-            "eth_gasPrice": hex(20_000_000_000),
-            "eth_getBlockByNumber": BLOCK,
-            "eth_call": word(0),
-        }
-        self.reply: Callable[[BaseHTTPRequestHandler], None] | None = None
-        self.asked: list[dict[str, Any]] = []
-        self.headers: list[dict[str, str]] = []
-
-    def with_credentials(self) -> str:
-        return self.url.replace("http://", "http://alice:hunter2@") + SECRET_PATH
-
-    def answer_with(self, body: bytes, status: int = 200, **headers: str) -> None:
-        def reply(handler: BaseHTTPRequestHandler) -> None:
-            handler.send_response(status)
-            for name, value in {"content-length": str(len(body)), **headers}.items():
-                handler.send_header(name.replace("_", "-"), value)
-            handler.end_headers()
-            handler.wfile.write(body)
-
-        self.reply = reply
-
-    def answer_json(self, **members: Any) -> None:
-        self.answer_with(json.dumps({"jsonrpc": "2.0", "id": 0, **members}).encode())
-
-
-@pytest.fixture
-def node() -> Iterator[Node]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_POST(self) -> None:
-            question = json.loads(self.rfile.read(int(self.headers["content-length"])))
-            served.asked.append(question)
-            served.headers.append({name.lower(): value for name, value in self.headers.items()})
-            if served.reply is None:
-                served.answer_json(id=question["id"], result=served.results[question["method"]])
-                assert served.reply is not None
-                served.reply(self)
-                served.reply = None
-            else:
-                served.reply(self)
-
-        def log_message(self, *args: object) -> None:
-            pass
-
-    class Server(ThreadingHTTPServer):
-        daemon_threads = True
-
-        def handle_error(self, *args: object) -> None:
-            """A client that hangs up is what several tests are about."""
-
-    with Server(("127.0.0.1", 0), Handler) as server:
-        served = Node(f"http://127.0.0.1:{server.server_address[1]}")
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
-        yield served
-        server.shutdown()
-
-
-@contextmanager
-def refused(code: str, match: str | None = None) -> Iterator[None]:
-    with pytest.raises(NetworkError, match=match) as caught:
-        yield
-    error = caught.value
-    assert error.code == code
-    assert error.exit_code is ExitCode.NETWORK
-    assert error.hint
-    for text in (error.message, "".join(traceback.format_exception(error))):
-        assert not any(secret in text for secret in ("hunter2", "alice", "key-5f3a", "token-77"))
-    assert error.message.isprintable()
-    assert len(error.message) < 300
 
 
 # What a chain says
@@ -234,6 +154,75 @@ def test_credentials_of_the_url_are_sent_to_its_host(node: Node) -> None:
     with Rpc(node.with_credentials()) as rpc:
         assert rpc.chain_id() == 4217
     assert node.headers[0]["authorization"].startswith("Basic ")
+
+
+# What a chain says of v2
+
+
+def test_a_v2_channel_is_three_numbers_and_says_nothing_of_its_parties(node: Node) -> None:
+    node.results["eth_call"] = numbers(1_000_000, 5_000_000, 1_900_000_000)
+    with Rpc(node.url) as rpc:
+        assert rpc.channel(PRECOMPILE, CHANNEL, Protocol.V2) == ChannelState(
+            finalized=False,
+            close_requested_at=1_900_000_000,
+            payer=None,
+            payee=None,
+            token=None,
+            authorized_signer=None,
+            deposit=5_000_000,
+            settled=1_000_000,
+        )
+    call = node.asked[0]["params"][0]
+    assert call["to"].lower() == PRECOMPILE
+    assert call["data"] == "0x" + keccak(text="getChannelState(bytes32)")[:4].hex() + CHANNEL[2:]
+
+
+def test_a_v2_channel_that_the_precompile_knows_nothing_of_is_none_and_not_closed(node: Node) -> None:
+    node.results["eth_call"] = numbers(0, 0, 0)
+    with Rpc(node.url) as rpc:
+        assert rpc.channel(PRECOMPILE, CHANNEL, Protocol.V2) is None
+
+
+@pytest.mark.parametrize("words", [(1, 0, 0), (0, 0, 1), (7, 0, 1_900_000_000)])
+def test_a_v2_channel_that_was_there_and_holds_nothing_is_closed(node: Node, words: tuple[int, int, int]) -> None:
+    node.results["eth_call"] = numbers(*words)
+    with Rpc(node.url) as rpc:
+        state = rpc.channel(PRECOMPILE, CHANNEL, Protocol.V2)
+    assert state is not None
+    assert state.finalized
+
+
+@pytest.mark.parametrize(
+    "words", [(2, 1, 0), (0, 2**96, 0), (2**96, 2**96 - 1, 0), (0, 1, 2**32)], ids=["overdrawn", "u96", "u96", "u32"]
+)
+def test_a_v2_channel_whose_numbers_cannot_be_is_refused(node: Node, words: tuple[int, int, int]) -> None:
+    node.results["eth_call"] = numbers(*words)
+    with Rpc(node.url) as rpc, refused("rpc_bad_answer"):
+        rpc.channel(PRECOMPILE, CHANNEL, Protocol.V2)
+
+
+@pytest.mark.parametrize("length", [0, 1, 64, 95, 97, 256])
+def test_a_v2_channel_of_the_wrong_length_is_refused_and_not_taken_for_none(node: Node, length: int) -> None:
+    node.results["eth_call"] = "0x" + "00" * length
+    with Rpc(node.url) as rpc, refused("rpc_bad_answer"):
+        rpc.channel(PRECOMPILE, CHANNEL, Protocol.V2)
+
+
+@pytest.mark.parametrize("protocol", list(Protocol))
+def test_the_grace_period_is_asked_from_the_escrow(node: Node, protocol: Protocol) -> None:
+    node.results["eth_call"] = word(900)
+    with Rpc(node.url) as rpc:
+        assert rpc.close_grace_period(ESCROW, protocol) == 900
+    call = node.asked[0]["params"][0]
+    assert call["to"].lower() == ESCROW
+    assert call["data"] == "0x" + keccak(text="CLOSE_GRACE_PERIOD()")[:4].hex()
+
+
+@pytest.mark.parametrize("seconds", [400 * 24 * 3600, 2**63, 2**256 - 1])
+def test_a_grace_period_that_outlasts_a_year_is_a_wrong_answer(node: Node, seconds: int) -> None:
+    node.results["eth_call"] = word(seconds)
+    with Rpc(node.url) as rpc, refused("rpc_bad_answer", "grace period"):
+        rpc.close_grace_period(ESCROW, Protocol.V1)
 
 
 # What goes wrong
