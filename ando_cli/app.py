@@ -32,6 +32,7 @@ COMMANDS = {
     "chat": "Ask the model, pay for the answer, print it.",
     "request": "Send any HTTP request and pay for it where it asks to be paid.",
     "session": "Open, top up, look at and close payment channels.",
+    "voucher": "Sign and check vouchers by hand; take apart what is sent to pay.",
     "wallet": "Create, import, show, export or remove the wallet key.",
     "sandbox": "Run a local gateway and chain to try things out. No money.",
 }
