@@ -19,11 +19,11 @@ from ando_cli.commands._options import (
     YesOption,
     pay_options,
 )
-from ando_cli.errors import AndoError, PaymentError, UsageError
+from ando_cli.errors import AndoError, ExitCode, PaymentError, UsageError
 from ando_cli.rails.management import Close, Managed, ManagementAuth, TopUpBy
 from ando_cli.redact import amount, short
 from ando_cli.session import closing
-from ando_cli.session.channel import LIVE, Channel, State
+from ando_cli.session.channel import FUNDED, LIVE, Channel, State
 from ando_cli.session.lookup import find_channel
 from ando_cli.settings import parse_amount
 
@@ -31,8 +31,7 @@ if TYPE_CHECKING:
     from ando_cli.output import Terminal
     from ando_cli.session.closing import Ended
 
-ENDABLE = (State.OPENING, State.OPEN, State.CLOSING)
-"""States in which a channel may hold money."""
+ENDABLE = FUNDED
 
 _WAIT_STEP = 5.0
 
@@ -126,7 +125,7 @@ def close(
             channels = [c for c in parts.lifecycle.store.channels() if _is_ours(parts, c) and c.state in ENDABLE]
         else:
             channels = [_pick(parts, channel_id, ENDABLE)]
-        shown, failed = [], None
+        shown, failed = [], 0
         for channel in channels:
             try:
                 shown.append(
@@ -135,14 +134,17 @@ def close(
             except AndoError as error:
                 if not every:
                     raise
-                failed = error
-                state.terminal.warn(f"{short(channel.channel_id)}: {error.message}")
+                failed += 1
+                named = {"id": channel.channel_id if full else short(channel.channel_id)}
+                shown.append({**named, "action": "failed", "code": error.code, "message": error.message})
     _show(state.terminal, shown, many=every)
-    if failed is not None:
+    if failed and state.terminal.json_output:
+        raise typer.Exit(ExitCode.PAYMENT)  # the list says which ones, and why
+    if failed:
         raise PaymentError(
-            f"{len(channels) - len(shown)} of {len(channels)} channels are not closed",
-            hint=failed.hint,
-            code=failed.code,
+            f"{failed} of {len(channels)} channels are not closed",
+            hint="`ando session close --force` closes them without the gateway, `--finish` takes the money then",
+            code="not_all_closed",
         )
 
 
@@ -235,6 +237,8 @@ def _show(terminal: Terminal, shown: list[dict[str, Any]], *, many: bool) -> Non
             terminal.answer(
                 f"{each['id']}  closed: {each['captured']} captured, {each['refunded']} refunded{transaction}"
             )
+        elif each["action"] == "failed":
+            terminal.warn(f"{each['id']}: {each['message']}")
         elif each["action"] == "close_requested":
             left = closing.duration(each["seconds_left"])
             terminal.answer(f"{each['id']}  close requested: the money can be taken in {left}, at {each['closes_at']}")

@@ -163,7 +163,9 @@ def _transact(lifecycle: Lifecycle, chain: Chain, channel: Channel, build: Calla
             hint="send it to the address that `ando wallet address` shows",
             code="insufficient_balance",
         )
-    valid_before = int(lifecycle.clock()) + TRANSACTION_SECONDS
+    # The chain's clock counts: it is what the transaction is held against, and it may be ahead of ours. An idle chain's
+    # is behind, until its next block.
+    valid_before = max(int(lifecycle.clock()), chain.latest_timestamp()) + TRANSACTION_SECONDS
     mined = chain.broadcast(build(terms, key=key, fees=fees, valid_before=valid_before))
     if not mined.succeeded:
         raise PaymentError(

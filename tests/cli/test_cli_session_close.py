@@ -1,0 +1,188 @@
+"""``ando session topup`` and ``ando session close``: more money in, and the rest of it out again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from cli_box import MILLION
+
+from ando_cli.sandbox.faults import Fault
+
+if TYPE_CHECKING:
+    from cli_box import Box, Gateway
+
+GRACE = 15 * 60
+
+
+@pytest.fixture
+def opened(gateway: Gateway) -> Gateway:
+    """A gateway at which a channel of 5.00 is open, and a little of it spent."""
+    return gateway.warm_up()
+
+
+def session(box: Box) -> dict[str, Any]:
+    [only] = box.run("session", "list", "--full", "-j").worked().json
+    assert isinstance(only, dict)
+    return only
+
+
+def test_a_top_up_adds_to_the_deposit_and_shows_what_it_is_then(opened: Gateway) -> None:
+    before = opened.balance
+    done = opened.box.run("session", "topup", "2.5", "--yes").worked()
+    assert "deposit 7.50" in done.stdout
+    assert session(opened.box)["deposit"] == "7.50"
+    assert opened.actions == ["unpaid", "topUp"]
+    assert before - opened.balance >= 2_500_000
+
+
+def test_a_top_up_to_a_level_adds_what_is_missing_and_nothing_when_it_is_there(opened: Gateway) -> None:
+    shown = opened.box.run("session", "topup", "--to", "6", "--yes", "-j").worked().json
+    assert shown == {"id": shown["id"], "dry_run": False, "added": "1.00", "deposit": "6.00", "left": shown["left"]}
+    opened.forget_log()
+    done = opened.box.run("session", "topup", "--to", "6", "--yes").worked()
+    assert "nothing was sent" in done.stderr
+    assert opened.actions == []
+
+
+def test_a_dry_top_up_signs_and_sends_nothing(opened: Gateway) -> None:
+    records = opened.box.records()
+    done = opened.box.run("session", "topup", "1", "--dry-run").worked()
+    assert "deposit 6.00" in done.stdout
+    assert (opened.actions, opened.box.records()) == ([], records)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["topup"], "say how much"),
+        (["topup", "1", "--to", "2"], "say how much"),
+        (["topup", "nothing"], "not an amount"),
+        (["topup", "1", "--channel", "xyz"], "not the id of a channel"),
+        (["close", "abcdef"], "no channel on record"),
+        (["close", "abcdef", "--all"], "exclude each other"),
+        (["close", "--force", "--finish"], "--force comes first"),
+        (["close", "--wait"], "--wait goes with"),
+    ],
+)
+def test_a_senseless_command_sends_nothing(opened: Gateway, arguments: list[str], says: str) -> None:
+    assert says in opened.box.run("session", *arguments).refused()
+    assert opened.actions == []
+
+
+def test_a_top_up_needs_consent_and_keeps_to_the_limits(opened: Gateway) -> None:
+    assert "--max-spend 2.00" in opened.box.run("session", "topup", "2").refused(4)
+    assert "--max-spend leaves 1.00" in opened.box.run("session", "topup", "2", "--max-spend", "1").refused(4)
+    assert "max_deposit" in opened.box.run("session", "topup", "6", "--yes").refused(4)
+    assert session(opened.box)["deposit"] == "5.00"
+
+
+def test_a_top_up_whose_answer_was_lost_is_not_paid_twice(opened: Gateway) -> None:
+    opened.fail(Fault(on="topUp", drop="after", times=2))
+    opened.box.run("session", "topup", "2", "--yes", "-j")
+    opened.box.run("chat", "hi").worked()
+    assert session(opened.box)["deposit"] == "7.00"
+
+
+def test_a_close_captures_what_was_spent_and_refunds_the_rest(opened: Gateway) -> None:
+    spent = session(opened.box)["spent"]
+    before = opened.balance
+    shown = opened.box.run("session", "close", "--full", "-j").worked().json
+    assert set(shown) == {"id", "action", "captured", "refunded", "transaction"}
+    assert (shown["action"], shown["captured"]) == ("closed", spent)
+    refunded = round(float(shown["refunded"]) * MILLION)
+    assert opened.balance - before == refunded
+    assert len(shown["transaction"]) == 66
+    after = session(opened.box)
+    assert (after["state"], after["spent"], after["left"]) == ("closed", spent, "0.00")
+
+
+def test_a_chat_after_a_close_opens_another_channel(opened: Gateway) -> None:
+    first = session(opened.box)["id"]
+    opened.box.run("session", "close").worked()
+    opened.box.run("chat", "hi", "--yes").worked()
+    ids = {each["id"]: each["state"] for each in opened.box.run("session", "list", "--full", "-j").worked().json}
+    assert ids.pop(first) == "closed"
+    assert list(ids.values()) == ["open"]
+
+
+def test_a_gateway_that_counts_more_than_our_receipts_is_offered_what_was_authorised(opened: Gateway) -> None:
+    opened.fail(Fault(on="voucher", receipt_lies={"raw": "not a receipt"}))
+    opened.box.run("chat", "a request whose receipt is lost").worked()
+    shown = opened.box.run("session", "close", "-j").worked().json
+    assert shown["captured"] == "1.00"
+    assert opened.actions[-4:] == ["unpaid", "close", "unpaid", "close"]
+
+
+@pytest.mark.parametrize("code", ["mpp_session_close_unavailable", "mpp_session_close_failed"])
+def test_a_gateway_that_will_not_close_leaves_the_channel_open_and_the_way_without_it_is_named(
+    opened: Gateway, code: str
+) -> None:
+    opened.fail(Fault(on="close", code=code))
+    done = opened.box.run("session", "close", "-j")
+    assert done.code == 4
+    assert done.error["code"] == code
+    assert "--force" in done.error["hint"]
+    assert session(opened.box)["state"] == "open"
+
+
+def test_an_unreachable_gateway_leads_to_the_close_without_it(opened: Gateway) -> None:
+    done = opened.box.run("session", "close", "-j", ANDO_BASE_URL="http://127.0.0.1:9/v1")
+    assert done.code == 3
+    assert "--force" in done.error["hint"]
+
+
+def test_a_close_on_the_chain_takes_the_money_back_after_the_grace_period(opened: Gateway) -> None:
+    box, short = opened.box, session(opened.box)["id"][:8]
+    opened.forget_log()
+    requested = box.run("session", "close", "--force", short, "-j").worked().json
+    assert set(requested) == {"id", "action", "closes_at", "seconds_left"}
+    assert requested["action"] == "close_requested"
+    assert GRACE - 30 < requested["seconds_left"] <= GRACE
+    assert session(box)["state"] == "closing"
+    assert "14 min" in box.run("session", "close", "--finish").refused(4)
+    assert "--finish" in box.run("session", "close").refused(4)
+
+    opened.sandbox.rpc("evm_increaseTime", GRACE)
+    before = opened.balance
+    done = box.run("session", "close", "--finish").worked()
+    assert "closed: 0.00 captured, 5.00 refunded" in done.stdout
+    fee = before + 5 * MILLION - opened.balance
+    assert 0 < fee < MILLION
+    assert session(box)["state"] == "closed"
+    assert opened.actions == []
+
+
+def test_a_channel_that_is_closing_is_not_paid_from(opened: Gateway) -> None:
+    closing = session(opened.box)["id"]
+    opened.box.run("session", "close", "--force").worked()
+    opened.box.run("chat", "hi", "--yes").worked()
+    states = {each["id"]: each["state"] for each in opened.box.run("session", "list", "--full", "-j").worked().json}
+    assert states.pop(closing) == "closing"
+    assert list(states.values()) == ["open"]
+
+
+def test_asking_twice_to_close_on_the_chain_sends_one_request(opened: Gateway) -> None:
+    first = opened.box.run("session", "close", "--force", "-j").worked().json
+    before = opened.balance
+    second = opened.box.run("session", "close", "--force", "-j").worked().json
+    assert (second["closes_at"], opened.balance) == (first["closes_at"], before)
+
+
+def test_all_closes_every_channel_and_says_what_it_could_not(opened: Gateway) -> None:
+    box = opened.box
+    box.run("session", "close", "--force").worked()
+    box.run("chat", "hi", "--yes").worked()
+    done = box.run("session", "close", "--all", "-j")
+    assert done.code == 4
+    assert [each["action"] for each in done.json] == ["closed", "failed"]
+    assert "1 of 1 channels are not closed" in box.run("session", "close", "--all").stderr
+    states = sorted(each["state"] for each in box.run("session", "list", "-j").worked().json)
+    assert states == ["closed", "closing"]
+
+
+def test_a_dry_close_signs_and_sends_nothing(opened: Gateway) -> None:
+    records = opened.box.records()
+    for flags in ([], ["--force"], ["--all"]):
+        opened.box.run("session", "close", *flags, "--dry-run").worked()
+    assert (opened.actions, opened.box.records()) == ([], records)
