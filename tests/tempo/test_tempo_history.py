@@ -102,7 +102,7 @@ def test_nothing_opened_is_nothing_found(node: Node) -> None:
         assert rpc.opened_channels(ESCROW, PAYER, protocol=Protocol.V1) == []
 
 
-@pytest.mark.parametrize("most", [1_000, 7_777, LAST])
+@pytest.mark.parametrize("most", [10_000, 77_777, LAST])
 def test_a_node_that_limits_the_range_is_asked_in_pieces_that_leave_nothing_out(node: Node, most: int) -> None:
     blocks = (0, 1, 300_000, 300_001, LAST - 1, LAST)
     node.results["eth_getLogs"] = chain(*((block, event(terms(block))) for block in blocks), most=most)

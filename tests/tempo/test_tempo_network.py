@@ -4,7 +4,8 @@ import pytest
 
 from ando_cli.errors import ExitCode, UsageError
 from ando_cli.tempo.keys import keccak256
-from ando_cli.tempo.network import NETWORKS, SANDBOX, is_address, normalise_address, parse_network
+from ando_cli.tempo.network import NETWORKS, PRECOMPILE, SANDBOX, Network, is_address, normalise_address, parse_network
+from ando_cli.tempo.protocol import Protocol
 
 LOCAL: dict[str, object] = {
     "chain_id": 4217,
@@ -21,7 +22,7 @@ def test_the_public_networks_are_built_in() -> None:
 
 @pytest.mark.parametrize("network", [*NETWORKS.values(), SANDBOX], ids=lambda network: network.name)
 def test_built_in_addresses_are_lower_case(network) -> None:
-    for address in (network.token, *network.escrows):
+    for address in (network.token, *network.escrows, *network.precompiles):
         assert normalise_address(address) == address
 
 
@@ -56,6 +57,7 @@ def test_a_missing_key_is_named(key: str) -> None:
         *(("rpc_url", v) for v in ("", "127.0.0.1:8545", "ftp://host", "http://", "http://h:99999", "http://[", 1)),
         *(("token", v) for v in ("", "0x20c0", "0x" + "0" * 40, "0x" + "g" * 40, "0x" + "1" * 40 + "\n", 1, None)),
         *(("escrows", v) for v in ([], "0x" + "1" * 40, {}, None)),
+        *(("precompiles", v) for v in ("0x" + "1" * 40, {}, None, False)),
         *(("token_symbol", v) for v in ("", "two words", "\x1b[31m", "x" * 17, 1)),
     ],
 )
@@ -67,6 +69,32 @@ def test_a_wrong_value_is_refused_and_its_key_named(key: str, value: object) -> 
 def test_the_wrong_escrow_of_several_is_named() -> None:
     with pytest.raises(UsageError, match=r"networks\.local\.escrows\[1\]"):
         parse_network("local", {**LOCAL, "escrows": ["0x" + "1" * 40, "0x1"]})
+
+
+@pytest.mark.parametrize("network", [*NETWORKS.values(), SANDBOX, parse_network("local", LOCAL)])
+def test_each_protocol_is_spoken_only_with_its_own_escrow(network: Network) -> None:
+    assert network.precompiles == (PRECOMPILE,)
+    assert network.trusts(PRECOMPILE, Protocol.V2)
+    assert network.trusts(network.escrows[0], Protocol.V1)
+    assert network.trusts("0x" + network.escrows[0][2:].upper(), Protocol.V1)
+    assert not network.trusts(PRECOMPILE, Protocol.V1)
+    assert not network.trusts(network.escrows[0], Protocol.V2)
+    for protocol in Protocol:
+        assert not network.trusts("0x" + "66" * 20, protocol)
+        assert not network.trusts("", protocol)
+
+
+def test_a_configured_network_can_do_without_v2() -> None:
+    network = parse_network("local", {**LOCAL, "precompiles": []})
+    assert network.precompiles == ()
+    assert not network.trusts(PRECOMPILE, Protocol.V2)
+
+
+def test_a_configured_network_can_have_its_precompile_elsewhere() -> None:
+    network = parse_network("local", {**LOCAL, "precompiles": ["0x" + "AB" * 20]})
+    assert network.precompiles == ("0x" + "ab" * 20,)
+    with pytest.raises(UsageError, match=r"networks\.local\.precompiles\[0\]"):
+        parse_network("local", {**LOCAL, "precompiles": ["0x" + "00" * 20]})
 
 
 def test_an_unknown_key_is_refused_because_it_may_be_a_typing_error() -> None:

@@ -14,7 +14,14 @@ from hypothesis import strategies as st
 from ando_cli.tempo.channel import ChannelTerms
 from ando_cli.tempo.fees import Fees, max_fee
 from ando_cli.tempo.keys import PrivateKey, keccak256, recover
-from ando_cli.tempo.transaction import SignedOpen, open_transaction, top_up_transaction
+from ando_cli.tempo.protocol import Protocol
+from ando_cli.tempo.transaction import (
+    SignedOpen,
+    open_transaction,
+    request_close_transaction,
+    top_up_transaction,
+    withdraw_transaction,
+)
 
 KEY = PrivateKey.parse("0xbcf48ac67d369e1feada9f06446e964d203bf77585774612ee3b5bdae8ea3139")
 TERMS = ChannelTerms(
@@ -26,6 +33,14 @@ TERMS = ChannelTerms(
     escrow="0x33b901018174ddabe4841042ab76ba85d4e24f25",
     chain_id=42431,
 )
+UNOPENED_V2 = replace(
+    TERMS,
+    escrow="0x4d50500000000000000000000000000000000000",
+    protocol=Protocol.V2,
+    operator="0xf6ab67f2a38b4274a7e4826be4d3ff263edeb4f6",
+)
+TERMS_V2 = replace(UNOPENED_V2, expiring_nonce_hash="0x" + "5c" * 32)
+DESCRIPTOR = "(address,address,address,address,bytes32,address,bytes32)"
 FEES = Fees(gas_limit=500_000, max_fee_per_gas=20_000_000_000, max_priority_fee_per_gas=1)
 VALID_BEFORE = 1_900_000_000
 
@@ -209,3 +224,152 @@ def test_the_highest_fee_covers_the_gas_and_not_one_unit_more(gas: int, price: i
 def test_fees_that_no_chain_would_take_cannot_be_made(fees: tuple[int, int, int]) -> None:
     with pytest.raises(ValueError, match=r"gas limit|fees must"):
         Fees(*fees)
+
+
+# v2
+
+
+def test_every_v2_reference_open_is_signed_byte_for_byte_and_names_its_channel(vectors: dict[str, Any]) -> None:
+    assert {vector["feePayer"] for vector in vectors["v2"]} == {True, False}
+    for vector in vectors["v2"]:
+        key, descriptor = PrivateKey.parse(vector["privateKey"]), vector["descriptor"]
+        terms = ChannelTerms(
+            payer=key.address,
+            payee=descriptor["payee"],
+            token=descriptor["token"],
+            salt=descriptor["salt"],
+            authorized_signer=descriptor["authorizedSigner"],
+            escrow=vector["escrow"],
+            chain_id=vector["chainId"],
+            protocol=Protocol.V2,
+            operator=descriptor["operator"],
+        )
+        signed = open_transaction(
+            terms,
+            int(vector["deposit"]),
+            key=key,
+            fees=fees_of(vector["transaction"]),
+            valid_before=vector["transaction"]["validBefore"],
+            fee_payer=vector["feePayer"],
+        )
+        assert calls(signed.transaction) == [{"to": vector["escrow"], "data": vector["transaction"]["callData"]}]
+        assert signed.transaction == vector["serialized"]
+        assert signed.terms.descriptor == descriptor
+        assert signed.terms.channel_id == vector["channelId"]
+        # What the sender signs is what the id is made of.
+        signing = rlp.encode(fields(signed.transaction)[:SIGNATURE])
+        assert "0x76" + signing.hex() == vector["encodeForSigning"]
+        assert recover(bytes.fromhex(vector["signPayload"][2:]), fields(signed.transaction)[SIGNATURE]) == key.address
+
+
+def test_a_v1_open_leaves_the_terms_as_they_are() -> None:
+    assert signed_open().terms == TERMS
+
+
+def test_a_v2_open_is_one_call_without_an_approval() -> None:
+    [opening] = calls(opened(terms=UNOPENED_V2, deposit=7))
+    types = ["address", "address", "address", "uint96", "bytes32", "address"]
+    values = [TERMS.payee, UNOPENED_V2.operator, TERMS.token, 7, bytes.fromhex(TERMS.salt[2:]), TERMS.authorized_signer]
+    assert opening == {
+        "to": UNOPENED_V2.escrow,
+        "data": "0x" + (selector("open(address,address,address,uint96,bytes32,address)") + encode(types, values)).hex(),
+    }
+
+
+@settings(deadline=None, max_examples=25)
+@given(st.integers(1, 2**96 - 1), st.integers(1, 2**64 - 1), st.booleans())
+def test_a_v2_channel_is_bound_to_the_one_transaction_that_opens_it(
+    deposit: int, valid_before: int, fee_payer: bool
+) -> None:
+    signed = signed_open(terms=UNOPENED_V2, deposit=deposit, valid_before=valid_before, fee_payer=fee_payer)
+    sent = fields(signed.transaction)
+    bound = keccak256(b"\x76" + rlp.encode(sent[:SIGNATURE]) + bytes.fromhex(KEY.address[2:]))
+    assert signed.terms == replace(UNOPENED_V2, expiring_nonce_hash="0x" + bound.hex())
+
+
+def test_what_the_terms_said_of_an_earlier_transaction_is_not_kept() -> None:
+    assert signed_open(terms=TERMS_V2) == signed_open(terms=UNOPENED_V2)
+
+
+def test_two_v2_opens_are_two_channels_even_with_one_salt() -> None:
+    first, second = (signed_open(terms=UNOPENED_V2, valid_before=VALID_BEFORE + i) for i in (0, 1))
+    assert first.terms.channel_id != second.terms.channel_id
+
+
+def test_a_v2_top_up_is_one_call_that_names_the_channel_by_its_descriptor() -> None:
+    [top_up] = calls(topped_up(terms=TERMS_V2, additional_deposit=9))
+    assert top_up == {
+        "to": TERMS_V2.escrow,
+        "data": "0x" + selector(f"topUp({DESCRIPTOR},uint96)").hex() + descriptor_of(TERMS_V2).hex() + f"{9:064x}",
+    }
+
+
+def descriptor_of(terms: ChannelTerms) -> bytes:
+    values = [
+        terms.payer, terms.payee, terms.operator, terms.token, bytes.fromhex(terms.salt[2:]), terms.authorized_signer,
+        bytes.fromhex(terms.expiring_nonce_hash[2:]),
+    ]  # fmt: skip
+    return encode([DESCRIPTOR], [tuple(values)])
+
+
+@pytest.mark.parametrize("deposit", [0, -1, 2**96, 2**128 - 1, 1.5, "1", True])
+def test_a_v2_deposit_is_a_positive_uint96(deposit: Any) -> None:
+    for sign in (
+        lambda: opened(terms=UNOPENED_V2, deposit=deposit),
+        lambda: topped_up(terms=TERMS_V2, additional_deposit=deposit),
+    ):
+        with pytest.raises(ValueError, match=r"positive|does not fit uint96|not an integer"):
+            sign()
+
+
+def test_the_whole_of_uint96_can_be_deposited_on_v2() -> None:
+    assert calls(topped_up(terms=TERMS_V2, additional_deposit=2**96 - 1))[0]["data"].endswith("00" + "f" * 24)
+
+
+# Without the gateway
+
+CLOSING = {"requestClose": request_close_transaction, "withdraw": withdraw_transaction}
+
+
+@pytest.mark.parametrize("function", CLOSING)
+def test_a_channel_is_closed_by_its_payer_with_one_call(function: str) -> None:
+    v1, v2 = (CLOSING[function](terms, key=KEY, fees=FEES, valid_before=VALID_BEFORE) for terms in (TERMS, TERMS_V2))
+    assert calls(v1) == [
+        {"to": TERMS.escrow, "data": "0x" + selector(f"{function}(bytes32)").hex() + TERMS.channel_id[2:]}
+    ]
+    assert calls(v2) == [
+        {
+            "to": TERMS_V2.escrow,
+            "data": "0x" + selector(f"{function}({DESCRIPTOR})").hex() + descriptor_of(TERMS_V2).hex(),
+        }
+    ]
+    for signed in (v1, v2):
+        sent = fields(signed)
+        assert sent[FEE_TOKEN].hex() == TERMS.token[2:]
+        assert sent[FEE_PAYER] == b""
+        assert int.from_bytes(sent[BEFORE], "big") == VALID_BEFORE
+        assert recover(keccak256(b"\x76" + rlp.encode(sent[:SIGNATURE])), sent[SIGNATURE]) == KEY.address
+
+
+@pytest.mark.parametrize("terms", [TERMS, TERMS_V2], ids=["v1", "v2"])
+def test_nobody_but_the_payer_signs_for_a_channel(terms: ChannelTerms) -> None:
+    other: Any = {"key": PrivateKey(b"\x22" * 32), "fees": FEES, "valid_before": VALID_BEFORE}
+    for sign in (
+        lambda: open_transaction(terms, 1, fee_payer=False, **other),
+        lambda: top_up_transaction(terms, 1, fee_payer=False, **other),
+        lambda: request_close_transaction(terms, **other),
+        lambda: withdraw_transaction(terms, **other),
+    ):
+        with pytest.raises(ValueError, match="not the payer's"):
+            sign()
+
+
+def test_a_v2_channel_that_was_not_opened_is_neither_topped_up_nor_closed() -> None:
+    usual: Any = {"key": KEY, "fees": FEES, "valid_before": VALID_BEFORE}
+    for sign in (
+        lambda: top_up_transaction(UNOPENED_V2, 1, fee_payer=False, **usual),
+        lambda: request_close_transaction(UNOPENED_V2, **usual),
+        lambda: withdraw_transaction(UNOPENED_V2, **usual),
+    ):
+        with pytest.raises(ValueError, match="before its open transaction"):
+            sign()
