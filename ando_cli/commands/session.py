@@ -12,7 +12,7 @@ from ando_cli.assembly import connect, existing_store
 from ando_cli.chat import smallest_body
 from ando_cli.client import CHAT_PATH
 from ando_cli.command import Command
-from ando_cli.commands import session_close
+from ando_cli.commands import session_close, session_recover
 from ando_cli.commands._options import (
     AcceptPayeeOption,
     ConnectTimeoutOption,
@@ -137,3 +137,7 @@ def _age(seconds: int) -> str:
 
 app.command("topup", cls=Command)(session_close.topup)
 app.command("close", cls=Command)(session_close.close)
+app.command("show", cls=Command)(session_recover.show)
+app.command("sync", cls=Command)(session_recover.sync)
+app.command("recover", cls=Command)(session_recover.recover)
+app.command("forget", cls=Command)(session_recover.forget)

@@ -26,10 +26,13 @@ class State(StrEnum):
     OPEN = "open"
     CLOSING = "closing"  # its payer asked the escrow to close it: nothing is paid from it any more
     CLOSED = "closed"  # finalized on the chain
+    SPARE = "spare"  # open on the chain, but nothing is paid from it: it was recovered beside one that is live
     ABANDONED = "abandoned"  # its open transaction expired without being mined: no money ever moved
 
 
 LIVE = (State.OPENING, State.OPEN)
+FUNDED = (*LIVE, State.CLOSING, State.SPARE)
+"""States in which a channel may hold money."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +103,8 @@ class Channel:
 
     @property
     def exhausted(self) -> bool:
-        """Whether the last receipt said that nothing is left of what was authorised."""
-        return self.cumulative_amount > 0 and self.spent >= self.cumulative_amount
+        """Whether nothing is left of what was authorised: the last receipt said so, or nothing was authorised yet."""
+        return self.spent >= self.cumulative_amount
 
     @property
     def left(self) -> int:

@@ -58,6 +58,9 @@ class Chain(typing.Protocol):
     def latest_timestamp(self) -> int: ...
     def broadcast(self, transaction: str) -> Mined: ...
     def close_grace_period(self, escrow: str, protocol: Protocol) -> int: ...
+    def opened_channels(
+        self, escrow: str, payer: str, *, protocol: Protocol, from_block: int = 0
+    ) -> list[ChannelTerms]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,32 +272,69 @@ class Lifecycle:
             NetworkError: the chain could not be asked.
             PaymentError: the chain does not show a channel that is too young to be given up.
         """
+        self.record(self.look(channel)[0])
+
+    def look(self, channel: Channel) -> tuple[Channel, ChannelState | None]:
+        """``channel`` as it is by the chain's word, and that word. Nothing is recorded.
+
+        Raises:
+            NetworkError, PaymentError: as ``resolve``.
+        """
         chain = self.checked_chain()
         # The time is asked for first: what is absent from a later state was not mined by then either.
         now = chain.latest_timestamp()
-        state = chain.channel(channel.terms.escrow, channel.channel_id, channel.terms.protocol)
-        pending = channel.pending
+        terms, pending = channel.terms, channel.pending
+        state = chain.channel(terms.escrow, channel.channel_id, terms.protocol)
         expired = pending is not None and (
             now >= pending.valid_before or self.clock() >= pending.valid_before + _SETTLING_SECONDS
         )
         if state is None:
-            if channel.state is State.OPENING and expired:
-                self.store.ended(channel.channel_id, State.ABANDONED)
-            elif channel.state is State.OPEN:
-                self._check_age(channel)
-                self.store.ended(channel.channel_id, State.ABANDONED)
-        elif state.finalized:
-            self.store.ended(channel.channel_id, State.CLOSED, state.settled)
-        elif state.close_requested_at:
+            return self._absent(channel, expired), None
+        if state.finalized:
+            return replace(channel, state=State.CLOSED, spent=state.settled, pending=None), state
+        if state.close_requested_at:
             # Ours or not, the request makes the gateway refuse the channel: another one is needed.
-            self.store.closing(channel.channel_id, 0)
-        elif (
+            closes_at = state.close_requested_at + chain.close_grace_period(terms.escrow, terms.protocol)
+            return replace(
+                channel, state=State.CLOSING, deposit=state.deposit, closes_at=closes_at, pending=None
+            ), state
+        if channel.state in (State.CLOSING, State.SPARE):
+            return replace(channel, deposit=state.deposit), state
+        if (
             channel.state is State.OPENING
             or pending is None
             or expired
             or state.deposit >= channel.deposit + pending.amount
         ):
-            self.store.opened(channel.channel_id, state.deposit)
+            return replace(channel, state=State.OPEN, deposit=state.deposit, pending=None), state
+        return channel, state
+
+    def _absent(self, channel: Channel, expired: bool) -> Channel:
+        """``channel``, which the chain does not show."""
+        if channel.state is State.OPENING:
+            return replace(channel, state=State.ABANDONED, pending=None) if expired else channel
+        if channel.state is State.OPEN:
+            self._check_age(channel)
+        if channel.terms.protocol is Protocol.V2:
+            # The precompile keeps nothing of a channel that is closed, and this one was there.
+            return replace(channel, state=State.CLOSED, pending=None)
+        return replace(channel, state=State.ABANDONED, pending=None) if channel.state is State.OPEN else channel
+
+    def record(self, seen: Channel) -> None:
+        """Record a channel that ``look`` returned."""
+        channel_id = seen.channel_id
+        match seen.state:
+            case State.CLOSED:
+                self.store.ended(channel_id, State.CLOSED, seen.spent)
+            case State.ABANDONED:
+                self.store.ended(channel_id, State.ABANDONED)
+            case State.CLOSING:
+                self.store.closing(channel_id, seen.closes_at)
+                self.store.seen(channel_id, seen.deposit)
+            case State.SPARE:
+                self.store.seen(channel_id, seen.deposit)
+            case State.OPEN if seen.pending is None:
+                self.store.opened(channel_id, seen.deposit)
 
     def topped_up(self, channel: Channel) -> None:
         """Wait for the chain to show a top-up that the gateway said it sent, and record the new deposit.

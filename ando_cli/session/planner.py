@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 from ando_cli.errors import PaymentError
 from ando_cli.mpp.problem import Code, Problem
-from ando_cli.redact import amount, clean
+from ando_cli.redact import amount, clean, short
 from ando_cli.session.channel import Channel, State
 from ando_cli.session.policy import Caps, Committed, check_raise
 
@@ -193,7 +193,7 @@ def _after_rejection(
         # Another process raised the voucher meanwhile: its amount is the one to send.
         return Voucher(channel.cumulative_amount)
     if code in _STOP:
-        return Refuse(_stop(code, rejection))
+        return Refuse(_named_amount(_stop(code, rejection), channel, progress, code))
     if channel is None or channel.state is State.OPENING:
         # An open was turned down: whether it reached the chain is for the chain to say.
         if channel is not None and not progress.resolved:
@@ -203,6 +203,8 @@ def _after_rejection(
         return _next_payment(request, channel, progress, caps, committed)
     match code:
         case Code.MPP_VOUCHER_BUCKET_REFRESH_REQUIRED:
+            if progress.raised:
+                return Refuse(_named_amount(_second_raise(), channel, progress, code))
             return _raise(request, channel, progress, caps, committed)
         case Code.MPP_SESSION_DEPOSIT_BELOW_REQUEST_COST:
             return _deposit_claim(channel, progress)
@@ -282,6 +284,20 @@ def _stop(code: Code, rejection: Problem) -> PaymentError:
     # The canonical code, whichever vocabulary the gateway spoke: what a code means must not depend on its spelling.
     message, hint = _STOP[code]
     return PaymentError(f"{message} ({clean(rejection.message, 160)})", hint=hint, code=code.value)
+
+
+def _named_amount(error: PaymentError, channel: Channel | None, progress: Progress, code: Code | None) -> PaymentError:
+    """``error``, and what to do about it where the gateway may hold a higher voucher than we know of.
+
+    No receipt has shown that it accepts as little as was sent: a channel that was recovered, or a store that was
+    copied. What it holds is for the user to say, not for the gateway.
+    """
+    if code in _OUTRUN and channel is not None and channel.state is State.OPEN and channel.accepted < progress.sent:
+        error.hint = (
+            "if more was authorised from this channel on another machine, name it: "
+            f"ando session recover {short(channel.channel_id)} --authorised AMOUNT"
+        )
+    return error
 
 
 def _too_many_attempts(rejection: Problem | None) -> PaymentError:

@@ -6,6 +6,7 @@ Amounts are decimal text: they can pass 64 bits.
 from __future__ import annotations
 
 from ando_cli.session.channel import Channel, Pending, State
+from ando_cli.tempo.abi import ZERO_HASH
 from ando_cli.tempo.channel import ChannelTerms
 from ando_cli.tempo.protocol import Protocol
 
@@ -48,7 +49,8 @@ def channel_row(channel: Channel, now: int) -> tuple[object, ...]:
     terms, pending = channel.terms, channel.pending
     return (
         channel.channel_id, channel.gateway, channel.network, terms.chain_id, terms.escrow, terms.token, terms.payee,
-        terms.payer, terms.authorized_signer, terms.salt, terms.protocol, terms.operator, terms.expiring_nonce_hash,
+        terms.payer, terms.authorized_signer, "" if terms.known_id else terms.salt, terms.protocol, terms.operator,
+        terms.expiring_nonce_hash,
         channel.state, str(channel.deposit), str(channel.cumulative_amount), str(channel.accepted), str(channel.spent),
         pending and pending.transaction, str(pending.amount) if pending else None, pending and pending.valid_before,
         channel.closes_at, now, now,
@@ -63,9 +65,10 @@ def read_channel(row: tuple[object, ...]) -> Channel:
         closes_at, created_at, updated_at,
     ) = row  # fmt: skip
     terms = ChannelTerms(
-        payer=str(payer), payee=str(payee), token=str(token), salt=str(salt), authorized_signer=str(signer),
-        escrow=str(escrow), chain_id=int(str(chain_id)), protocol=Protocol(str(protocol)), operator=str(operator),
-        expiring_nonce_hash=str(nonce_hash),
+        payer=str(payer), payee=str(payee), token=str(token), salt=str(salt or ZERO_HASH),
+        authorized_signer=str(signer), escrow=str(escrow), chain_id=int(str(chain_id)),
+        protocol=Protocol(str(protocol)), operator=str(operator),
+        expiring_nonce_hash=str(nonce_hash), known_id="" if salt else str(channel_id),
     )  # fmt: skip
     pending = None
     if transaction is not None:

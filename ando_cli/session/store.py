@@ -137,6 +137,35 @@ class Store:
             "channel_id = ? AND state IN ('opening', 'open')", (str(deposit),), (channel_id,),
         )  # fmt: skip
 
+    def seen(self, channel_id: str, deposit: int) -> None:
+        """Record what the chain shows as the deposit of a channel that nothing is paid from."""
+        self._change("deposit = ?", "channel_id = ? AND state IN ('closing', 'spare')", (str(deposit),), (channel_id,))
+
+    def adopt(self, channel: Channel) -> None:
+        """Record a channel as it was found on the chain, new or known, and pin its payee.
+
+        Of a known one the amounts only rise, whatever another process did meanwhile.
+
+        Raises:
+            StoreError: it would be the second live channel for the same key.
+        """
+        with self.transaction():
+            known = self.channel(channel.channel_id)
+            if known is None:
+                self.add(channel)
+                return
+            self._change(
+                "state = ?, deposit = ?, cumulative_amount = ?, accepted = ?, spent = ?, closes_at = ?, "
+                + _NOTHING_PENDING,
+                "channel_id = ?",
+                (
+                    channel.state, str(channel.deposit), str(max(known.cumulative_amount, channel.cumulative_amount)),
+                    str(max(known.accepted, channel.accepted)), str(max(known.spent, channel.spent)),
+                    channel.closes_at,
+                ),
+                (channel.channel_id,),
+            )  # fmt: skip
+
     def topping_up(self, channel_id: str, pending: Pending) -> bool:
         """Record a signed top-up before it is sent; False where another one is under way."""
         return self._change(
@@ -149,7 +178,7 @@ class Store:
         """Record that the escrow is asked to close the channel: nothing is paid from it any more."""
         self._change(
             f"state = 'closing', closes_at = ?, {_NOTHING_PENDING}",
-            "channel_id = ? AND state IN ('opening', 'open', 'closing')", (closes_at,), (channel_id,),
+            "channel_id = ? AND state IN ('opening', 'open', 'closing', 'spare')", (closes_at,), (channel_id,),
         )  # fmt: skip
 
     def ended(self, channel_id: str, state: State, captured: int | None = None) -> None:

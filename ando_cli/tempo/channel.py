@@ -36,6 +36,8 @@ class ChannelTerms:
         operator: v2: who may settle beside the payee; the zero address means nobody.
         expiring_nonce_hash: v2: what ties the id to the one transaction that opens the channel. Zero until that
             transaction is made (:func:`ando_cli.tempo.transaction.open_transaction` fills it in).
+        known_id: v1: the id of a channel whose salt is not known, because the chain told everything but that. The salt
+            is zero then. Empty for all others, whose id is computed.
 
     Addresses and words are hex with ``0x``; they are kept in lower case.
 
@@ -53,6 +55,7 @@ class ChannelTerms:
     protocol: Protocol = Protocol.V1
     operator: str = ZERO_ADDRESS
     expiring_nonce_hash: str = ZERO_HASH
+    known_id: str = ""
 
     def __post_init__(self) -> None:
         # A frozen dataclass is normalised the way its own __init__ fills it in.
@@ -70,6 +73,10 @@ class ChannelTerms:
             object.__setattr__(self, "protocol", Protocol(self.protocol))
         except ValueError:
             raise ValueError("protocol: neither v1 nor v2") from None
+        if self.known_id:
+            if self.protocol is not Protocol.V1:
+                raise ValueError("known_id: the id of a v2 channel is not enough to name it")
+            object.__setattr__(self, "known_id", normalise_bytes32(self.known_id))
         if self.protocol is Protocol.V1:
             for name, default in (("operator", ZERO_ADDRESS), ("expiring_nonce_hash", ZERO_HASH)):
                 if getattr(self, name) != default:
@@ -89,6 +96,8 @@ class ChannelTerms:
         Raises:
             ValueError: a v2 channel whose open transaction was not made yet has no id.
         """
+        if self.known_id:
+            return self.known_id
         if self.protocol is Protocol.V2:
             identity = self.descriptor_words
         else:
