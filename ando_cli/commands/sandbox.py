@@ -48,6 +48,9 @@ def run(
     escrow: Annotated[str | None, typer.Option(metavar="ADDRESS", help="With --outside-rpc: its v1 escrow.")] = None,
     token: Annotated[str | None, typer.Option(metavar="ADDRESS", help="With --outside-rpc: the currency.")] = None,
     chain_id: Annotated[int | None, typer.Option(metavar="N", help="With --outside-rpc: its chain id.")] = None,
+    protocol: Annotated[
+        str, typer.Option(metavar="v1|v2|both", help="The session protocol of the challenges, or both.")
+    ] = "v1",
     fund: Annotated[
         list[str] | None,
         typer.Option(metavar="ADDRESS", help="Give this account 100 of play money; may be repeated."),
@@ -61,6 +64,10 @@ def run(
     sandbox = import_sandbox()
     from ando_cli.sandbox import faucet
 
+    try:
+        settings = sandbox.Settings(protocol=protocol)
+    except ValueError:
+        raise UsageError(f"--protocol is v1, v2 or both, not {protocol!r}") from None
     given = {"escrow": escrow, "token": token, "chain_id": chain_id}
     if outside_rpc is None and any(value is not None for value in given.values()):
         raise UsageError("--escrow, --token and --chain-id describe an outside chain", hint="add --outside-rpc URL")
@@ -94,6 +101,7 @@ def run(
             port=port,
             rpc_url=outside_rpc,
             payee_key=payee_key or None,
+            settings=settings,
             access_log=lambda line: state.terminal.detail(1, line),
             **chosen,
         )

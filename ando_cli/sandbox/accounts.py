@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ando_cli.sandbox.problems import Problem
+from ando_cli.sandbox.voucher import V1
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,7 +27,12 @@ CLOSING_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Session:
-    """The accounting of one channel, amounts in base units."""
+    """The accounting of one channel, amounts in base units.
+
+    Attributes:
+        accepted: the highest voucher, whose ``signature`` is kept.
+        descriptor: what the payloads of session protocol v2 say of the channel, as JSON; empty in v1.
+    """
 
     channel_id: str
     accepted: int
@@ -35,10 +41,26 @@ class Session:
     units: int
     closed: bool
     closing: bool
+    protocol: str = V1
+    payer: str = ""
+    descriptor: str = ""
+    signature: str = ""
 
     def amounts(self) -> dict[str, Any]:
         """The members of a receipt that say where the session stands."""
         return {"acceptedCumulative": str(self.accepted), "spent": str(self.spent), "units": self.units}
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """A voucher that was verified, and what is worth knowing about its channel."""
+
+    channel_id: str
+    cumulative: int
+    signature: str
+    protocol: str
+    payer: str
+    descriptor: str
 
 
 @dataclass(frozen=True)
@@ -79,6 +101,18 @@ class Accounts:
         with self._database.snapshot() as connection:
             return _session(connection, channel_id) or Session(channel_id, settled, settled, 0, 0, False, False)
 
+    def known(self, channel_id: str) -> Session | None:
+        """The state of a session, if it is known here."""
+        with self._database.snapshot() as connection:
+            return _session(connection, channel_id)
+
+    def newest(self, protocol: str, payer: str) -> Session | None:
+        """The session of a payer that is open and was used last."""
+        query = "SELECT channel_id FROM sessions WHERE protocol = ? AND payer = ? AND NOT closed ORDER BY used DESC"
+        with self._database.snapshot() as connection:
+            row = connection.execute(query, (protocol, payer)).fetchone()
+            return _session(connection, row[0]) if row else None
+
     def sessions(self) -> list[Session]:
         """All sessions."""
         with self._database.snapshot() as connection:
@@ -86,18 +120,31 @@ class Accounts:
             found = [_session(connection, row[0]) for row in rows]
         return [session for session in found if session is not None]
 
-    def accept(self, channel_id: str, cumulative: int, settled: int) -> Session:
+    def accept(self, voucher: Accepted, settled: int) -> Session:
         """Take note of a verified voucher: the same as before, or a higher one.
 
         Raises:
             Problem: it is lower than one that was accepted, or the session is over.
         """
+        channel_id = voucher.channel_id
         with self._database.transaction() as connection:
             _begin(connection, channel_id, settled)
             session = _require(connection, channel_id)
-            if cumulative < session.accepted:
+            if voucher.cumulative < session.accepted:
                 raise Problem("mpp_payment_verification_failed", "The voucher is lower than one accepted before.")
-            connection.execute("UPDATE sessions SET accepted = ? WHERE channel_id = ?", (str(cumulative), channel_id))
+            connection.execute(
+                "UPDATE sessions SET accepted = ?, protocol = ?, payer = ?, descriptor = ?, signature = ?, used = ? "
+                "WHERE channel_id = ?",
+                (
+                    str(voucher.cumulative),
+                    voucher.protocol,
+                    voucher.payer,
+                    voucher.descriptor,
+                    voucher.signature,
+                    time.time(),
+                    channel_id,
+                ),
+            )
             return _require(connection, channel_id)
 
     def reserve(self, channel_id: str, challenge_id: str, amount: int, seconds: float) -> bool:
@@ -192,14 +239,18 @@ def _keep(connection: sqlite3.Connection, challenge_id: str, answer: Answer) -> 
 
 
 def _session(connection: sqlite3.Connection, channel_id: str) -> Session | None:
-    query = "SELECT accepted, spent, units, closed, closing_until FROM sessions WHERE channel_id = ?"
+    query = (
+        "SELECT accepted, spent, units, closed, closing_until, protocol, payer, descriptor, signature "
+        "FROM sessions WHERE channel_id = ?"
+    )
     row = connection.execute(query, (channel_id,)).fetchone()
     if row is None:
         return None
     now = time.time()
     query = "SELECT amount FROM reservations WHERE channel_id = ? AND until > ?"
     reserved = sum(int(amount) for (amount,) in connection.execute(query, (channel_id, now)))
-    return Session(channel_id, int(row[0]), int(row[1]), reserved, row[2], bool(row[3]), row[4] > now)
+    amounts = int(row[0]), int(row[1]), reserved
+    return Session(channel_id, *amounts, row[2], bool(row[3]), row[4] > now, *row[5:])
 
 
 def _begin(connection: sqlite3.Connection, channel_id: str, settled: int) -> None:

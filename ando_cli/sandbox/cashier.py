@@ -4,27 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import secrets
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ando_cli.sandbox import abi, metering
-from ando_cli.sandbox.accounts import Accounts, Answer, Session
-from ando_cli.sandbox.backend import UNREACHABLE, Backend, broadcast, chain_time, get_channel
+from ando_cli.sandbox import metering
+from ando_cli.sandbox.accounts import Accepted, Accounts, Answer, Session
+from ando_cli.sandbox.backend import UNREACHABLE, Backend, broadcast, chain_time
 from ando_cli.sandbox.chain import RpcError
 from ando_cli.sandbox.challenges import INTENT, METHOD, Network, Terms, timestamp
-from ando_cli.sandbox.escrow import CLOSE, TOP_UP
 from ando_cli.sandbox.primitives import keccak, to_hex
 from ando_cli.sandbox.problems import Problem
-from ando_cli.sandbox.transaction import Call, build, sponsor
-from ando_cli.sandbox.verify import arguments, check_voucher, opened_channel, refused, transaction_of, usable
-from ando_cli.sandbox.voucher import Channel
+from ando_cli.sandbox.protocol import SessionProtocol, refused, transaction_of
+from ando_cli.sandbox.transaction import build, sponsor
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
-    from ando_cli.sandbox.credentials import Credential, Voucher
+    from ando_cli.sandbox.credentials import Credential
     from ando_cli.sandbox.metering import Quote
     from ando_cli.sandbox.settings import Settings
     from ando_cli.sandbox.voucher import Channel
@@ -56,8 +55,16 @@ def fingerprint(authorization: str, idempotency_key: str | None) -> str:
 class Cashier:
     """Carries out the four actions of a credential."""
 
-    def __init__(self, network: Network, payee_key: bytes, backend: Backend, accounts: Accounts) -> None:
+    def __init__(
+        self,
+        network: Network,
+        payee_key: bytes,
+        backend: Backend,
+        accounts: Accounts,
+        protocols: Mapping[str, SessionProtocol],
+    ) -> None:
         self._network = network
+        self._protocols = protocols
         self._key = payee_key
         self._backend = backend
         self._accounts = accounts
@@ -101,11 +108,13 @@ class Cashier:
 
     async def _open(self, order: Order) -> Answer:
         voucher = order.credential.voucher
-        pending = opened_channel(order.credential, self._network)
-        check_voucher(voucher, pending, self._network)
+        protocol = self._protocol(order)
+        pending = protocol.pending(order.credential, order.terms)
+        protocol.check_voucher(voucher, pending)
 
         async def is_open(_: str) -> bool:
-            return (await get_channel(self._backend, self._network.escrow, voucher.channel_id)).exists
+            channel = await protocol.channel(order.credential, order.terms)
+            return channel.exists and channel.deposit > 0
 
         # An open that is already on chain is one whose answer got lost: it is neither sent nor paid twice.
         transaction_hash = None if await is_open("") else await self._send(order, "open", is_open)
@@ -119,9 +128,9 @@ class Cashier:
     async def _serve(self, order: Order, channel: Channel, transaction_hash: str | None) -> Answer:
         """Accept the voucher, reserve the highest cost, let the model answer, charge the real cost."""
         voucher, settings = order.credential.voucher, order.settings
-        check_voucher(voucher, channel, self._network)
+        self._protocol(order).check_voucher(voucher, channel)
         key = to_hex(voucher.channel_id)
-        session = self._accounts.accept(key, voucher.cumulative_amount, channel.settled)
+        session = self._accounts.accept(_accepted(order, channel), channel.settled)
         lease = settings.model_seconds + RESERVATION_SECONDS
         if not self._accounts.reserve(key, order.terms.id, order.quoted.max_cost, lease):
             raise _exhausted(order, session)
@@ -137,9 +146,7 @@ class Cashier:
     async def _top_up(self, order: Order) -> Answer:
         credential = order.credential
         before = await self._channel(order)
-        channel, amount = arguments(transaction_of(credential), TOP_UP, 2, self._network)
-        if (channel, abi.to_uint(amount)) != (credential.channel_id, credential.additional_deposit):
-            raise refused("The transaction does not make the top-up that the credential names.")
+        self._protocol(order).check_top_up(credential)
 
         async def is_mined(transaction_hash: str) -> bool:
             receipt = await self._backend.rpc("eth_getTransactionReceipt", [transaction_hash])
@@ -155,14 +162,14 @@ class Cashier:
     async def _close(self, order: Order) -> Answer:
         voucher = order.credential.voucher
         channel = await self._channel(order)
-        check_voucher(voucher, channel, self._network)
+        self._protocol(order).check_voucher(voucher, channel)
         key = to_hex(voucher.channel_id)
         session = self._accounts.begin_close(key, channel.settled)
         closed = False
         try:
             if voucher.cumulative_amount < session.spent:
                 raise refused("The voucher is lower than what was spent.")
-            transaction_hash = await self._close_on_chain(voucher)
+            transaction_hash = await self._close_on_chain(order, session.spent)
             captured = {"acceptedCumulative": str(voucher.cumulative_amount)}
             receipt = _receipt(order, transaction_hash) | session.amounts() | captured
             answer = Answer(order.fingerprint, 204, receipt, b"")
@@ -173,19 +180,13 @@ class Cashier:
                 self._accounts.cancel_close(key)
         return answer
 
-    async def _close_on_chain(self, voucher: Voucher) -> str:
-        data = abi.call(
-            CLOSE,
-            voucher.channel_id,
-            abi.uint(voucher.cumulative_amount),
-            abi.uint(96),
-            abi.dynamic_bytes(voucher.signature),
-        )
+    async def _close_on_chain(self, order: Order, spent: int) -> str:
+        call = self._protocol(order).close_call(order.credential, spent)
         try:
             raw = build(
                 self._key,
                 chain_id=self._network.chain_id,
-                calls=[Call(self._network.escrow, 0, data)],
+                calls=[call],
                 fee_token=self._network.token,
                 valid_before=await chain_time(self._backend) + EXPIRY_SECONDS,
                 gas_limit=CLOSE_GAS,
@@ -223,8 +224,19 @@ class Cashier:
 
     async def _channel(self, order: Order) -> Channel:
         """The channel of the credential, as it is on chain now, if it can be used."""
-        channel = await get_channel(self._backend, self._network.escrow, order.credential.channel_id)
-        return usable(channel, order.credential, self._network)
+        credential, protocol = order.credential, self._protocol(order)
+        channel = await protocol.channel(credential, order.terms)
+        try:
+            return protocol.usable(channel, credential)
+        except Problem as problem:
+            # The v2 escrow forgets a channel that is closed; the gateway does not.
+            known = self._accounts.known(to_hex(credential.channel_id))
+            if problem.code == "session/channel-not-found" and known is not None and known.closed:
+                raise Problem("session/channel-finalized") from None
+            raise
+
+    def _protocol(self, order: Order) -> SessionProtocol:
+        return self._protocols[order.terms.protocol]
 
 
 def _exhausted(order: Order, session: Session) -> Problem:
@@ -234,6 +246,18 @@ def _exhausted(order: Order, session: Session) -> Problem:
     missing = session.spent + session.reserved + order.quoted.max_cost - session.accepted
     extensions = {"requiredTopUp": str(missing), "channelId": session.channel_id}
     return Problem("session/insufficient-balance", extensions=extensions)
+
+
+def _accepted(order: Order, channel: Channel) -> Accepted:
+    credential, voucher = order.credential, order.credential.voucher
+    return Accepted(
+        channel_id=to_hex(voucher.channel_id),
+        cumulative=voucher.cumulative_amount,
+        signature=to_hex(voucher.signature),
+        protocol=order.terms.protocol,
+        payer=channel.payer,
+        descriptor=json.dumps(credential.descriptor.to_json()) if credential.has_descriptor else "",
+    )
 
 
 def _receipt(order: Order, transaction_hash: str | None) -> dict[str, Any]:

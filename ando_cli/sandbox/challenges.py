@@ -18,7 +18,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from ando_cli.sandbox.json_text import loads
+from ando_cli.sandbox.primitives import ZERO_ADDRESS
 from ando_cli.sandbox.problems import Problem
+from ando_cli.sandbox.reserve import ADDRESS as RESERVE
+from ando_cli.sandbox.voucher import V1, V2
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,12 +39,18 @@ MAX_PARAMETER = 16 * 1024
 
 @dataclass(frozen=True)
 class Network:
-    """Where the gateway takes payments: the chain, the token, the escrow contract and its own account."""
+    """Where the gateway takes payments: the chain, the token, the escrow of each protocol and its own account."""
 
     chain_id: int
     token: str
     escrow: str
     payee: str
+    reserve: str = RESERVE
+
+    @property
+    def escrows(self) -> dict[str, str]:
+        """The escrow of each session protocol."""
+        return {V1: self.escrow, V2: self.reserve}
 
 
 @dataclass(frozen=True)
@@ -51,6 +60,8 @@ class Terms:
     id: str
     amount: int
     fee_payer: bool
+    protocol: str
+    operator: str
 
 
 def encode_json(value: object) -> str:
@@ -91,11 +102,30 @@ def body_digest(body: bytes, form: str) -> str:
     return f"sha-256=:{encoded}:" if form == "rfc9530" else f"sha-256={encoded}"
 
 
-def issue(*, settings: Settings, network: Network, quoted: Quote, path: str, body: bytes, now: float) -> dict[str, str]:
-    """The parameters of a new challenge for a POST of ``body`` to ``path``, not yet sealed with an id."""
-    details: dict[str, Any] = {"escrowContract": network.escrow, "chainId": network.chain_id}
+def issue(
+    *,
+    settings: Settings,
+    network: Network,
+    quoted: Quote,
+    path: str,
+    body: bytes,
+    now: float,
+    protocol: str = V1,
+    snapshot: Mapping[str, Any] | None = None,
+) -> dict[str, str]:
+    """The parameters of a new challenge for a POST of ``body`` to ``path``, not yet sealed with an id.
+
+    ``snapshot`` is what is known of the payer's channel; it is told in v2 only.
+    """
+    details: dict[str, Any] = {"escrowContract": network.escrows[protocol], "chainId": network.chain_id}
     if settings.fee_payer:
         details["feePayer"] = True
+    if protocol == V2:
+        details["sessionProtocol"] = V2
+        if settings.operator is not None:
+            details["operator"] = settings.operator
+        if snapshot is not None:
+            details["sessionSnapshot"] = snapshot
     request: dict[str, Any] = {
         "amount": str(settings.amount),
         "currency": network.token,
@@ -180,10 +210,20 @@ def _check_binding(
         raise Problem("mpp_request_quote_invalid")
     request = decode_json(echo["request"])
     details = request["methodDetails"]
+    protocol = details.get("sessionProtocol", V1)
+    operator = settings.operator if protocol == V2 else None
+    if protocol not in settings.protocols or details.get("operator") != operator:
+        raise Problem("mpp_request_quote_invalid", "The challenge names another session protocol or operator.")
     offered = (details["chainId"], request["currency"], details["escrowContract"], request["recipient"])
-    if offered != (network.chain_id, network.token, network.escrow, network.payee):
+    if offered != (network.chain_id, network.token, network.escrows[protocol], network.payee):
         raise Problem("mpp_request_quote_invalid", "The challenge names another chain, token, escrow or payee.")
-    return Terms(id=echo["id"], amount=int(request["amount"]), fee_payer=bool(details.get("feePayer")))
+    return Terms(
+        id=echo["id"],
+        amount=int(request["amount"]),
+        fee_payer=bool(details.get("feePayer")),
+        protocol=protocol,
+        operator=operator or ZERO_ADDRESS,
+    )
 
 
 def _binding(settings: Settings, quoted: Quote, path: str, body: bytes) -> dict[str, Any]:

@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Awaitable, Callable
+import json
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from ando_cli.sandbox.backend import Backend, get_channel
 from ando_cli.sandbox.chain import RpcError
 from ando_cli.sandbox.faults import Fault
 from ando_cli.sandbox.ledger import FEE_COLLECTOR
-from ando_cli.sandbox.primitives import from_hex
 
 if TYPE_CHECKING:
     from ando_cli.sandbox.accounts import Accounts
+    from ando_cli.sandbox.backend import Backend
     from ando_cli.sandbox.challenges import Network
     from ando_cli.sandbox.gateway import Gateway
+    from ando_cli.sandbox.protocol import SessionProtocol
 
 RPC_PATH = "/rpc"
 PARSE_ERROR = -32700
@@ -30,11 +31,19 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class Control:
     """The routes under ``/rpc`` and ``/sandbox/``."""
 
-    def __init__(self, gateway: Gateway, network: Network, backend: Backend, accounts: Accounts) -> None:
+    def __init__(
+        self,
+        gateway: Gateway,
+        network: Network,
+        backend: Backend,
+        accounts: Accounts,
+        protocols: Mapping[str, SessionProtocol],
+    ) -> None:
         self._gateway = gateway
         self._network = network
         self._backend = backend
         self._accounts = accounts
+        self._protocols = protocols
 
     def routes(self) -> list[web.RouteDef]:
         """All routes, each with its handler."""
@@ -51,12 +60,15 @@ class Control:
         """The accounting of every session beside its channel on chain, and who holds what. Amounts are strings."""
         sessions = []
         for session in self._accounts.sessions():
-            channel = await get_channel(self._backend, self._network.escrow, from_hex(session.channel_id))
+            channel = await self._protocols[session.protocol].channel_of(session)
             shown = dataclasses.asdict(session) | dataclasses.asdict(channel)
+            shown["descriptor"] = json.loads(session.descriptor) if session.descriptor else None
+            del shown["signature"]
             sessions.append({name: str(value) if name in _AMOUNTS else value for name, value in shown.items()})
         accounts = {
             "payee": self._network.payee,
             "escrow": self._network.escrow,
+            "reserve": self._network.reserve,
             "fees": FEE_COLLECTOR,
         }
         return {

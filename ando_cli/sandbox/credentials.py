@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ando_cli.sandbox.challenges import decode_json
+from ando_cli.sandbox.descriptor import Descriptor
 from ando_cli.sandbox.primitives import address, from_hex
 from ando_cli.sandbox.problems import Problem
 from ando_cli.sandbox.voucher import UINT128_MAX
@@ -70,6 +71,16 @@ class Credential:
     def authorized_signer(self) -> str:
         """Whose vouchers the channel that it opens shall accept."""
         return self._read("authorizedSigner", address)
+
+    @property
+    def has_descriptor(self) -> bool:
+        """Whether it describes its channel, as those of session protocol v2 do."""
+        return "descriptor" in self.payload
+
+    @property
+    def descriptor(self) -> Descriptor:
+        """The description of its channel."""
+        return self._read("descriptor", Descriptor.from_json)
 
     @property
     def additional_deposit(self) -> int:

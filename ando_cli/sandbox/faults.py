@@ -28,8 +28,10 @@ REQUEST_LIES = {
     "escrow": ("methodDetails", "escrowContract"),
     "feePayer": ("methodDetails", "feePayer"),
     "sessionProtocol": ("methodDetails", "sessionProtocol"),
+    "operator": ("methodDetails", "operator"),
+    "sessionSnapshot": ("methodDetails", "sessionSnapshot"),
 }
-CHALLENGE_LIES = frozenset((*REQUEST_LIES, "request", "params", "before", "after", "raw"))
+CHALLENGE_LIES = frozenset((*REQUEST_LIES, "request", "params", "before", "after", "raw", "only"))
 MAX_DELAY = 3600.0
 PAST = "2020-01-01T00:00:00.000Z"
 
@@ -54,6 +56,8 @@ class Fault:
             and half of the body were sent.
         challenge_lies: what to falsify in a challenge that is sent; see ``lie_about_challenge``.
         receipt_lies: what to falsify in a receipt; see ``lie_about_receipt``.
+        snapshot_lies: what to falsify in a v2 session snapshot, in the challenge and in the response header alike; see
+            ``lie_about_snapshot``.
         body_bytes: answer with a body of this many bytes.
         body_text: answer with this text as the body.
         redirect: answer with a redirect (307, or ``status``) to this URL.
@@ -72,6 +76,7 @@ class Fault:
     drop: str | None = None
     challenge_lies: Mapping[str, Any] = field(default_factory=dict)
     receipt_lies: Mapping[str, Any] = field(default_factory=dict)
+    snapshot_lies: Mapping[str, Any] = field(default_factory=dict)
     body_bytes: int | None = None
     body_text: str | None = None
     redirect: str | None = None
@@ -149,11 +154,12 @@ class Faults:
 def lie_about_challenge(secret: bytes, parameters: Mapping[str, str], lies: Mapping[str, Any]) -> list[str]:
     """The ``WWW-Authenticate`` values for a challenge, falsified and then sealed as if it were the truth.
 
-    The lies: ``amount``, ``currency``, ``recipient``, ``suggestedDeposit``, ``chainId``, ``escrow``, ``feePayer`` and
-    ``sessionProtocol`` replace that member of the request (``null`` removes it); ``request`` replaces the whole encoded
-    request by a text; ``params`` replaces or adds parameters (``{"expires": …, "digest": …, "header": …}``; ``null``
-    removes one, ``"expires": "past"`` is a time long ago); ``before`` and ``after`` are lists of further header values
-    around it; ``raw`` replaces the header value by any text.
+    The lies: ``amount``, ``currency``, ``recipient``, ``suggestedDeposit``, ``chainId``, ``escrow``, ``feePayer``,
+    ``sessionProtocol``, ``operator`` and ``sessionSnapshot`` replace that member of the request (``null`` removes it);
+    ``request`` replaces the whole encoded request by a text; ``params`` replaces or adds parameters
+    (``{"expires": …, "digest": …, "header": …}``; ``null`` removes one, ``"expires": "past"`` is a time long ago);
+    ``before`` and ``after`` are lists of further header values around it; ``raw`` replaces the header value by any
+    text. Where both session protocols are offered, ``only`` (``v1`` or ``v2``) names the challenge that lies.
     """
     changed: dict[str, str] = dict(parameters)
     request = decode_json(changed["request"])

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, replace
+from email.utils import formatdate
+from typing import TYPE_CHECKING, Any
 
 from ando_cli.sandbox import challenges, credentials, metering
 from ando_cli.sandbox.accounts import Answer, InFlight
@@ -16,6 +18,8 @@ from ando_cli.sandbox.cashier import Cashier, Order, fingerprint
 from ando_cli.sandbox.faults import Fault, Faults, lie_about_challenge, lie_about_receipt
 from ando_cli.sandbox.problems import CODES, Problem, render
 from ando_cli.sandbox.replies import Reply, drop, send, send_half, send_huge
+from ando_cli.sandbox.snapshots import SESSION_HEADER, SNAPSHOT_HEADER, Snapshots, lie_about_snapshot
+from ando_cli.sandbox.voucher import V2
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -49,11 +53,28 @@ class Entry:
     dropped: str | None = None
 
 
+@dataclass(frozen=True)
+class Asked:
+    """A request of the paid route, as far as it is understood."""
+
+    request: web.Request
+    body: bytes
+    authorization: str | None
+    quoted: Quote | None
+
+
 class Gateway:
     """Serves the MPP route and two free ones."""
 
     def __init__(
-        self, *, network: Network, secret: bytes, cashier: Cashier, settings: Settings, access_log: AccessLog | None
+        self,
+        *,
+        network: Network,
+        secret: bytes,
+        cashier: Cashier,
+        snapshots: Snapshots,
+        settings: Settings,
+        access_log: AccessLog | None,
     ) -> None:
         self.settings = settings
         self.faults = Faults()
@@ -61,6 +82,7 @@ class Gateway:
         self._network = network
         self._secret = secret
         self._cashier = cashier
+        self._snapshots = snapshots
         self._access_log = access_log
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
@@ -95,9 +117,12 @@ class Gateway:
             entry.dropped = fault.drop
             return drop(request)
         if fault.replaces_answer:
-            reply = self._misanswer(request, body, fault)
+            reply = await self._misanswer(request, body, authorization, fault)
         else:
             reply = await self._handle(request, body, authorization, fault)
+        if self.settings.date_offset and "Date" not in fault.headers:
+            date = formatdate(time.time() + self.settings.date_offset, usegmt=True)
+            reply = replace(reply, headers=(*reply.headers, ("Date", date)))
         entry.status, entry.dropped = reply.status, fault.drop
         match fault.drop:
             case "after":
@@ -122,9 +147,11 @@ class Gateway:
             quoted = metering.quote(body, self.settings)
             if authorization is None:
                 raise Problem("payment_required")
-            return _success(await self._paid(request, body, authorization, quoted), fault)
+            answer = await self._paid(request, body, authorization, quoted)
+            session = await self._session_headers(Asked(request, body, authorization, quoted), quoted, fault)
+            return _success(answer, fault, session)
         except Problem as problem:
-            return self._refuse(problem, request.path, quoted, body, fault)
+            return await self._refuse(problem, Asked(request, body, authorization, quoted), fault)
 
     async def _paid(self, request: web.Request, body: bytes, authorization: str, quoted: Quote) -> Answer:
         credential = credentials.parse(authorization)
@@ -149,14 +176,14 @@ class Gateway:
             except InFlight:
                 continue
 
-    def _refuse(self, problem: Problem, path: str, quoted: Quote | None, body: bytes, fault: Fault) -> Reply:
+    async def _refuse(self, problem: Problem, asked: Asked, fault: Fault) -> Reply:
         """The answer to a request that is refused, with a fresh challenge where that helps."""
         kind = CODES[problem.code]
         headers: list[tuple[str, str]] = [("Allow", "POST")] if kind.status == 405 else []
         challenged = kind.challenged if fault.challenge is None else fault.challenge
         extensions = problem.extensions
-        if challenged and quoted is not None:
-            values, challenge_id = self._challenge(path, quoted, body, fault)
+        if challenged and asked.quoted is not None:
+            values, challenge_id = await self._challenge(asked, asked.quoted, fault)
             headers += [("WWW-Authenticate", value) for value in values]
             extensions = {"challengeId": challenge_id, **extensions}
         shape = "rfc9457" if "/" in problem.code else self.settings.error_shape
@@ -164,21 +191,55 @@ class Gateway:
         error = render(problem.code, problem.message, status, fault.shape or shape, extensions)
         return Reply(status, error.content_type, error.data, (*headers, *fault.headers.items()))
 
-    def _challenge(self, path: str, quoted: Quote, body: bytes, fault: Fault) -> tuple[list[str], str]:
-        parameters = challenges.issue(
-            settings=self.settings,
-            network=self._network,
-            quoted=quoted,
-            path=path,
-            body=body,
-            now=time.time(),
-        )
-        sealed = challenges.seal(self._secret, parameters)
-        if fault.challenge_lies:
-            return lie_about_challenge(self._secret, parameters, fault.challenge_lies), sealed["id"]
-        return [challenges.header_value(sealed)], sealed["id"]
+    async def _challenge(self, asked: Asked, quoted: Quote, fault: Fault) -> tuple[list[str], str]:
+        """The ``WWW-Authenticate`` values for a request, and the id of the first challenge in them."""
+        protocols = self.settings.protocols
+        snapshot = await self._snapshot(asked, quoted, fault) if V2 in protocols else None
+        values: list[str] = []
+        ids: list[str] = []
+        for protocol in protocols:
+            parameters = challenges.issue(
+                settings=self.settings,
+                network=self._network,
+                quoted=quoted,
+                path=asked.request.path,
+                body=asked.body,
+                now=time.time(),
+                protocol=protocol,
+                snapshot=snapshot,
+            )
+            sealed = challenges.seal(self._secret, parameters)
+            ids.append(sealed["id"])
+            lies = fault.challenge_lies
+            if lies and lies.get("only", protocol) == protocol:
+                # What stands around the challenges stands around all of them.
+                around = {"before": protocols[0], "after": protocols[-1]}
+                mine = {name: lie for name, lie in lies.items() if around.get(name, protocol) == protocol}
+                values += lie_about_challenge(self._secret, parameters, mine)
+            else:
+                values.append(challenges.header_value(sealed))
+        return values, ids[0]
 
-    def _misanswer(self, request: web.Request, body: bytes, fault: Fault) -> Reply:
+    async def _snapshot(self, asked: Asked, quoted: Quote, fault: Fault) -> dict[str, Any] | None:
+        header = asked.request.headers.get(SESSION_HEADER)
+        credential = None
+        if asked.authorization is not None:
+            with contextlib.suppress(Problem):
+                credential = credentials.parse(asked.authorization)
+        known = await self._snapshots.about(self.settings, header, credential, quoted.max_cost)
+        return lie_about_snapshot(known, fault.snapshot_lies)
+
+    async def _session_headers(self, asked: Asked, quoted: Quote, fault: Fault) -> list[tuple[str, str]]:
+        """The two headers that tell a v2 client where its session stands."""
+        if asked.authorization is None or not credentials.parse(asked.authorization).has_descriptor:
+            return []
+        snapshot = await self._snapshot(asked, quoted, fault)
+        if snapshot is None:
+            return []
+        encoded = snapshot["raw"] if "raw" in snapshot else challenges.encode_json(snapshot)
+        return [(SESSION_HEADER, str(snapshot.get("channelId", ""))), (SNAPSHOT_HEADER, str(encoded))]
+
+    async def _misanswer(self, request: web.Request, body: bytes, authorization: str | None, fault: Fault) -> Reply:
         """The answer that a fault gives in place of the handler's."""
         if fault.redirect is not None:
             status = fault.status or 307
@@ -192,12 +253,12 @@ class Gateway:
         except Problem:
             quoted = None
         problem = Problem(fault.code or "server_error", fault.message, fault.extensions)
-        return self._refuse(problem, request.path, quoted, body, fault)
+        return await self._refuse(problem, Asked(request, body, authorization, quoted), fault)
 
 
-def _success(answer: Answer, fault: Fault) -> Reply:
+def _success(answer: Answer, fault: Fault, session: list[tuple[str, str]]) -> Reply:
     receipt = lie_about_receipt(challenges.encode_json(dict(answer.receipt)), fault.receipt_lies)
-    headers = tuple(fault.headers.items())
+    headers = (*session, *fault.headers.items())
     if receipt is not None:
         headers = (("Payment-Receipt", receipt), *headers)
     return Reply(answer.status, "application/json", answer.body, headers)

@@ -20,7 +20,11 @@ from ando_cli.sandbox.control import RPC_PATH, Control
 from ando_cli.sandbox.database import Database
 from ando_cli.sandbox.gateway import Gateway
 from ando_cli.sandbox.primitives import address, address_of, from_hex
+from ando_cli.sandbox.protocol_v1 import ProtocolV1
+from ando_cli.sandbox.protocol_v2 import ProtocolV2
 from ando_cli.sandbox.settings import Settings
+from ando_cli.sandbox.snapshots import Snapshots
+from ando_cli.sandbox.voucher import V1, V2
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -180,14 +184,17 @@ class _Service:
         else:
             self._backend = HttpBackend(config.rpc_url)
         accounts = Accounts(self._database)
+        v2 = ProtocolV2(self.network, self._backend)
+        protocols = {V1: ProtocolV1(self.network, self._backend), V2: v2}
         self.gateway = Gateway(
             network=self.network,
             secret=from_hex(self._database.remember("hmac_secret", "0x" + secrets.token_hex(32))),
-            cashier=Cashier(self.network, key, self._backend, accounts),
+            cashier=Cashier(self.network, key, self._backend, accounts, protocols),
+            snapshots=Snapshots(v2, accounts),
             settings=config.settings,
             access_log=config.access_log,
         )
-        self._control = Control(self.gateway, self.network, self._backend, accounts)
+        self._control = Control(self.gateway, self.network, self._backend, accounts, protocols)
         self._runner = web.AppRunner(
             self._application(),
             access_log=None,

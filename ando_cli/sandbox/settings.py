@@ -8,6 +8,9 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ando_cli.sandbox.primitives import address
+from ando_cli.sandbox.voucher import V1, V2
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -15,6 +18,14 @@ PLANS = ("Starter", "Plus", "Premium")
 CHARGES = ("metered", "full")
 DIGEST_FORMS = ("plain", "rfc9530", "none")
 ERROR_SHAPES = ("openai", "bare", "rfc9457")
+BOTH = "both"
+CHOICES = {
+    "charge": CHARGES,
+    "digest_form": DIGEST_FORMS,
+    "error_shape": ERROR_SHAPES,
+    "protocol": (V1, V2, BOTH),
+    "first_protocol": (V1, V2),
+}
 
 
 @dataclass(frozen=True)
@@ -34,6 +45,11 @@ class Settings:
         expiry_seconds: for how long a challenge can be answered.
         model_seconds: how long the model takes to answer.
         denied_payers: accounts that may not pay here.
+        protocol: the session protocol of the challenges: ``v1``, ``v2``, or ``both`` for one challenge of each.
+        first_protocol: with ``both``, whose challenge stands first.
+        operator: v2 only: the account that may settle beside the payee; the channels must name it. None if ``None``.
+        snapshots: v2 only: tell a client that says who it is what is known of its channel.
+        date_offset: seconds by which the ``Date`` of the answers is wrong.
         credential_header: take credentials in this header instead of ``Authorization``, and say so in the challenge.
     """
 
@@ -49,6 +65,11 @@ class Settings:
     model_seconds: float = 0.0
     denied_payers: tuple[str, ...] = ()
     credential_header: str | None = None
+    protocol: str = V1
+    first_protocol: str = V1
+    operator: str | None = None
+    snapshots: bool = True
+    date_offset: float = 0.0
 
     def __post_init__(self) -> None:
         """Check the values.
@@ -60,9 +81,11 @@ class Settings:
             raise ValueError(f"prices: expected an amount for each of {', '.join(PLANS)}")
         if not _is_amount(self.amount) or not (self.suggested_deposit is None or _is_amount(self.suggested_deposit)):
             raise ValueError("amount and suggested_deposit are whole numbers of base units")
-        for name, allowed in (("charge", CHARGES), ("digest_form", DIGEST_FORMS), ("error_shape", ERROR_SHAPES)):
+        for name, allowed in CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name}: expected one of {', '.join(allowed)}")
+        if self.operator is not None and address(self.operator) != self.operator:
+            raise ValueError("operator: expected an address in lowercase")
 
     def changed(self, changes: Mapping[str, Any]) -> Settings:
         """These settings with some values replaced; ``prices`` may name only the plans that change.
@@ -79,6 +102,13 @@ class Settings:
         if "denied_payers" in values:
             values["denied_payers"] = tuple(payer.lower() for payer in values["denied_payers"])
         return dataclasses.replace(self, **values)
+
+    @property
+    def protocols(self) -> tuple[str, ...]:
+        """The session protocols that are offered, in their order."""
+        if self.protocol != BOTH:
+            return (self.protocol,)
+        return (V1, V2) if self.first_protocol == V1 else (V2, V1)
 
     @property
     def pricing_snapshot(self) -> str:

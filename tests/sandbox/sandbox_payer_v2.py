@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,8 @@ ZERO = "0x" + "00" * 20
 TUPLE = "(address,address,address,address,bytes32,address,bytes32)"
 TYPES = ["address", "address", "address", "address", "bytes32", "address", "bytes32"]
 NAMES = ["payer", "payee", "operator", "token", "salt", "authorizedSigner", "expiringNonceHash"]
+
+_different = itertools.count()
 
 
 def sign_voucher(key: str, channel: str, cumulative: int, chain_id: int = CHAIN_ID) -> str:
@@ -62,7 +65,8 @@ class PayerV2(Payer):
         """Sign an open transaction, and with it name a channel."""
         fields: dict[str, Any] = {
             "chain_id": CHAIN_ID,
-            "gas_limit": 600_000,
+            # Two equal transactions within a second would be one and the same.
+            "gas_limit": 600_000 + next(_different),
             "max_fee_per_gas": 20_000_000_000,
             "max_priority_fee_per_gas": 1,
             "calls": (self.open_call(deposit),),
