@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from cli_box import KEY, MILLION, PrivateKey
+from cli_box import KEY, MILLION
 from eth_account import Account
 from eth_account.messages import encode_typed_data
 
@@ -18,6 +18,7 @@ from ando_cli.mpp.credential import VoucherPayload, authorization
 from ando_cli.session.channel import Channel, State
 from ando_cli.session.store import Store
 from ando_cli.tempo.channel import ChannelTerms
+from ando_cli.tempo.keys import PrivateKey
 from ando_cli.tempo.protocol import Protocol
 
 if TYPE_CHECKING:
