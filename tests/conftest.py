@@ -1,6 +1,22 @@
-"""For all tests: what a property costs in time is not what it tests."""
+"""For all tests: what a property costs in time is not what it tests, and the libraries leave Python as they found it."""
 
+from __future__ import annotations
+
+import sys
+
+import pytest
 from hypothesis import settings
 
 settings.register_profile("ando", deadline=None)
 settings.load_profile("ando")
+
+RECURSION_LIMIT = sys.getrecursionlimit()
+
+
+@pytest.fixture(autouse=True)
+def _kept_recursion_limit() -> None:
+    """Test modules load eth_account and web3 bare, and with them py_ecc, which raises the limit to 100,000.
+
+    A test of deeply nested JSON would then end the interpreter, where the command raises ``RecursionError``.
+    """
+    sys.setrecursionlimit(RECURSION_LIMIT)
