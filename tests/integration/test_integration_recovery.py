@@ -88,8 +88,12 @@ def gateway(tmp_path: Path, anvil: Chain, escrow: Escrow, funded_key: FundedKey,
         payee_key="0x" + funded_key().key.hex().removeprefix("0x"),
     )
     running = Gateway(config)
+    # Blocks that come by themselves, as on every other chain: a transaction's validity is counted from the last one.
+    anvil.rpc("evm_setIntervalMining", 1)
     yield running
     running.stop()
+    anvil.rpc("evm_setIntervalMining", 0)
+    anvil.rpc("evm_setAutomine", True)
 
 
 def test_the_key_alone_gets_a_channel_back_and_its_money_out_although_the_gateway_is_gone(
