@@ -1,4 +1,4 @@
-"""For all tests: what a property costs in time is not what it tests, and the libraries leave Python as they found it."""
+"""For all tests: a property's cost in time is not what it tests, and libraries leave Python as they found it."""
 
 from __future__ import annotations
 

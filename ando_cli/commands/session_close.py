@@ -282,8 +282,9 @@ def _pick(parts: Parts, text: str | None, states: tuple[State, ...]) -> Channel:
             raise PaymentError(f"this channel is {channel.state}", hint="ando session list", code="channel_closed")
         return channel
     found = [channel for channel in store.channels() if _is_ours(parts, channel) and channel.state in states]
-    if len(found) == 1:
-        return found[0]
+    live = [channel for channel in found if channel.state in LIVE]
+    if len(live or found) == 1:  # the one in use is meant, whatever else there is
+        return (live or found)[0]
     if not found:
         raise PaymentError("there is no such channel on this network", hint="ando session list", code="no_channel")
     raise UsageError(f"there are {len(found)} channels: say which one", hint="give an id from `ando session list`")
