@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from ando_cli.app import Invocation
     from ando_cli.output import Terminal
     from ando_cli.settings import Settings
+    from ando_cli.tempo.protocol import Protocol
     from ando_cli.tempo.rpc import Rpc
 
 STORE_FILE = "sessions.db"
@@ -48,6 +49,7 @@ class PayOptions:
     assume_yes: bool = False
     accept_payee: str | None = None
     deposit: int | None = None
+    protocol: Protocol | None = None
     connect_timeout: float | None = None
     timeout: float | None = None
 
@@ -110,6 +112,7 @@ def connect(state: Invocation, options: PayOptions) -> Iterator[AndoClient]:
                 parts.lifecycle,
                 gateway_of=parts.settings.gateway_of,
                 accepted_payee=options.accept_payee,
+                protocol=options.protocol,
                 stage=state.terminal.stage,
                 warn=state.terminal.warn,
             )

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ando_cli.assembly import PayOptions
 from ando_cli.errors import UsageError
 from ando_cli.settings import parse_amount, parse_seconds
+
+if TYPE_CHECKING:
+    from ando_cli.tempo.protocol import Protocol
 
 _PANEL = "Payment"
 
@@ -46,6 +49,7 @@ def pay_options(
     connect_timeout: float | None,
     *,
     deposit: int | None = None,
+    protocol: Protocol | None = None,
 ) -> PayOptions:
     """The flags as checked values.
 
@@ -59,6 +63,7 @@ def pay_options(
         assume_yes=yes,
         accept_payee=accept_payee,
         deposit=deposit,
+        protocol=protocol,
         timeout=None if timeout is None else parse_seconds(timeout, "--timeout"),
         connect_timeout=None if connect_timeout is None else parse_seconds(connect_timeout, "--connect-timeout"),
     )

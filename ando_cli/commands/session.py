@@ -28,6 +28,7 @@ from ando_cli.rails.payment import PAID
 from ando_cli.redact import amount, short
 from ando_cli.session.channel import Channel, State
 from ando_cli.settings import parse_amount
+from ando_cli.tempo.protocol import Protocol  # noqa: TC001 - typer reads it
 
 if TYPE_CHECKING:
     from ando_cli.rails.payment import Paid
@@ -48,6 +49,9 @@ def open_(
             metavar="AMOUNT", help="What to deposit. Without it, what the gateway suggests, within the limits."
         ),
     ] = None,
+    protocol: Annotated[
+        Protocol | None, typer.Option(help="The session protocol, where the gateway offers both.")
+    ] = None,
     dry_run: DryRunOption = False,
     max_spend: MaxSpendOption = None,
     yes: YesOption = False,
@@ -62,7 +66,7 @@ def open_(
     state = invocation(ctx)
     terminal = state.terminal
     wanted = None if deposit is None else parse_amount(deposit, "--deposit")
-    options = pay_options(max_spend, yes, accept_payee, timeout, connect_timeout, deposit=wanted)
+    options = pay_options(max_spend, yes, accept_payee, timeout, connect_timeout, deposit=wanted, protocol=protocol)
     with connect(state, options) as client:
         terminal.stage("asking")
         quote = client.quote(CHAT_PATH, smallest_body())

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     import httpx
 
-    from ando_cli.rails.payment import Turn
+    from ando_cli.rails.payment import Offer, Turn
     from ando_cli.session.channel import Channel, ChannelKey
     from ando_cli.session.closing import Ended
     from ando_cli.session.lifecycle import Lifecycle
@@ -112,6 +112,14 @@ class ManagementAuth(PaymentAuth):
             if response.status_code != 402:
                 raise _refused(response)
             self._take_offer(response, turn)
+
+    def _choose(self, offers: list[Offer], turn: Turn) -> Offer:
+        """The offer that the channel in question pays for, if there is one."""
+        for offer in offers:
+            found = self._live(turn.gateway, offer)
+            if found is not None and found.channel_id == self._channel_id:
+                return offer
+        return super()._choose(offers, turn)
 
     def _find(self, key: ChannelKey) -> Channel:
         """The channel that is meant, as the chain has it if its last transaction's fate is not known."""

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from ando_cli.errors import AndoError, PaymentError, StoreError, WalletError
+from ando_cli.errors import AndoError, NetworkError, PaymentError, StoreError, WalletError
 from ando_cli.mpp.challenge import Challenge, parse_challenges
 from ando_cli.mpp.credential import TopUpPayload, authorization
 from ando_cli.mpp.malformed import MalformedError
@@ -24,9 +24,10 @@ from ando_cli.mpp.problem import Problem, parse_problem
 from ando_cli.mpp.receipt import parse_receipt
 from ando_cli.mpp.session import SessionRequest, parse_session_request
 from ando_cli.redact import amount, clean
-from ando_cli.session import planner, policy
+from ando_cli.session import hints, planner, policy
 from ando_cli.session.ledger import Entry, Outcome, Usage
 from ando_cli.session.planner import Open, Progress, Refresh, Refuse, Resend, Resolve, TopUp, Voucher
+from ando_cli.session.snapshot import from_headers
 from ando_cli.settings import may_carry_credentials
 from ando_cli.tempo.protocol import Protocol
 
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
     from ando_cli.mpp.credential import Payload
-    from ando_cli.session.channel import Channel
+    from ando_cli.session.channel import Channel, ChannelKey
     from ando_cli.session.lifecycle import Lifecycle
 
 DRY_RUN = "ando.dry_run"
@@ -132,6 +133,8 @@ class Turn:
     booked: Entry | None = None
     raised: int = 0
     deposited: int = 0
+    hinted: bool = False
+    """Whether the gateway's hint about a channel was looked at. Once is enough: it is the chain that is asked then."""
 
 
 class PaymentAuth(httpx.Auth):
@@ -141,6 +144,7 @@ class PaymentAuth(httpx.Auth):
         lifecycle: keeps and signs for the channels.
         gateway_of: names the gateway of a URL.
         accepted_payee: the fingerprint of a changed payee that the user accepts.
+        protocol: the session protocol that the user chose, where the gateway offers both.
         stage: told what is happening, for the spinner and ``-v``.
         warn: told what the user must know although the request goes on.
 
@@ -153,12 +157,14 @@ class PaymentAuth(httpx.Auth):
         *,
         gateway_of: Callable[[str], str],
         accepted_payee: str | None = None,
+        protocol: Protocol | None = None,
         stage: Callable[[str], None] = lambda _: None,
         warn: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._lifecycle = lifecycle
         self._gateway_of = gateway_of
         self._accepted_payee = accepted_payee
+        self._protocol = protocol
         self._stage = stage
         self._warn = warn
 
@@ -189,7 +195,8 @@ class PaymentAuth(httpx.Auth):
     def _negotiate(
         self, request: httpx.Request, response: httpx.Response, turn: Turn, locks: ExitStack
     ) -> Generator[httpx.Request, httpx.Response, None]:
-        lifecycle, locked = self._lifecycle, False
+        lifecycle = self._lifecycle
+        locked: ChannelKey | None = None
         self._take_offer(response, turn)
         while True:
             assert turn.offer is not None  # it was just taken
@@ -205,10 +212,11 @@ class PaymentAuth(httpx.Auth):
             if isinstance(step, Refresh):
                 self._refresh(step, turn)
                 continue
-            if isinstance(step, Open | Resolve | Resend | TopUp) and not locked:
+            if isinstance(step, Open | Resolve | Resend | TopUp) and locked != key:
                 self._stage("waiting for the channel")
+                locks.close()  # a fresh challenge can be about another channel
                 locks.enter_context(lifecycle.exclusive(key))
-                locked = True
+                locked = key
                 continue  # another process may have opened or topped it up while this one waited
             if not isinstance(step, Resolve) and turn.offer.stale(lifecycle.clock()):
                 response = yield self._unpaid(request, turn)
@@ -217,6 +225,8 @@ class PaymentAuth(httpx.Auth):
                     return
                 self._take_offer(response, turn)
                 continue  # the fresh challenge may ask for something else
+            if isinstance(step, Open) and self._adopted(turn, key, terms.session_snapshot):
+                continue  # there is a channel already, whose record was lost
             if isinstance(step, Open):
                 self._stage("opening a channel")
                 channel = lifecycle.open(key, terms)
@@ -250,13 +260,7 @@ class PaymentAuth(httpx.Auth):
 
     def _quote(self, gateway: str, offer: Offer) -> Quote:
         """What paying ``offer`` would begin with. Somebody without a wallet may ask too: they would open a channel."""
-        lifecycle = self._lifecycle
-        try:
-            channel = lifecycle.store.live(lifecycle.channel_key(gateway, offer.request))
-        except WalletError as error:
-            if error.code not in NO_WALLET:
-                raise
-            channel = None
+        lifecycle, channel = self._lifecycle, self._live(gateway, offer)
         step = planner.plan(offer.request, channel, None, Progress(), lifecycle.caps, lifecycle.committed)
         return Quote(offer.challenge.realm, offer.request, step, channel)
 
@@ -337,12 +341,35 @@ class PaymentAuth(httpx.Auth):
             self._finish(turn, Outcome.FAILED, Usage())
             return True
         turn.rejection = problem
+        snapshot = from_headers(response.headers)
         if response.status_code == 402 and "www-authenticate" in response.headers:
             # What the rejection means comes first. A challenge that cannot be answered is not taken; where another
             # one is needed it is asked for, and what is wrong with that one is the error.
             with suppress(PaymentError):
                 self._take_offer(response, turn)
+                snapshot = turn.offer.request.session_snapshot or snapshot
+        self._catch_up(turn, channel, snapshot)
         return False
+
+    def _adopted(self, turn: Turn, key: ChannelKey, snapshot: dict[str, Any] | None) -> bool:
+        """Whether the gateway's hint led to a channel of ours that the store did not know."""
+        if snapshot is None or turn.hinted or turn.progress.raised:
+            return False
+        turn.hinted = True
+        self._stage("looking at the gateway's hint")
+        found = hints.adopt(self._lifecycle, key, snapshot) is not None
+        self._stage("found a channel that is open already" if found else "the gateway's hint was ignored")
+        return found
+
+    def _catch_up(self, turn: Turn, channel: Channel, snapshot: dict[str, Any] | None) -> None:
+        """Take in what a rejection tells, if it proves that more was signed for this channel than we have on record."""
+        if snapshot is None or turn.hinted:
+            return
+        known = self._lifecycle.store.channel(channel.channel_id)
+        with suppress(NetworkError, PaymentError):  # the chain cannot be asked: then it is no more than a hint
+            if known is not None and hints.catch_up(self._lifecycle, known, snapshot):
+                turn.hinted = True
+                self._stage("more was signed for this channel on another machine")
 
     def _take_offer(self, response: httpx.Response, turn: Turn) -> None:
         try:
@@ -352,7 +379,8 @@ class PaymentAuth(httpx.Auth):
             raise
 
     def _read_offer(self, response: httpx.Response, turn: Turn) -> Offer:
-        """The first challenge of a 402 that can be answered.
+        """The challenge of a 402 that is answered: of those that can be, one for which there is a channel already, else
+        the first.
 
         Raises:
             PaymentError: there is none; for the first one that came close, says what is wrong with it.
@@ -364,14 +392,17 @@ class PaymentAuth(httpx.Auth):
                 code="insecure_transport",
             )
         challenges, malformed = parse_challenges(response.headers.get_list("www-authenticate"))
+        offers: list[Offer] = []
         first_error: PaymentError | None = None
         for challenge in challenges:
             if (challenge.method.lower(), challenge.intent.lower()) != ("tempo", "session"):
                 continue
             try:
-                return self._check_offer(challenge, turn)
+                offers.append(self._check_offer(challenge, turn))
             except PaymentError as error:
                 first_error = first_error or error
+        if offers:
+            return self._choose(self._of_protocol(offers), turn)
         if first_error is not None:
             raise first_error
         if malformed and not challenges:
@@ -382,6 +413,44 @@ class PaymentAuth(httpx.Auth):
             hint="this 402 is not a challenge that ando can pay",
             code="no_challenge",
         )
+
+    def _of_protocol(self, offers: list[Offer]) -> list[Offer]:
+        """The offers in the session protocol that the user chose, if they did.
+
+        Raises:
+            PaymentError: there are none.
+        """
+        if self._protocol is None:
+            return offers
+        chosen = [offer for offer in offers if offer.request.session_protocol == self._protocol]
+        if not chosen:
+            offered = " and ".join(sorted({offer.request.session_protocol for offer in offers}))
+            raise PaymentError(
+                f"the gateway offers session protocol {offered}, not {self._protocol}",
+                hint="leave --protocol out; nothing was signed",
+                code="protocol_not_offered",
+            )
+        return chosen
+
+    def _choose(self, offers: list[Offer], turn: Turn) -> Offer:
+        """The offer to answer: the one for which there is a channel, the youngest of them, else the first.
+
+        A gateway may offer both session protocols, in any order: that opens no second channel.
+        """
+        if len(offers) == 1:
+            return offers[0]
+        live = [(found.created_at, offer) for offer in offers if (found := self._live(turn.gateway, offer))]
+        return max(live, key=lambda each: each[0])[1] if live else offers[0]
+
+    def _live(self, gateway: str, offer: Offer) -> Channel | None:
+        """The channel that would pay for ``offer``. Without a wallet there is none."""
+        lifecycle = self._lifecycle
+        try:
+            return lifecycle.store.live(lifecycle.channel_key(gateway, offer.request))
+        except WalletError as error:
+            if error.code not in NO_WALLET:
+                raise
+            return None
 
     def _check_offer(self, challenge: Challenge, turn: Turn) -> Offer:
         try:

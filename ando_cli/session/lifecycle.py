@@ -173,6 +173,7 @@ class Lifecycle:
         if self._deposit is None:
             deposit = policy.opening_deposit(request, self.caps, self.committed, balance, reserve)
         else:
+            policy.check_size(self._deposit, Protocol(request.session_protocol))
             deposit = policy.explicit_deposit(
                 self._deposit, request.amount, self.caps, self.committed, balance, reserve
             )
@@ -221,6 +222,7 @@ class Lifecycle:
     def _add(self, channel: Channel, request: SessionRequest, additional: int, fees: Fees) -> Channel:
         from ando_cli.tempo.transaction import top_up_transaction
 
+        policy.check_size(channel.deposit + additional, channel.terms.protocol)
         self._consent(Deposit(False, additional, channel.gateway, self.network.token_symbol))
         valid_before = int(self.clock()) + TRANSACTION_SECONDS
         transaction = top_up_transaction(

@@ -54,7 +54,8 @@ def fingerprint(payee: str) -> str:
 
 
 def check_trust(request: SessionRequest, trust: Trust) -> None:
-    """Refuse a request that names another protocol, chain, escrow, token or payee than the ones we trust.
+    """Refuse a request that names another protocol, chain, escrow, token or payee than the ones we trust, or amounts
+    that its protocol cannot hold.
 
     Raises:
         PaymentError: with a code for each of them. Nothing was signed.
@@ -86,12 +87,28 @@ def check_trust(request: SessionRequest, trust: Trust) -> None:
             hint="nothing was signed; a token is trusted by its [networks.*] table in config.toml",
             code="wrong_token",
         )
+    check_size(max(request.amount, request.suggested_deposit or 0, request.min_voucher_delta), protocol)
     pinned = trust.pinned_payee
     if pinned is not None and pinned != request.recipient and trust.accepted_payee != fingerprint(request.recipient):
         raise PaymentError(
             "the gateway names another payee than the one it was first paid at",
             hint=f"if the gateway announced the change, accept it with --accept-payee {fingerprint(request.recipient)}",
             code="payee_changed",
+        )
+
+
+def check_size(units: int, protocol: Protocol) -> None:
+    """Refuse an amount, of a deposit or of a voucher, that is more than the protocol's integers hold.
+
+    Raises:
+        PaymentError: nothing was signed.
+    """
+    largest = protocol.facts.max_amount
+    if units > largest:
+        raise PaymentError(
+            f"{amount(units)} is more than session protocol {protocol} can hold",
+            hint=f"nothing was signed; the most is {amount(largest)}",
+            code="amount_too_large",
         )
 
 
