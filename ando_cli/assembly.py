@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ando_cli.client import AndoClient
+from ando_cli.delegates import FileDelegates, KeyringDelegates
 from ando_cli.errors import PaymentError, StoreError, UsageError
 from ando_cli.files import make_private_folder
 from ando_cli.rails.payment import PaymentAuth
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from ando_cli.app import Invocation
     from ando_cli.output import Terminal
+    from ando_cli.session.lifecycle import Delegates
     from ando_cli.settings import Settings
     from ando_cli.tempo.protocol import Protocol
     from ando_cli.tempo.rpc import Rpc
@@ -50,6 +52,7 @@ class PayOptions:
     accept_payee: str | None = None
     deposit: int | None = None
     protocol: Protocol | None = None
+    delegate: bool = False
     connect_timeout: float | None = None
     timeout: float | None = None
 
@@ -134,10 +137,20 @@ def assemble(state: Invocation, options: PayOptions) -> Iterator[Parts]:
 
             def find_key() -> PrivateKey:
                 return key
+
+            def find_address() -> str:
+                return key.address
+
+            delegates: Delegates = FileDelegates(settings.folders.state)
         else:
 
             def find_key() -> PrivateKey:
                 return state.open_wallet().load().key
+
+            def find_address() -> str:
+                return state.open_wallet().noted_address()
+
+            delegates = KeyringDelegates()
 
         def make_store() -> Store:
             store = open_store(settings)
@@ -160,6 +173,9 @@ def assemble(state: Invocation, options: PayOptions) -> Iterator[Parts]:
             consent=_consent(terminal, settings, options, max_spend),
             locks=settings.folders.state / "locks",
             deposit=options.deposit,
+            address=find_address,
+            delegates=delegates,
+            delegate=options.delegate or settings.delegate,
         )
 
         def make_client(auth: httpx.Auth) -> AndoClient:

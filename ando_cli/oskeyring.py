@@ -1,4 +1,6 @@
-"""The wallet key in the OS keyring, through the ``keyring`` package, which is imported at the first call.
+"""Secrets in the OS keyring, through the ``keyring`` package, which is imported at the first call.
+
+All are kept under one service, each as an account of its own: the wallet's key, its address, and the delegated keys.
 
 A backend that only seems to keep secrets does not count: null and fail, a chainer without members, and the plain-text
 backends of keyrings.alt unless the user's keyring configuration names one. Whatever a backend raises, and silence too,
@@ -18,7 +20,12 @@ if TYPE_CHECKING:
     from keyring.backend import KeyringBackend
 
 SERVICE = "ando-cli"
-ACCOUNT = "wallet"
+WALLET = "wallet"
+"""The account of the wallet's key."""
+
+ADDRESS = "address"
+"""The account of the wallet's address, which is no secret: it can be read without touching the key."""
+
 PATIENCE = 120.0
 """Seconds for the keyring to answer: enough to type a password into a desktop's prompt, but not for ever."""
 
@@ -31,43 +38,43 @@ _LOCKED = {"KeyringLocked", "LockedException", "PromptDismissedException"}
 _T = TypeVar("_T")
 
 
-def read() -> str | None:
-    """The stored secret, or ``None`` where the keyring holds none.
+def read(account: str = WALLET) -> str | None:
+    """What is stored for ``account``, or ``None`` where the keyring holds nothing.
 
     Raises:
         WalletError: ``keyring_unusable``, there is no keyring or it failed; ``wallet_locked``, it stayed locked or did
             not answer.
     """
-    return _with_backends(_read)
+    return _with_backends(lambda backends: _read(backends, account))
 
 
-def write(secret: str) -> None:
-    """Store ``secret`` in the preferred backend, over what it holds.
-
-    Raises:
-        WalletError: as ``read``.
-    """
-    _with_backends(lambda backends: backends[0].set_password(SERVICE, ACCOUNT, secret))
-
-
-def delete() -> None:
-    """Delete the secret from every backend that holds it.
+def write(secret: str, account: str = WALLET) -> None:
+    """Store ``secret`` for ``account`` in the preferred backend, over what it holds.
 
     Raises:
         WalletError: as ``read``.
     """
-    _with_backends(_delete)
+    _with_backends(lambda backends: backends[0].set_password(SERVICE, account, secret))
 
 
-def _read(backends: Sequence[KeyringBackend]) -> str | None:
-    found = (backend.get_password(SERVICE, ACCOUNT) for backend in backends)
+def delete(account: str = WALLET) -> None:
+    """Delete what is stored for ``account`` from every backend that holds it.
+
+    Raises:
+        WalletError: as ``read``.
+    """
+    _with_backends(lambda backends: _delete(backends, account))
+
+
+def _read(backends: Sequence[KeyringBackend], account: str) -> str | None:
+    found = (backend.get_password(SERVICE, account) for backend in backends)
     return next((secret for secret in found if secret is not None), None)
 
 
-def _delete(backends: Sequence[KeyringBackend]) -> None:
+def _delete(backends: Sequence[KeyringBackend], account: str) -> None:
     for backend in backends:
-        if backend.get_password(SERVICE, ACCOUNT) is not None:
-            backend.delete_password(SERVICE, ACCOUNT)
+        if backend.get_password(SERVICE, account) is not None:
+            backend.delete_password(SERVICE, account)
 
 
 def _with_backends(use: Callable[[Sequence[KeyringBackend]], _T]) -> _T:

@@ -30,9 +30,10 @@ SANDBOX_GATEWAY = "sandbox"
 """The name under which the built-in sandbox's channels are kept: its port changes from run to run."""
 
 _AMOUNT = r"[0-9]{1,15}(?:\.[0-9]{1,6})?"  # compiled where it is first used: most runs read no amount
+_SWITCH = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _CONFIG_KEYS = {
-    "base_url", "network", "networks", "rpc_url", "max_deposit", "max_spend", "timeout", "connect_timeout",
+    "base_url", "network", "networks", "rpc_url", "max_deposit", "max_spend", "timeout", "connect_timeout", "delegate",
 }  # fmt: skip
 
 
@@ -69,6 +70,8 @@ class Settings:
     max_spend: int | None
     connect_timeout: float
     timeout: float
+    delegate: bool = False
+    """Whether a new channel gets a key of its own, which signs its vouchers."""
 
     @property
     def gateway(self) -> str:
@@ -175,6 +178,7 @@ def load(flags: Flags, environ: Mapping[str, str] = os.environ) -> Settings:
         max_spend=_amount("max_spend", environ, config),
         connect_timeout=_seconds("connect_timeout", environ, config, DEFAULT_CONNECT_TIMEOUT),
         timeout=_seconds("timeout", environ, config, DEFAULT_TIMEOUT),
+        delegate=_switch("delegate", environ, config),
     )
 
 
@@ -268,3 +272,16 @@ def _seconds(key: str, environ: Mapping[str, str], config: Mapping[str, Any], de
     if environ.get(variable):
         return parse_seconds(environ[variable], variable)
     return parse_seconds(config[key], f"{key} in config.toml") if key in config else default
+
+
+def _switch(key: str, environ: Mapping[str, str], config: Mapping[str, Any]) -> bool:
+    variable = f"ANDO_{key.upper()}"
+    if environ.get(variable):
+        wanted = _SWITCH.get(environ[variable].strip().lower())
+        if wanted is None:
+            raise UsageError(f"{variable} is neither on nor off", hint=f"write {variable}=1 or {variable}=0")
+        return wanted
+    value = config.get(key, False)
+    if not isinstance(value, bool):
+        raise UsageError(f"{key} in config.toml is neither true nor false", hint=f"write {key} = true")
+    return value

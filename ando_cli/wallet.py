@@ -11,11 +11,16 @@ Where the keyring is unusable, locked or silent, the keystore file is the wallet
 error says the three ways out.
 
 A wallet is never overwritten: the key of an open channel is the only way to its deposit.
+
+The keyring also holds the wallet's address, as an entry of its own: what only needs to know whose channel it is does
+not read the key for it. That note proves nothing; whoever signs holds the key against it.
 """
 
 from __future__ import annotations
 
 import os
+import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, NoReturn
@@ -89,7 +94,9 @@ class WalletStore:
         return Wallet(self._open_keystore(keystore.read(self._path)), place)
 
     def address(self) -> str:
-        """The wallet's address. A keystore that states it in clear is not decrypted for it.
+        """The wallet's address, from its key; the keyring's note of it is put right where it differs.
+
+        A keystore that states the address in clear is not decrypted for it.
 
         Raises:
             WalletError: as ``load``.
@@ -98,9 +105,28 @@ class WalletStore:
             return self._key_in_environment(self.variable).address
         place, secret = self._find() or self._missing()
         if place is Place.KEYRING:
-            return _key_in_keyring(secret).address
+            address = _key_in_keyring(secret).address
+            _note(address)
+            return address
+        _note(None)
         text = keystore.read(self._path)
         return keystore.stated_address(text) or self._open_keystore(text).address
+
+    def noted_address(self) -> str:
+        """The wallet's address, without reading its key from the keyring where the address is noted beside it.
+
+        A wallet that has no note yet gets one. A note can be wrong where the keyring was changed by others: it is not
+        what to send money to, and before anything is signed the key itself is compared.
+
+        Raises:
+            WalletError: as ``load``.
+        """
+        if not self.variable:
+            with suppress(WalletError):  # what is wrong with the keyring is said where it matters
+                noted = oskeyring.read(oskeyring.ADDRESS)
+                if noted is not None and re.fullmatch("0x[0-9a-f]{40}", noted):
+                    return noted
+        return self.address()
 
     def place(self) -> Place | None:
         """Where a wallet is stored, or ``None``. The environment stores nothing and is not looked at.
@@ -144,6 +170,7 @@ class WalletStore:
             password = self.new_password("New password of the keystore: ")
             keystore.write_new(self._path, keystore.encrypt(key, password))
             kept: str | None = keystore.decrypt(keystore.read(self._path), password).to_hex()
+            _note(None)
         else:
             kept = self._save_in_keyring(key)
         if kept != key.to_hex():
@@ -160,6 +187,7 @@ class WalletStore:
             WalletError: nothing is stored, or it cannot be deleted.
         """
         place, _ = self._find() or self._missing()
+        _note(None)
         if place is Place.KEYSTORE:
             keystore.delete(self._path)
         else:
@@ -240,9 +268,21 @@ class WalletStore:
             with FileLock(lock, mode=0o600):
                 self.check_free(Place.KEYRING)
                 oskeyring.write(key.to_hex())
+                _note(key.address)
                 return oskeyring.read()
         except OSError as error:
             raise keystore.io_error("write", lock, error) from None
+
+
+def _note(address: str | None) -> None:
+    """Have the keyring's note of the wallet's address say this, or nothing, as far as the keyring allows."""
+    with suppress(WalletError):
+        if oskeyring.read(oskeyring.ADDRESS) == address:
+            return
+        if address is None:
+            oskeyring.delete(oskeyring.ADDRESS)
+        else:
+            oskeyring.write(address, oskeyring.ADDRESS)
 
 
 def _key_in_keyring(secret: str) -> PrivateKey:

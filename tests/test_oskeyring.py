@@ -102,6 +102,16 @@ def test_keeps_reads_and_deletes_the_secret_under_one_service_and_account(use):
     assert backend.kept == {}
 
 
+def test_each_account_has_a_secret_of_its_own(use):
+    backend = use(MemoryKeyring())
+    oskeyring.write(SECRET)
+    oskeyring.write("another", "delegate:0x1")
+    assert backend.kept == {("ando-cli", "wallet"): SECRET, ("ando-cli", "delegate:0x1"): "another"}
+    assert (oskeyring.read(), oskeyring.read("delegate:0x1")) == (SECRET, "another")
+    oskeyring.delete("delegate:0x1")
+    assert (oskeyring.read(), oskeyring.read("delegate:0x1")) == (SECRET, None)
+
+
 @pytest.mark.parametrize("backend", [null.Keyring(), fail.Keyring()], ids=["null", "fail"])
 @pytest.mark.parametrize("call", [oskeyring.read, lambda: oskeyring.write(SECRET), oskeyring.delete])
 def test_null_and_fail_backends_are_no_keyring(use, backend, call):

@@ -141,3 +141,21 @@ def test_credentials_leave_this_machine_over_https_only(url: str, allowed: bool)
 def test_ando_home_may_start_with_a_tilde(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     assert find_folders({"ANDO_HOME": "~/x"}).config == tmp_path / "x"
+
+
+def test_delegation_is_off_unless_it_is_switched_on(tmp_path: Path) -> None:
+    environ = configured(tmp_path, "")
+    assert load(Flags(), environ).delegate is False
+    for text, wanted in (("1", True), ("true", True), ("ON", True), ("0", False), ("no", False), ("", False)):
+        assert load(Flags(), environ | {"ANDO_DELEGATE": text}).delegate is wanted
+    environ = configured(tmp_path, "delegate = true\n")
+    assert load(Flags(), environ).delegate is True
+    assert load(Flags(), environ | {"ANDO_DELEGATE": "0"}).delegate is False
+
+
+@pytest.mark.parametrize("text", ['delegate = "yes"', "delegate = 1"])
+def test_a_switch_that_is_neither_on_nor_off_is_an_error_and_not_off(tmp_path: Path, text: str) -> None:
+    with pytest.raises(UsageError, match="delegate"):
+        load(Flags(), configured(tmp_path, text))
+    with pytest.raises(UsageError, match="ANDO_DELEGATE"):
+        load(Flags(), configured(tmp_path, "") | {"ANDO_DELEGATE": "maybe"})

@@ -35,23 +35,37 @@ class MemoryKeyring(KeyringBackend):
 
     def __init__(self, key: PrivateKey | None = None) -> None:
         super().__init__()
+        self.kept: dict[str, str] = {}
+        self.asked: list[str] = []
         self.secret = key.to_hex() if key else None
         self.error: Exception | None = None
         self.forgetful = False
         self.delay = 0.0
 
+    @property
+    def secret(self) -> str | None:
+        return self.kept.get("wallet")
+
+    @secret.setter
+    def secret(self, value: str | None) -> None:
+        if value is None:
+            self.kept.pop("wallet", None)
+        else:
+            self.kept["wallet"] = value
+
     def get_password(self, service: str, username: str) -> str | None:
+        self.asked.append(username)
         if self.error:
             raise self.error
         time.sleep(self.delay)
-        return self.secret
+        return self.kept.get(username)
 
     def set_password(self, service: str, username: str, password: str) -> None:
         time.sleep(self.delay)
-        self.secret = "0x" + "99" * 32 if self.forgetful else password
+        self.kept[username] = "0x" + "99" * 32 if self.forgetful else password
 
     def delete_password(self, service: str, username: str) -> None:
-        self.secret = None
+        del self.kept[username]
 
 
 @pytest.fixture(autouse=True)
@@ -233,6 +247,56 @@ def test_the_address_of_every_place_is_that_of_its_key(path, ring):
 
 def test_there_is_no_address_without_a_wallet(path):
     assert refused(WalletStore({}, path).address).code == "wallet_missing"
+    assert refused(WalletStore({}, path).noted_address).code == "wallet_missing"
+
+
+def test_the_address_of_a_new_wallet_is_noted_so_that_its_key_is_not_read_for_it(path, ring):
+    WalletStore({}, path).save(IN_KEYRING, Place.KEYRING)
+    assert ring.kept["address"] == IN_KEYRING.address
+    ring.asked.clear()
+    assert WalletStore({}, path).noted_address() == IN_KEYRING.address
+    assert ring.asked == ["address"]
+
+
+@pytest.mark.parametrize("note", [None, "", "0x12", "no address"])
+def test_the_key_of_an_older_wallet_is_read_once_for_its_address(path, ring, note):
+    ring.secret = IN_KEYRING.to_hex()
+    ring.kept |= {} if note is None else {"address": note}
+    assert WalletStore({}, path).noted_address() == IN_KEYRING.address
+    ring.asked.clear()
+    assert WalletStore({}, path).noted_address() == IN_KEYRING.address
+    assert ring.asked == ["address"]
+
+
+def test_what_money_is_sent_to_is_told_by_the_key_which_puts_a_wrong_note_right(path, ring):
+    ring.kept |= {"wallet": IN_KEYRING.to_hex(), "address": IN_TEMPO.address}
+    assert WalletStore({}, path).address() == IN_KEYRING.address
+    assert WalletStore({}, path).noted_address() == IN_KEYRING.address
+
+
+def test_a_note_that_others_left_goes_where_the_wallet_is_a_keystore(path, ring, with_keystore):
+    ring.kept["address"] = IN_TEMPO.address
+    assert WalletStore({}, path).address() == IN_KEYSTORE.address
+    assert ring.kept == {}
+
+
+def test_a_keystore_and_the_environment_tell_the_address_themselves(path, ring, with_keystore):
+    assert WalletStore({}, path).noted_address() == IN_KEYSTORE.address
+    ring.asked.clear()
+    assert WalletStore({"ANDO_PRIVATE_KEY": IN_ANDO.to_hex()}, path).noted_address() == IN_ANDO.address
+    assert ring.asked == []
+
+
+def test_a_keyring_out_of_order_does_not_hide_the_address_of_a_keystore(path, ring, with_keystore):
+    ring.error = KeyringLocked("no")
+    assert WalletStore({}, path).noted_address() == IN_KEYSTORE.address
+
+
+def test_the_note_goes_with_the_wallet(path, ring):
+    store = WalletStore({}, path)
+    store.save(IN_KEYRING, Place.KEYRING)
+    store.remove()
+    assert ring.kept == {}
 
 
 # Saving

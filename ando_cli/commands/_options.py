@@ -50,6 +50,7 @@ def pay_options(
     *,
     deposit: int | None = None,
     protocol: Protocol | None = None,
+    delegate: bool = False,
 ) -> PayOptions:
     """The flags as checked values.
 
@@ -64,6 +65,7 @@ def pay_options(
         accept_payee=accept_payee,
         deposit=deposit,
         protocol=protocol,
+        delegate=delegate,
         timeout=None if timeout is None else parse_seconds(timeout, "--timeout"),
         connect_timeout=None if connect_timeout is None else parse_seconds(connect_timeout, "--connect-timeout"),
     )

@@ -23,7 +23,7 @@ from ando_cli.commands._options import (
     pay_options,
 )
 from ando_cli.commands._quote import show_quote
-from ando_cli.errors import ServerError
+from ando_cli.errors import PaymentError, ServerError
 from ando_cli.rails.payment import PAID
 from ando_cli.redact import amount, short
 from ando_cli.session.channel import Channel, State
@@ -52,6 +52,14 @@ def open_(
     protocol: Annotated[
         Protocol | None, typer.Option(help="The session protocol, where the gateway offers both.")
     ] = None,
+    delegate: Annotated[
+        bool,
+        typer.Option(
+            "--delegate",
+            help="Make a key for this channel alone, kept in the OS keyring, that signs its vouchers instead of the "
+            "wallet's. [env: ANDO_DELEGATE]",
+        ),
+    ] = False,
     dry_run: DryRunOption = False,
     max_spend: MaxSpendOption = None,
     yes: YesOption = False,
@@ -66,7 +74,9 @@ def open_(
     state = invocation(ctx)
     terminal = state.terminal
     wanted = None if deposit is None else parse_amount(deposit, "--deposit")
-    options = pay_options(max_spend, yes, accept_payee, timeout, connect_timeout, deposit=wanted, protocol=protocol)
+    options = pay_options(
+        max_spend, yes, accept_payee, timeout, connect_timeout, deposit=wanted, protocol=protocol, delegate=delegate
+    )
     with connect(state, options) as client:
         terminal.stage("asking")
         quote = client.quote(CHAT_PATH, smallest_body())
@@ -74,6 +84,12 @@ def open_(
             show_quote(terminal, quote, state.settings)
             return
         channel = quote.channel if quote else None
+        if delegate and channel is not None and not channel.delegated:
+            raise PaymentError(
+                f"there is a channel already, which is {channel.state} and signed for with the wallet's own key",
+                hint="close it first: ando session close; what is opening still is settled by `ando session sync`",
+                code="channel_not_delegated",
+            )
         opened = channel is None or channel.state is not State.OPEN
         if opened:
             terminal.note("opening takes a request: sending the smallest one, for one token")
@@ -82,6 +98,8 @@ def open_(
             channel = paid.channel if paid else None
     if channel is None:
         raise ServerError("the gateway asked for no payment, so no channel was opened", hint="check --base-url")
+    if (delegate or state.settings.delegate) and not channel.delegated:
+        terminal.warn("this channel was opened before, and is signed for with the wallet's own key")
     if terminal.json_output:
         terminal.json({"opened": opened, "session": _shown(channel, full=False)})
         return

@@ -90,7 +90,7 @@ def sign(
         store = _existing(parts.settings, stack)
         drawer, record = _find(store, channel, escrow, chain_id, protocol)
         digest = _digest(drawer, cumulative)
-        key = parts.lifecycle.key()
+        key = parts.lifecycle.key() if record is None else parts.lifecycle.signer(record)
         cap = parts.lifecycle.caps.max_spend
         if store is not None and record is not None:
             if record.terms.signer != key.address:

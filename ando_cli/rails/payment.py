@@ -268,6 +268,8 @@ class PaymentAuth(httpx.Auth):
         """Commit the raise and the ledger's row in one go; ``None`` where another process was faster."""
         # What pays is the voucher, also while another process tops the channel up.
         raised = replace(channel, cumulative_amount=step.cumulative_amount, pending=None)
+        # A key that is missing is missed before anything is recorded, and no store is held while a keyring is unlocked.
+        self._lifecycle.signer(channel)
         with self._lifecycle.store.transaction():
             if not self._lifecycle.voucher(channel, step):
                 return None

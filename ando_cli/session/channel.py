@@ -97,6 +97,11 @@ class Channel:
         )
 
     @property
+    def delegated(self) -> bool:
+        """Whether a key that was made for this channel alone signs its vouchers, and not the wallet's."""
+        return self.terms.signer != self.terms.payer
+
+    @property
     def tops_up(self) -> bool:
         """Whether the pending transaction adds to an open channel."""
         return self.state is State.OPEN and self.pending is not None

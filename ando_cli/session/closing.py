@@ -198,5 +198,5 @@ def _grace(chain: Chain, channel: Channel, state: ChannelState) -> Grace:
 
 
 def _ended(lifecycle: Lifecycle, channel: Channel, captured: int) -> Ended:
-    lifecycle.store.ended(channel.channel_id, State.CLOSED, captured)
+    lifecycle.ended(channel, State.CLOSED, captured)
     return Ended(captured, max(0, channel.deposit - captured))

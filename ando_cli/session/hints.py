@@ -32,9 +32,10 @@ def adopt(lifecycle: Lifecycle, key: ChannelKey, snapshot: Mapping[str, Any]) ->
         StoreError: it could not be recorded.
     """
     proven = snapshots.prove(snapshot, key)
-    # Only vouchers of the wallet's own key can be signed for a channel that is not on record.
-    if proven is None or proven.terms.signer != lifecycle.payer:
+    if proven is None:
         return None
+    if proven.terms.signer != lifecycle.payer and not lifecycle.holds_delegate(proven.terms.signer):
+        return None  # nothing could be signed for it here
     if lifecycle.store.channel(proven.terms.channel_id) is not None:
         return None
     state = lifecycle.checked_chain().channel(key.escrow, proven.terms.channel_id, Protocol.V2)

@@ -3,6 +3,9 @@
 Opening and topping up happen under a lock file, one process at a time for a channel: the others wait and find it open.
 The lock is the operating system's, so a killed process releases it. A voucher needs no lock: the store raises the
 cumulative amount by compare-and-swap, and whoever loses plans again.
+
+Two keys sign. Transactions are always the wallet's. Vouchers are the wallet's too, or those of a key that was made for
+the one channel and is named in it (its ``authorized_signer``); then the wallet's key is not read for them.
 """
 
 from __future__ import annotations
@@ -11,12 +14,12 @@ import hashlib
 import os
 import time
 import typing
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from typing import TYPE_CHECKING
 
-from ando_cli.errors import PaymentError, StoreError
+from ando_cli.errors import AndoError, PaymentError, StoreError, WalletError
 from ando_cli.files import make_private_folder
 from ando_cli.mpp.credential import ClosePayload, OpenPayload, TopUpPayload, VoucherPayload
 from ando_cli.session import policy
@@ -63,6 +66,15 @@ class Chain(typing.Protocol):
     ) -> list[ChannelTerms]: ...
 
 
+class Delegates(typing.Protocol):
+    """Where the keys of delegated channels are kept (``ando_cli.delegates``). Each can raise ``WalletError``."""
+
+    def check(self) -> None: ...
+    def make(self) -> PrivateKey: ...
+    def find(self, signer: str) -> PrivateKey | None: ...
+    def remove(self, signer: str) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Deposit:
     """A deposit that is about to be signed for, as the user is asked about it. ``amount`` in base units."""
@@ -86,6 +98,9 @@ class Lifecycle:
         locks: the folder of the lock files.
         clock: unix seconds.
         deposit: what the user asked to deposit in a new channel, if they named an amount.
+        address: tells the wallet's address, once, when it is needed; without it the key is read for that.
+        delegates: keeps the keys that sign for one channel alone.
+        delegate: give each new channel such a key.
     """
 
     def __init__(
@@ -101,6 +116,9 @@ class Lifecycle:
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], None] = time.sleep,
         deposit: int | None = None,
+        address: Callable[[], str] | None = None,
+        delegates: Delegates | None = None,
+        delegate: bool = False,
     ) -> None:
         self._open_store = store
         self.network = network
@@ -113,6 +131,10 @@ class Lifecycle:
         self._consent = consent
         self._locks = locks
         self._deposit = deposit
+        self._address = None if address is None else cache(address)
+        self._delegates = delegates
+        self._delegate = delegate
+        self._delegated: dict[str, PrivateKey] = {}
 
     @cached_property
     def store(self) -> Store:
@@ -127,18 +149,59 @@ class Lifecycle:
         """The wallet's key.
 
         Raises:
-            WalletError: there is no usable wallet.
+            WalletError: there is no usable wallet, or its key is not that of the address that is known of it.
         """
-        return self._key()
+        key = self._key()
+        if self._address is not None and self._address() != key.address:
+            raise WalletError(
+                "the wallet's key is not that of the address that is noted beside it",
+                hint="nothing was signed; `ando wallet address` corrects the note",
+                code="wallet_mismatch",
+            )
+        return key
 
     @property
     def payer(self) -> str:
-        """The wallet's address.
+        """The wallet's address. Its key is not read for it where it is known otherwise.
 
         Raises:
             WalletError: there is no usable wallet.
         """
-        return self.key().address
+        return self.key().address if self._address is None else self._address()
+
+    def holds_delegate(self, signer: str) -> bool:
+        """Whether the key of a delegated channel is at hand; a keyring that cannot be used does not hold it."""
+        with suppress(WalletError):
+            return self._delegates is not None and self._delegates.find(signer) is not None
+        return False
+
+    def signer(self, channel: Channel) -> PrivateKey:
+        """The key that signs the vouchers of ``channel``: the wallet's, or the one that was made for it.
+
+        Raises:
+            WalletError: it is not at hand. Another one is never used in its stead.
+        """
+        terms = channel.terms
+        if terms.signer == terms.payer:
+            key = self.key()
+            if key.address != terms.signer:
+                raise WalletError(
+                    "this channel belongs to another wallet",
+                    hint="nothing was signed; use the wallet that opened it: `ando wallet address` shows which is here",
+                    code="signer_mismatch",
+                )
+            return key
+        found = self._delegated.get(terms.signer)
+        if found is None and self._delegates is not None:
+            found = self._delegates.find(terms.signer)
+        if found is None or found.address != terms.signer:
+            raise WalletError(
+                "the key that was made to sign for this channel is not on this machine",
+                hint="`ando session close --force` gets the deposit back with the wallet's key alone",
+                code="delegate_missing",
+            )
+        self._delegated[terms.signer] = found
+        return found
 
     def channel_key(self, gateway: str, request: SessionRequest) -> ChannelKey:
         """What a channel that pays ``request`` is for."""
@@ -166,9 +229,10 @@ class Lifecycle:
         Raises:
             PaymentError: a limit or the balance is too small, the clock is wrong, or the answer was no.
             NetworkError: the chain could not be asked.
+            WalletError: the channel is to have a key of its own, and there is no place to keep it.
         """
-        from ando_cli.tempo.transaction import open_transaction
-
+        if self._delegate:
+            self._delegate_keeper().check()
         fees, balance, reserve = self._means(request)
         if self._deposit is None:
             deposit = policy.opening_deposit(request, self.caps, self.committed, balance, reserve)
@@ -179,24 +243,34 @@ class Lifecycle:
             )
         policy.check_raise(request.amount, self.caps, self.committed)
         self._consent(Deposit(True, deposit, key.gateway, self.network.token_symbol))
+        signer = self._make_delegate() if self._delegate else key.payer
+        try:
+            channel = self._sign_open(key, request, deposit, fees, signer)
+            self.store.add(channel)
+        except Exception:
+            self._drop_delegate(signer, key.payer)  # no channel came to be that it could sign for
+            raise
+        self._commit(deposited=deposit, raised=request.amount)
+        return channel
+
+    def _sign_open(self, key: ChannelKey, request: SessionRequest, deposit: int, fees: Fees, signer: str) -> Channel:
+        from ando_cli.tempo.transaction import open_transaction
+
         protocol = Protocol(request.session_protocol)
         operator = (request.operator or ZERO_ADDRESS) if protocol is Protocol.V2 else ZERO_ADDRESS
         terms = ChannelTerms(
             payer=key.payer, payee=key.payee, token=key.token, salt="0x" + os.urandom(32).hex(),
-            authorized_signer=key.payer, escrow=key.escrow, chain_id=key.chain_id, protocol=protocol, operator=operator,
+            authorized_signer=signer, escrow=key.escrow, chain_id=key.chain_id, protocol=protocol, operator=operator,
         )  # fmt: skip
         valid_before = int(self.clock()) + TRANSACTION_SECONDS
         signed = open_transaction(
             terms, deposit, key=self.key(), fees=fees, valid_before=valid_before, fee_payer=request.fee_payer
         )
-        channel = Channel(
+        return Channel(
             channel_id=signed.terms.channel_id, gateway=key.gateway, network=key.network, terms=signed.terms,
             state=State.OPENING, deposit=deposit, cumulative_amount=request.amount,
             pending=Pending(signed.transaction, deposit, valid_before),
         )  # fmt: skip
-        self.store.add(channel)
-        self._commit(deposited=deposit, raised=request.amount)
-        return channel
 
     def top_up(self, channel: Channel, request: SessionRequest, needed: int) -> Channel:
         """Decide how much, ask for consent, sign the transaction, and record it as pending.
@@ -205,6 +279,7 @@ class Lifecycle:
             PaymentError: a limit or the balance is too small, the clock is wrong, or the answer was no.
             NetworkError: the chain could not be asked.
         """
+        self.signer(channel)  # what cannot be spent is not added to
         fees, balance, reserve = self._means(request)
         additional = policy.top_up_amount(request, self.caps, self.committed, needed, balance, reserve)
         return self._add(channel, request, additional, fees)
@@ -215,6 +290,7 @@ class Lifecycle:
         Raises:
             PaymentError, NetworkError: as ``top_up``.
         """
+        self.signer(channel)
         fees, balance, reserve = self._means(request)
         policy.explicit_deposit(additional, 1, self.caps, self.committed, balance, reserve)
         return self._add(channel, request, additional, fees)
@@ -263,7 +339,7 @@ class Lifecycle:
     def _sign(self, channel: Channel, cumulative_amount: int) -> str:
         terms = channel.terms
         return sign_voucher(
-            self.key(), channel.channel_id, cumulative_amount,
+            self.signer(channel), channel.channel_id, cumulative_amount,
             escrow=terms.escrow, chain_id=terms.chain_id, protocol=terms.protocol,
         )  # fmt: skip
 
@@ -327,9 +403,9 @@ class Lifecycle:
         channel_id = seen.channel_id
         match seen.state:
             case State.CLOSED:
-                self.store.ended(channel_id, State.CLOSED, seen.spent)
+                self.ended(seen, State.CLOSED, seen.spent)
             case State.ABANDONED:
-                self.store.ended(channel_id, State.ABANDONED)
+                self.ended(seen, State.ABANDONED)
             case State.CLOSING:
                 self.store.closing(channel_id, seen.closes_at)
                 self.store.seen(channel_id, seen.deposit)
@@ -337,6 +413,11 @@ class Lifecycle:
                 self.store.seen(channel_id, seen.deposit)
             case State.OPEN if seen.pending is None:
                 self.store.opened(channel_id, seen.deposit)
+
+    def ended(self, channel: Channel, state: State, captured: int | None = None) -> None:
+        """Record that ``channel`` is over (``Store.ended``), and remove the key that was made for it."""
+        self.store.ended(channel.channel_id, state, captured)
+        self._drop_delegate(channel.terms.signer, channel.terms.payer)
 
     def topped_up(self, channel: Channel) -> None:
         """Wait for the chain to show a top-up that the gateway said it sent, and record the new deposit.
@@ -357,6 +438,28 @@ class Lifecycle:
             code="deposit_in_flight",
         )
 
+    def _delegate_keeper(self) -> Delegates:
+        if self._delegates is None:
+            raise WalletError(
+                "there is no place to keep a key for one channel alone",
+                hint="open the channel without --delegate",
+                code="delegate_unkept",
+            )
+        return self._delegates
+
+    def _make_delegate(self) -> str:
+        """Make a key for one channel and keep it; returns its address."""
+        key = self._delegate_keeper().make()
+        self._delegated[key.address] = key
+        return key.address
+
+    def _drop_delegate(self, signer: str, payer: str) -> None:
+        """Remove the key that signed for a channel that is over. One that stays behind is worth nothing to anybody."""
+        if signer != payer and self._delegates is not None:
+            self._delegated.pop(signer, None)
+            with suppress(AndoError):
+                self._delegates.remove(signer)
+
     def _commit(self, *, deposited: int = 0, raised: int = 0) -> None:
         self.committed = Committed(self.committed.deposited + deposited, self.committed.raised + raised)
 
@@ -373,7 +476,7 @@ class Lifecycle:
                 code="clock_wrong",
             )
         fees = chain.fees()
-        return fees, chain.balance(request.currency, self.payer), 0 if request.fee_payer else max_fee(fees)
+        return fees, chain.balance(request.currency, self.key().address), 0 if request.fee_payer else max_fee(fees)
 
     def checked_chain(self) -> Chain:
         """The chain, which is the one that the network names.

@@ -243,7 +243,7 @@ class Recovery:
             chain = self._lifecycle.checked_chain()
             closes_at = state.close_requested_at + chain.close_grace_period(terms.escrow, terms.protocol)
             channel, outcome = replace(channel, state=State.CLOSING, closes_at=closes_at), Outcome.CLOSING
-        elif terms.signer != terms.payer:
+        elif terms.signer != terms.payer and not self._lifecycle.holds_delegate(terms.signer):
             channel, outcome = replace(channel, state=State.SPARE), Outcome.DELEGATED
         elif live is not None and live.channel_id != channel.channel_id:
             channel, outcome = replace(channel, state=State.SPARE), Outcome.SPARE

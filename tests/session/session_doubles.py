@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from ando_cli.session.lifecycle import Delegates
     from ando_cli.tempo.rpc import ChannelState
 
 MILLION = 1_000_000
@@ -177,12 +178,16 @@ def lifecycle(
     consent: Callable[[Deposit], None] = lambda _: None,
     store: Store | None = None,
     deposit: int | None = None,
+    delegates: Delegates | None = None,
+    delegate: bool = False,
+    address: Callable[[], str] | None = None,
+    key: Callable[[], PrivateKey] = lambda: KEY,
 ) -> Lifecycle:
     """A lifecycle on a real store in ``folder``."""
     return Lifecycle(
         store=lambda: store or Store(folder / "sessions.db", clock=clock),
         network=NETWORK,
-        key=lambda: KEY,
+        key=key,
         chain=lambda: chain,
         caps=caps or Caps(max_deposit=5 * MILLION),
         consent=consent,
@@ -190,4 +195,7 @@ def lifecycle(
         clock=clock,
         sleep=clock.sleep,
         deposit=deposit,
+        delegates=delegates,
+        delegate=delegate,
+        address=address,
     )
