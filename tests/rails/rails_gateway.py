@@ -15,6 +15,8 @@ from session_doubles import CHAIN_ID, ESCROW, KEY, MILLION, PAYEE, TOKEN
 
 from ando_cli.rails.payment import DRY_RUN
 from ando_cli.tempo.keys import recover
+from ando_cli.tempo.network import PRECOMPILE
+from ando_cli.tempo.protocol import Protocol
 from ando_cli.tempo.voucher import voucher_digest
 
 if TYPE_CHECKING:
@@ -80,6 +82,8 @@ class Gateway:
     script: list[Callable[[Seen], httpx.Response | None]] = field(default_factory=list)
     receipt: Callable[[dict[str, Any]], dict[str, Any] | str | None] = lambda r: r
     header: str = "Authorization"
+    protocols: tuple[Protocol, ...] = (Protocol.V1,)
+    v2_details: dict[str, Any] = field(default_factory=dict)
     seen: list[Seen] = field(default_factory=list)
     accepted: dict[str, int] = field(default_factory=dict)
     spent: dict[str, int] = field(default_factory=dict)
@@ -119,9 +123,16 @@ class Gateway:
         return response
 
     def challenge_header(self, body: bytes, **changes: str | None) -> str:
+        """The challenges, one for each protocol that is offered."""
+        return ", ".join(self._one_challenge(body, protocol, changes) for protocol in self.protocols)
+
+    def _one_challenge(self, body: bytes, protocol: Protocol, changes: dict[str, str | None]) -> str:
         identifier = f"challenge-{next(self.numbers)}"
         self.outstanding.add(identifier)
-        details = {"escrowContract": ESCROW, "chainId": CHAIN_ID} | self.details
+        details: dict[str, Any] = {"escrowContract": ESCROW, "chainId": CHAIN_ID}
+        if protocol is Protocol.V2:
+            details |= {"escrowContract": PRECOMPILE, "sessionProtocol": "v2"} | self.v2_details
+        details |= self.details
         request = {
             "amount": str(MILLION), "currency": TOKEN, "recipient": PAYEE, "suggestedDeposit": str(5 * MILLION),
             "methodDetails": details,
@@ -148,7 +159,11 @@ class Gateway:
         if payload["action"] == "topUp":
             return
         channel_id, amount = payload["channelId"], int(payload["cumulativeAmount"])
-        digest = voucher_digest(channel_id, amount, escrow=ESCROW, chain_id=CHAIN_ID)
+        v2 = "descriptor" in payload
+        digest = voucher_digest(
+            channel_id, amount, escrow=PRECOMPILE if v2 else ESCROW, chain_id=CHAIN_ID,
+            protocol=Protocol.V2 if v2 else Protocol.V1,
+        )  # fmt: skip
         assert recover(digest, bytes.fromhex(payload["signature"][2:])) == KEY.address
         self.highest[channel_id] = max(amount, self.highest.get(channel_id, 0))
 

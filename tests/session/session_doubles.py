@@ -14,7 +14,7 @@ from ando_cli.session.store import Store
 from ando_cli.tempo.channel import ChannelTerms
 from ando_cli.tempo.fees import Fees
 from ando_cli.tempo.keys import PrivateKey, keccak256
-from ando_cli.tempo.network import Network
+from ando_cli.tempo.network import PRECOMPILE, Network
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -119,7 +119,7 @@ class FakeChain:
         return FEES
 
     def channel(self, escrow: str, channel_id: str, protocol: object = None) -> ChannelState | None:
-        assert escrow == ESCROW
+        assert escrow in (ESCROW, PRECOMPILE)
         return self.channels.get(channel_id)
 
     def show(self, shown: Channel, *, deposit: int | None = None, finalized: bool = False) -> None:
@@ -148,7 +148,13 @@ class FakeChain:
 
 def deposited_by(transaction: str) -> int:
     """What a signed open or top-up transaction deposits, read from its call data."""
-    for signature, word in (("open(address,address,uint128,bytes32,address)", 2), ("topUp(bytes32,uint256)", 1)):
+    descriptor = "(address,address,address,address,bytes32,address,bytes32)"
+    for signature, word in (
+        ("open(address,address,uint128,bytes32,address)", 2),
+        ("topUp(bytes32,uint256)", 1),
+        ("open(address,address,address,uint96,bytes32,address)", 3),
+        (f"topUp({descriptor},uint96)", 7),
+    ):
         selector = keccak256(signature.encode())[:4].hex()
         _, found, data = transaction.partition(selector)
         if found:
