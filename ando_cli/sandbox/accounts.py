@@ -3,10 +3,13 @@
 ``accepted`` is the highest voucher, ``spent`` what was charged, ``reserved`` what requests in flight may still cost:
 ``spent + reserved <= accepted`` holds at all times, for all processes together. A reservation lapses by itself, so that
 a process killed in the middle of a request blocks nothing for long.
+
+A request is charged in one transaction, or in two where the model takes its time: one that reserves, one that commits.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sqlite3
 import time
@@ -14,11 +17,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ando_cli.sandbox.problems import Problem
-from ando_cli.sandbox.voucher import V1
+from ando_cli.sandbox.session_rows import (
+    Accepted,
+    Answer,
+    Session,
+    fresh,
+    open_session,
+    read_session,
+    save_answer,
+    save_session,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from ando_cli.sandbox.database import Database
 
 KEEP_ANSWERS_SECONDS = 24 * 3600.0
@@ -26,55 +36,33 @@ CLOSING_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
-class Session:
-    """The accounting of one channel, amounts in base units.
+class Request:
+    """A request that is to be charged.
 
     Attributes:
-        accepted: the highest voucher, whose ``signature`` is kept.
-        descriptor: what the payloads of session protocol v2 say of the channel, as JSON; empty in v1.
+        challenge_id: the challenge that it answers, which can be used once.
+        settled: what was settled on chain of its channel.
+        max_cost: what it can cost; the session must have that much left.
+        stale: whether a voucher lower than one accepted before is taken for that one, instead of being refused.
     """
 
-    channel_id: str
-    accepted: int
-    spent: int
-    reserved: int
-    units: int
-    closed: bool
-    closing: bool
-    protocol: str = V1
-    payer: str = ""
-    descriptor: str = ""
-    signature: str = ""
-
-    def amounts(self) -> dict[str, Any]:
-        """The members of a receipt that say where the session stands."""
-        return {"acceptedCumulative": str(self.accepted), "spent": str(self.spent), "units": self.units}
-
-
-@dataclass(frozen=True)
-class Accepted:
-    """A voucher that was verified, and what is worth knowing about its channel."""
-
-    channel_id: str
-    cumulative: int
-    signature: str
-    protocol: str
-    payer: str
-    descriptor: str
-
-
-@dataclass(frozen=True)
-class Answer:
-    """A success, kept for the client that asks for it again because it got lost."""
-
-    fingerprint: str
-    status: int
-    receipt: Mapping[str, Any]
-    body: bytes
+    challenge_id: str
+    voucher: Accepted
+    settled: int
+    max_cost: int
+    stale: bool
 
 
 class InFlight(Exception):  # noqa: N818 - a state of affairs
     """Another request with the same challenge is being answered, or just was: its answer is the one to give."""
+
+
+class Exhausted(Exception):  # noqa: N818 - a state of affairs
+    """The voucher was accepted, but has not enough left for the request."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__()
+        self.session = session
 
 
 class Accounts:
@@ -86,115 +74,115 @@ class Accounts:
             connection.execute("DELETE FROM answers WHERE created < ?", (time.time() - KEEP_ANSWERS_SECONDS,))
 
     def answer(self, challenge_id: str) -> Answer | None:
-        """What a challenge was used for, if it was."""
-        with self._database.snapshot() as connection:
-            return _answer(connection, challenge_id)
+        """What a challenge was used for, if it was.
 
-    def in_flight(self, challenge_id: str) -> bool:
-        """Whether a request with this challenge is being answered now."""
-        query = "SELECT 1 FROM reservations WHERE challenge_id = ? AND until > ?"
-        with self._database.snapshot() as connection:
-            return connection.execute(query, (challenge_id, time.time())).fetchone() is not None
+        Raises:
+            InFlight: a request with this challenge is being answered now.
+        """
+        query = (
+            "SELECT fingerprint, status, receipt, body FROM answers WHERE challenge_id = ?1 "
+            "UNION ALL SELECT NULL, 0, '', '' FROM reservations WHERE challenge_id = ?1 AND until > ?2"
+        )
+        row = self._database.row(query, (challenge_id, time.time()))
+        if row is None:
+            return None
+        if row[0] is None:
+            raise InFlight
+        return Answer(row[0], row[1], json.loads(row[2]), row[3])
 
     def session(self, channel_id: str, settled: int) -> Session:
         """The state of a session; one that is not known here has spent what was ``settled`` on chain."""
-        with self._database.snapshot() as connection:
-            return _session(connection, channel_id) or Session(channel_id, settled, settled, 0, 0, False, False)
+        return self.known(channel_id) or fresh(channel_id, settled)
 
     def known(self, channel_id: str) -> Session | None:
         """The state of a session, if it is known here."""
         with self._database.snapshot() as connection:
-            return _session(connection, channel_id)
+            return read_session(connection, channel_id)
 
     def newest(self, protocol: str, payer: str) -> Session | None:
         """The session of a payer that is open and was used last."""
         query = "SELECT channel_id FROM sessions WHERE protocol = ? AND payer = ? AND NOT closed ORDER BY used DESC"
         with self._database.snapshot() as connection:
             row = connection.execute(query, (protocol, payer)).fetchone()
-            return _session(connection, row[0]) if row else None
+            return read_session(connection, row[0]) if row else None
 
     def sessions(self) -> list[Session]:
         """All sessions."""
         with self._database.snapshot() as connection:
             rows = connection.execute("SELECT channel_id FROM sessions ORDER BY channel_id").fetchall()
-            found = [_session(connection, row[0]) for row in rows]
+            found = [read_session(connection, row[0]) for row in rows]
         return [session for session in found if session is not None]
 
-    def accept(self, voucher: Accepted, settled: int) -> Session:
-        """Take note of a verified voucher: the same as before, or a higher one.
+    def charge(self, request: Request, cost: int, answer: Answer) -> Answer:
+        """Accept a verified voucher, charge what the request costs and keep its answer, all at once.
 
-        Raises:
-            Problem: it is lower than one that was accepted, or the session is over.
-        """
-        channel_id = voucher.channel_id
-        with self._database.transaction() as connection:
-            _begin(connection, channel_id, settled)
-            session = _require(connection, channel_id)
-            if voucher.cumulative < session.accepted:
-                raise Problem("mpp_payment_verification_failed", "The voucher is lower than one accepted before.")
-            connection.execute(
-                "UPDATE sessions SET accepted = ?, protocol = ?, payer = ?, descriptor = ?, signature = ?, used = ? "
-                "WHERE channel_id = ?",
-                (
-                    str(voucher.cumulative),
-                    voucher.protocol,
-                    voucher.payer,
-                    voucher.descriptor,
-                    voucher.signature,
-                    time.time(),
-                    channel_id,
-                ),
-            )
-            return _require(connection, channel_id)
-
-    def reserve(self, channel_id: str, challenge_id: str, amount: int, seconds: float) -> bool:
-        """Set the highest possible cost of a request aside for some seconds; false if the bucket has not enough left.
+        The amounts are added to the receipt of ``answer``.
 
         Raises:
             InFlight: the challenge is used by another request.
-            Problem: the session is over.
+            Exhausted: the session has not enough left.
+            Problem: the voucher is too low, or the session is over.
+        """
+        with self._database.transaction() as connection:
+            session = _accept(connection, request)
+            query = "SELECT 1 FROM reservations WHERE challenge_id = ?"
+            if session.reserved and connection.execute(query, (request.challenge_id,)).fetchone():
+                raise InFlight
+            if session.left >= request.max_cost:
+                charged = session.charged(cost)
+                answer = dataclasses.replace(answer, receipt={**answer.receipt, **charged.amounts()})
+                if not save_answer(connection, request.challenge_id, answer):
+                    raise InFlight
+                save_session(connection, charged)
+                return answer
+            save_session(connection, session)
+        raise Exhausted(session)
+
+    def reserve(self, request: Request, seconds: float) -> None:
+        """Accept a verified voucher, and set the highest possible cost of the request aside for some seconds.
+
+        Raises:
+            InFlight: the challenge is used by another request.
+            Exhausted: the session has not enough left.
+            Problem: the voucher is too low, or the session is over.
         """
         now = time.time()
+        reservation = request.challenge_id, request.voucher.channel_id, str(request.max_cost), now + seconds
         with self._database.transaction() as connection:
             connection.execute("DELETE FROM reservations WHERE until <= ?", (now,))
-            if _answer(connection, challenge_id):
+            query = "SELECT 1 FROM answers WHERE challenge_id = ?"
+            if connection.execute(query, (request.challenge_id,)).fetchone():
                 raise InFlight
-            session = _require(connection, channel_id)
-            if session.accepted - session.spent - session.reserved < amount:
-                return False
-            try:
-                connection.execute(
-                    "INSERT INTO reservations VALUES (?, ?, ?, ?)",
-                    (challenge_id, channel_id, str(amount), now + seconds),
-                )
-            except sqlite3.IntegrityError:
-                raise InFlight from None
-            return True
+            session = _accept(connection, request)
+            save_session(connection, session)
+            if session.left >= request.max_cost:
+                try:
+                    connection.execute("INSERT INTO reservations VALUES (?, ?, ?, ?)", reservation)
+                except sqlite3.IntegrityError:
+                    raise InFlight from None
+                return
+        raise Exhausted(session)
 
-    def commit(
-        self, channel_id: str, challenge_id: str, cost: int, fingerprint: str, receipt: Mapping[str, Any], body: bytes
-    ) -> Answer | None:
+    def commit(self, request: Request, cost: int, answer: Answer) -> Answer | None:
         """Charge what a request cost, free the rest of its reservation and keep its answer, all at once.
 
-        The amounts are added to ``receipt``. Nothing happens, and nothing is returned, if the reservation has lapsed.
+        The amounts are added to the receipt of ``answer``. Nothing happens, and nothing is returned, if the
+        reservation has lapsed.
         """
+        challenge_id = request.challenge_id
         with self._database.transaction() as connection:
             if not connection.execute("DELETE FROM reservations WHERE challenge_id = ?", (challenge_id,)).rowcount:
                 return None
-            session = _require(connection, channel_id)
-            connection.execute(
-                "UPDATE sessions SET spent = ?, units = units + 1 WHERE channel_id = ?",
-                (str(session.spent + cost), channel_id),
-            )
-            charged = _require(connection, channel_id)
-            answer = Answer(fingerprint, 200, {**receipt, **charged.amounts()}, body)
-            _keep(connection, challenge_id, answer)
+            charged = open_session(connection, request.voucher.channel_id, request.settled).charged(cost)
+            save_session(connection, charged)
+            answer = dataclasses.replace(answer, receipt={**answer.receipt, **charged.amounts()})
+            save_answer(connection, challenge_id, answer)
             return answer
 
     def keep(self, challenge_id: str, answer: Answer) -> None:
         """Mark a challenge as used, and keep the answer that was given for it."""
         with self._database.transaction() as connection:
-            _keep(connection, challenge_id, answer)
+            save_answer(connection, challenge_id, answer)
 
     def begin_close(self, channel_id: str, settled: int) -> Session:
         """Let no more requests in, for as long as the channel is being closed on chain.
@@ -203,20 +191,18 @@ class Accounts:
             Problem: the session is over, or a request is in flight.
         """
         with self._database.transaction() as connection:
-            _begin(connection, channel_id, settled)
             connection.execute("DELETE FROM reservations WHERE until <= ?", (time.time(),))
-            session = _require(connection, channel_id)
+            session = open_session(connection, channel_id, settled)
             if session.reserved:
                 raise Problem("mpp_session_close_failed", "A request of this session is still being answered.")
-            until = time.time() + CLOSING_SECONDS
-            connection.execute("UPDATE sessions SET closing_until = ? WHERE channel_id = ?", (until, channel_id))
+            save_session(connection, session, closing_until=time.time() + CLOSING_SECONDS)
             return session
 
     def end_close(self, channel_id: str, challenge_id: str, answer: Answer) -> None:
         """The channel was closed on chain: the session is over."""
         with self._database.transaction() as connection:
             connection.execute("UPDATE sessions SET closed = 1, closing_until = 0 WHERE channel_id = ?", (channel_id,))
-            _keep(connection, challenge_id, answer)
+            save_answer(connection, challenge_id, answer)
 
     def cancel_close(self, channel_id: str) -> None:
         """The channel could not be closed on chain: let requests in again."""
@@ -224,46 +210,19 @@ class Accounts:
             connection.execute("UPDATE sessions SET closing_until = 0 WHERE channel_id = ?", (channel_id,))
 
 
-def _answer(connection: sqlite3.Connection, challenge_id: str) -> Answer | None:
-    query = "SELECT fingerprint, status, receipt, body FROM answers WHERE challenge_id = ?"
-    row = connection.execute(query, (challenge_id,)).fetchone()
-    return Answer(row[0], row[1], json.loads(row[2]), row[3]) if row else None
-
-
-def _keep(connection: sqlite3.Connection, challenge_id: str, answer: Answer) -> None:
-    receipt = json.dumps(dict(answer.receipt))
-    connection.execute(
-        "INSERT OR IGNORE INTO answers VALUES (?, ?, ?, ?, ?, ?)",
-        (challenge_id, answer.fingerprint, answer.status, receipt, answer.body, time.time()),
-    )
-
-
-def _session(connection: sqlite3.Connection, channel_id: str) -> Session | None:
-    query = (
-        "SELECT accepted, spent, units, closed, closing_until, protocol, payer, descriptor, signature "
-        "FROM sessions WHERE channel_id = ?"
-    )
-    row = connection.execute(query, (channel_id,)).fetchone()
-    if row is None:
-        return None
-    now = time.time()
-    query = "SELECT amount FROM reservations WHERE channel_id = ? AND until > ?"
-    reserved = sum(int(amount) for (amount,) in connection.execute(query, (channel_id, now)))
-    amounts = int(row[0]), int(row[1]), reserved
-    return Session(channel_id, *amounts, row[2], bool(row[3]), row[4] > now, *row[5:])
-
-
-def _begin(connection: sqlite3.Connection, channel_id: str, settled: int) -> None:
-    """Make a session of a channel that has none yet."""
-    connection.execute(
-        "INSERT OR IGNORE INTO sessions (channel_id, accepted, spent, units, closed, closing_until) "
-        "VALUES (?, ?, ?, 0, 0, 0)",
-        (channel_id, str(settled), str(settled)),
-    )
-
-
-def _require(connection: sqlite3.Connection, channel_id: str) -> Session:
-    session = _session(connection, channel_id)
-    if session is None or session.closed or session.closing:
-        raise Problem("session/channel-finalized")
-    return session
+def _accept(connection: sqlite3.Connection, request: Request) -> Session:
+    """The session with the voucher of a request taken note of: the same as before, or a higher one; not saved yet."""
+    voucher = request.voucher
+    session = open_session(connection, voucher.channel_id, request.settled)
+    if voucher.cumulative < session.accepted:
+        if request.stale:
+            return session
+        raise Problem("mpp_payment_verification_failed", "The voucher is lower than one accepted before.")
+    known: dict[str, Any] = {
+        "accepted": voucher.cumulative,
+        "signature": voucher.signature,
+        "protocol": voucher.protocol,
+        "payer": voucher.payer,
+        "descriptor": voucher.descriptor,
+    }
+    return dataclasses.replace(session, **known)

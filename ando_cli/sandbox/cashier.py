@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ando_cli.sandbox import metering
-from ando_cli.sandbox.accounts import Accepted, Accounts, Answer, Session
+from ando_cli.sandbox.accounts import Accounts, Exhausted, InFlight, Request
 from ando_cli.sandbox.backend import UNREACHABLE, Backend, broadcast, chain_time
 from ando_cli.sandbox.chain import RpcError
 from ando_cli.sandbox.challenges import INTENT, METHOD, Network, Terms, timestamp
 from ando_cli.sandbox.primitives import keccak, to_hex
 from ando_cli.sandbox.problems import Problem
 from ando_cli.sandbox.protocol import SessionProtocol, refused, transaction_of
+from ando_cli.sandbox.session_rows import Accepted, Answer, Session
 from ando_cli.sandbox.transaction import build, sponsor
 
 if TYPE_CHECKING:
@@ -75,9 +76,12 @@ class Cashier:
         Raises:
             Problem: the challenge was used for something else.
         """
-        while self._accounts.in_flight(challenge_id):
-            await asyncio.sleep(POLL_SECONDS)
-        answer = self._accounts.answer(challenge_id)
+        while True:
+            try:
+                answer = self._accounts.answer(challenge_id)
+                break
+            except InFlight:
+                await asyncio.sleep(POLL_SECONDS)
         if answer is not None and answer.fingerprint != print_:
             raise Problem("mpp_invalid_challenge", "The challenge was already used.")
         return answer
@@ -126,22 +130,23 @@ class Cashier:
         return await self._serve(order, channel, None)
 
     async def _serve(self, order: Order, channel: Channel, transaction_hash: str | None) -> Answer:
-        """Accept the voucher, reserve the highest cost, let the model answer, charge the real cost."""
-        voucher, settings = order.credential.voucher, order.settings
-        self._protocol(order).check_voucher(voucher, channel)
-        key = to_hex(voucher.channel_id)
-        session = self._accounts.accept(_accepted(order, channel), channel.settled)
-        lease = settings.model_seconds + RESERVATION_SECONDS
-        if not self._accounts.reserve(key, order.terms.id, order.quoted.max_cost, lease):
-            raise _exhausted(order, session)
-        if settings.model_seconds:
-            await asyncio.sleep(settings.model_seconds)
+        """Accept the voucher, let the model answer, charge the cost; before that, reserve it if the model is slow."""
+        settings = order.settings
+        self._protocol(order).check_voucher(order.credential.voucher, channel)
+        request = _request(order, channel)
         body, usage = metering.answer(order.quoted, settings)
-        receipt = _receipt(order, transaction_hash)
-        answer = self._accounts.commit(key, order.terms.id, usage.cost, order.fingerprint, receipt, body)
-        if answer is None:
+        answer = Answer(order.fingerprint, 200, _receipt(order, transaction_hash), body)
+        try:
+            if not settings.model_seconds:
+                return self._accounts.charge(request, usage.cost, answer)
+            self._accounts.reserve(request, settings.model_seconds + RESERVATION_SECONDS)
+        except Exhausted as error:
+            raise _exhausted(order, error.session) from None
+        await asyncio.sleep(settings.model_seconds)
+        committed = self._accounts.commit(request, usage.cost, answer)
+        if committed is None:
             raise Problem("mpp_commit_failed")
-        return answer
+        return committed
 
     async def _top_up(self, order: Order) -> Answer:
         credential = order.credential
@@ -248,9 +253,9 @@ def _exhausted(order: Order, session: Session) -> Problem:
     return Problem("session/insufficient-balance", extensions=extensions)
 
 
-def _accepted(order: Order, channel: Channel) -> Accepted:
+def _request(order: Order, channel: Channel) -> Request:
     credential, voucher = order.credential, order.credential.voucher
-    return Accepted(
+    accepted = Accepted(
         channel_id=to_hex(voucher.channel_id),
         cumulative=voucher.cumulative_amount,
         signature=to_hex(voucher.signature),
@@ -258,6 +263,8 @@ def _accepted(order: Order, channel: Channel) -> Accepted:
         payer=channel.payer,
         descriptor=json.dumps(credential.descriptor.to_json()) if credential.has_descriptor else "",
     )
+    stale = order.settings.takes_stale_vouchers
+    return Request(order.terms.id, accepted, channel.settled, order.quoted.max_cost, stale)
 
 
 def _receipt(order: Order, transaction_hash: str | None) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import sqlite3
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +22,7 @@ from ando_cli.sandbox.reserve import ADDRESS as RESERVE
 from ando_cli.sandbox.transaction import Call, TransactionError
 
 if TYPE_CHECKING:
-    import sqlite3
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from ando_cli.sandbox.database import Database
 
@@ -154,18 +154,20 @@ class Chain:
         """Run the calls of a request and undo them; returns what each returned."""
         sender = address(request.get("from") or ZERO_ADDRESS)
         calls = _calls(request)
-        with self.database.transaction() as connection:
+        try:
+            return self._try(sender, calls, immediate=False)
+        except sqlite3.OperationalError:  # another process wrote between our reading and our writing
+            return self._try(sender, calls, immediate=True)
+
+    def _try(self, sender: str, calls: Sequence[Call], immediate: bool) -> list[bytes]:
+        with self.database.scratch(immediate) as connection:
             # There is no transaction to take a hash of, and the v2 escrow opens nothing without one.
             world = dataclasses.replace(self._world(connection), expiring_nonce_hash=bytes(32))
-            connection.execute("SAVEPOINT simulation")
             try:
                 return [world.run(sender, call) for call in calls]
             except Revert as error:
                 message = f"execution reverted: {error}"
                 raise RpcError(EXECUTION_REVERTED, message, to_hex(error.data)) from error
-            finally:
-                connection.execute("ROLLBACK TO simulation")
-                connection.execute("RELEASE simulation")
 
     def _transaction_count(self, account: str, block: str = "latest") -> str:
         with self.database.snapshot() as connection:

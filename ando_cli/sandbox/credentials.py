@@ -128,14 +128,6 @@ def parse(header: str) -> Credential:
     return Credential(challenge, _source(value.get("source")), payload["action"], payload)
 
 
-def peek_action(header: str) -> str:
-    """The action of a credential, or ``malformed``: for choosing a fault and for the log."""
-    try:
-        return parse(header).action
-    except Problem:
-        return "malformed"
-
-
 def _source(value: object) -> Source:
     match = _SOURCE.fullmatch(value) if isinstance(value, str) else None
     if match is None:

@@ -10,7 +10,7 @@ import sqlite3
 import threading
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -113,6 +113,25 @@ class Database:
             finally:
                 self._connection.execute("ROLLBACK")
 
+    @contextmanager
+    def scratch(self, immediate: bool) -> Iterator[sqlite3.Connection]:
+        """Read and write for a block, then undo all of it.
+
+        Unless ``immediate``, no lock is taken before something is written, which then fails with an
+        ``OperationalError`` if another process has written meanwhile.
+        """
+        with self._lock:
+            self._connection.execute("BEGIN IMMEDIATE" if immediate else "BEGIN")
+            try:
+                yield self._connection
+            finally:
+                self._connection.execute("ROLLBACK")
+
+    def row(self, query: str, values: tuple[Any, ...]) -> Any:
+        """The first row that one query finds."""
+        with self._lock:
+            return self._connection.execute(query, values).fetchone()
+
     def remember(self, key: str, value: str) -> str:
         """The stored value of ``key``; the first caller's ``value`` is the one that stays."""
         with self.transaction() as connection:
@@ -134,7 +153,8 @@ class Database:
                 if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                     raise
                 time.sleep(POLL_SECONDS)
-        self._connection.execute("PRAGMA synchronous = NORMAL")
+        # What was committed survives the death of the process, which is all that is promised: there is no money here.
+        self._connection.execute("PRAGMA synchronous = OFF")
 
     def _create(self) -> None:
         """Make the tables in a new file, or those that an older one lacks."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hashlib
 import time
 from collections import deque
@@ -12,8 +11,9 @@ from dataclasses import dataclass, field, replace
 from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
 
-from ando_cli.sandbox import challenges, credentials, metering
-from ando_cli.sandbox.accounts import Answer, InFlight
+from ando_cli.sandbox import challenges
+from ando_cli.sandbox.accounts import InFlight
+from ando_cli.sandbox.asked import FREE_PATH, HEALTH_PATH, Asked
 from ando_cli.sandbox.cashier import Cashier, Order, fingerprint
 from ando_cli.sandbox.faults import Fault, Faults, lie_about_challenge, lie_about_receipt
 from ando_cli.sandbox.problems import CODES, Problem, render
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 
     from ando_cli.sandbox.challenges import Network
     from ando_cli.sandbox.metering import Quote
+    from ando_cli.sandbox.session_rows import Answer
     from ando_cli.sandbox.settings import Settings
 
-CHAT_PATH = "/v1/mpp/chat/completions"
-FREE_PATH = "/v1/free"
-HEALTH_PATH = "/v1/health"
 FREE_TEXT = "This resource of the ando sandbox is free.\n"
 LOG_LENGTH = 10_000
+
+NO_FAULT = Fault()
 
 AccessLog = Callable[[str], None]
 
@@ -51,16 +51,6 @@ class Entry:
     received: float = field(default_factory=time.time)
     status: int | None = None
     dropped: str | None = None
-
-
-@dataclass(frozen=True)
-class Asked:
-    """A request of the paid route, as far as it is understood."""
-
-    request: web.Request
-    body: bytes
-    authorization: str | None
-    quoted: Quote | None
 
 
 class Gateway:
@@ -87,39 +77,32 @@ class Gateway:
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
         """Answer a request, or go wrong as the next fault says."""
-        body = await request.read()
-        authorization = request.headers.get(self.settings.credential_header or "Authorization")
-        action = _action(request, authorization)
+        asked = await Asked.read(request, self.settings)
         entry = Entry(
-            method=request.method,
-            path=request.path,
-            action=action,
-            body_sha256=hashlib.sha256(body).hexdigest(),
-            idempotency_key_sha256=_hash(request.headers.get("Idempotency-Key")),
-            authorization=authorization is not None,
-            authorization_sha256=_hash(authorization),
+            method=asked.method,
+            path=asked.path,
+            action=asked.action,
+            body_sha256=hashlib.sha256(asked.body).hexdigest(),
+            idempotency_key_sha256=_hash(asked.headers.get("Idempotency-Key")),
+            authorization=asked.authorization is not None,
+            authorization_sha256=_hash(asked.authorization),
         )
         self.log.append(entry)
-        fault = self.faults.take(action) or Fault()
+        fault = self.faults.take(entry.action) or NO_FAULT
         try:
-            return await self._serve(request, body, authorization, fault, entry)
+            return await self._serve(request, asked, fault, entry)
         finally:
             if self._access_log is not None:
                 outcome = entry.status if entry.dropped is None else f"dropped {entry.dropped}"
-                self._access_log(f"{request.method} {request.path} {action} {outcome}")
+                self._access_log(f"{entry.method} {entry.path} {entry.action} {outcome}")
 
-    async def _serve(
-        self, request: web.Request, body: bytes, authorization: str | None, fault: Fault, entry: Entry
-    ) -> web.StreamResponse:
+    async def _serve(self, request: web.Request, asked: Asked, fault: Fault, entry: Entry) -> web.StreamResponse:
         if fault.delay:
             await asyncio.sleep(fault.delay)
         if fault.drop == "before":
             entry.dropped = fault.drop
             return drop(request)
-        if fault.replaces_answer:
-            reply = await self._misanswer(request, body, authorization, fault)
-        else:
-            reply = await self._handle(request, body, authorization, fault)
+        reply = await (self._misanswer(asked, fault) if fault.replaces_answer else self._handle(asked, fault))
         if self.settings.date_offset and "Date" not in fault.headers:
             date = formatdate(time.time() + self.settings.date_offset, usegmt=True)
             reply = replace(reply, headers=(*reply.headers, ("Date", date)))
@@ -133,29 +116,20 @@ class Gateway:
             return await send_huge(request, reply, fault.body_bytes)
         return send(reply)
 
-    async def _handle(self, request: web.Request, body: bytes, authorization: str | None, fault: Fault) -> Reply:
-        quoted: Quote | None = None
+    async def _handle(self, asked: Asked, fault: Fault) -> Reply:
+        if asked.path == FREE_PATH and asked.method in ("GET", "HEAD"):
+            return Reply(200, "text/plain; charset=utf-8", FREE_TEXT.encode())
+        if asked.path == HEALTH_PATH and asked.method == "GET":
+            return Reply(200, "application/json", b'{"status":"ok"}')
         try:
-            if request.path == FREE_PATH and request.method in ("GET", "HEAD"):
-                return Reply(200, "text/plain; charset=utf-8", FREE_TEXT.encode())
-            if request.path == HEALTH_PATH and request.method == "GET":
-                return Reply(200, "application/json", b'{"status":"ok"}')
-            if request.path != CHAT_PATH:
-                raise Problem("not_found")
-            if request.method != "POST":
-                raise Problem("method_not_allowed")
-            quoted = metering.quote(body, self.settings)
-            if authorization is None:
-                raise Problem("payment_required")
-            answer = await self._paid(request, body, authorization, quoted)
-            session = await self._session_headers(Asked(request, body, authorization, quoted), quoted, fault)
-            return _success(answer, fault, session)
+            answer = await self._paid(asked)
+            return _success(answer, fault, await self._session_headers(asked, fault))
         except Problem as problem:
-            return await self._refuse(problem, Asked(request, body, authorization, quoted), fault)
+            return await self._refuse(problem, asked, fault)
 
-    async def _paid(self, request: web.Request, body: bytes, authorization: str, quoted: Quote) -> Answer:
-        credential = credentials.parse(authorization)
-        print_ = fingerprint(authorization, request.headers.get("Idempotency-Key"))
+    async def _paid(self, asked: Asked) -> Answer:
+        quoted, credential = asked.require_quote(), asked.require_credential()
+        print_ = fingerprint(asked.authorization or "", asked.headers.get("Idempotency-Key"))
         while True:
             # An answer that was given is given again even when its challenge has expired meanwhile.
             answer = await self._cashier.replay(credential.challenge.get("id", ""), print_)
@@ -167,8 +141,8 @@ class Gateway:
                 settings=self.settings,
                 network=self._network,
                 quoted=quoted,
-                path=request.path,
-                body=body,
+                path=asked.path,
+                body=asked.body,
                 now=time.time(),
             )
             try:
@@ -182,8 +156,8 @@ class Gateway:
         headers: list[tuple[str, str]] = [("Allow", "POST")] if kind.status == 405 else []
         challenged = kind.challenged if fault.challenge is None else fault.challenge
         extensions = problem.extensions
-        if challenged and asked.quoted is not None:
-            values, challenge_id = await self._challenge(asked, asked.quoted, fault)
+        if challenged and asked.quote is not None:
+            values, challenge_id = await self._challenges(asked, asked.quote, fault)
             headers += [("WWW-Authenticate", value) for value in values]
             extensions = {"challengeId": challenge_id, **extensions}
         shape = "rfc9457" if "/" in problem.code else self.settings.error_shape
@@ -191,10 +165,10 @@ class Gateway:
         error = render(problem.code, problem.message, status, fault.shape or shape, extensions)
         return Reply(status, error.content_type, error.data, (*headers, *fault.headers.items()))
 
-    async def _challenge(self, asked: Asked, quoted: Quote, fault: Fault) -> tuple[list[str], str]:
+    async def _challenges(self, asked: Asked, quoted: Quote, fault: Fault) -> tuple[list[str], str]:
         """The ``WWW-Authenticate`` values for a request, and the id of the first challenge in them."""
-        protocols = self.settings.protocols
-        snapshot = await self._snapshot(asked, quoted, fault) if V2 in protocols else None
+        protocols, lies = self.settings.protocols, fault.challenge_lies
+        snapshot = await self._snapshot(asked, fault) if V2 in protocols else None
         values: list[str] = []
         ids: list[str] = []
         for protocol in protocols:
@@ -202,7 +176,7 @@ class Gateway:
                 settings=self.settings,
                 network=self._network,
                 quoted=quoted,
-                path=asked.request.path,
+                path=asked.path,
                 body=asked.body,
                 now=time.time(),
                 protocol=protocol,
@@ -210,7 +184,6 @@ class Gateway:
             )
             sealed = challenges.seal(self._secret, parameters)
             ids.append(sealed["id"])
-            lies = fault.challenge_lies
             if lies and lies.get("only", protocol) == protocol:
                 # What stands around the challenges stands around all of them.
                 around = {"before": protocols[0], "after": protocols[-1]}
@@ -220,26 +193,22 @@ class Gateway:
                 values.append(challenges.header_value(sealed))
         return values, ids[0]
 
-    async def _snapshot(self, asked: Asked, quoted: Quote, fault: Fault) -> dict[str, Any] | None:
-        header = asked.request.headers.get(SESSION_HEADER)
-        credential = None
-        if asked.authorization is not None:
-            with contextlib.suppress(Problem):
-                credential = credentials.parse(asked.authorization)
-        known = await self._snapshots.about(self.settings, header, credential, quoted.max_cost)
+    async def _snapshot(self, asked: Asked, fault: Fault) -> dict[str, Any] | None:
+        cost = 0 if asked.quote is None else asked.quote.max_cost
+        known = await self._snapshots.about(self.settings, asked.headers.get(SESSION_HEADER), asked.credential, cost)
         return lie_about_snapshot(known, fault.snapshot_lies)
 
-    async def _session_headers(self, asked: Asked, quoted: Quote, fault: Fault) -> list[tuple[str, str]]:
+    async def _session_headers(self, asked: Asked, fault: Fault) -> list[tuple[str, str]]:
         """The two headers that tell a v2 client where its session stands."""
-        if asked.authorization is None or not credentials.parse(asked.authorization).has_descriptor:
+        if asked.credential is None or not asked.credential.has_descriptor:
             return []
-        snapshot = await self._snapshot(asked, quoted, fault)
+        snapshot = await self._snapshot(asked, fault)
         if snapshot is None:
             return []
         encoded = snapshot["raw"] if "raw" in snapshot else challenges.encode_json(snapshot)
         return [(SESSION_HEADER, str(snapshot.get("channelId", ""))), (SNAPSHOT_HEADER, str(encoded))]
 
-    async def _misanswer(self, request: web.Request, body: bytes, authorization: str | None, fault: Fault) -> Reply:
+    async def _misanswer(self, asked: Asked, fault: Fault) -> Reply:
         """The answer that a fault gives in place of the handler's."""
         if fault.redirect is not None:
             status = fault.status or 307
@@ -248,12 +217,8 @@ class Gateway:
         if text is not None or (fault.body_bytes is not None and fault.code is None):
             content = (text or "").encode()
             return Reply(fault.status or 500, "text/plain; charset=utf-8", content, tuple(fault.headers.items()))
-        try:
-            quoted = metering.quote(body, self.settings)
-        except Problem:
-            quoted = None
         problem = Problem(fault.code or "server_error", fault.message, fault.extensions)
-        return await self._refuse(problem, Asked(request, body, authorization, quoted), fault)
+        return await self._refuse(problem, asked, fault)
 
 
 def _success(answer: Answer, fault: Fault, session: list[tuple[str, str]]) -> Reply:
@@ -262,12 +227,6 @@ def _success(answer: Answer, fault: Fault, session: list[tuple[str, str]]) -> Re
     if receipt is not None:
         headers = (("Payment-Receipt", receipt), *headers)
     return Reply(answer.status, "application/json", answer.body, headers)
-
-
-def _action(request: web.Request, authorization: str | None) -> str:
-    if request.path == CHAT_PATH and request.method == "POST":
-        return "unpaid" if authorization is None else credentials.peek_action(authorization)
-    return "free" if request.path == FREE_PATH else "other"
 
 
 def _hash(text: str | None) -> str | None:

@@ -12,10 +12,10 @@ from ando_cli.sandbox.transaction import Call, Transaction, TransactionError, de
 from ando_cli.sandbox.voucher import Channel, voucher_digest
 
 if TYPE_CHECKING:
-    from ando_cli.sandbox.accounts import Session
     from ando_cli.sandbox.backend import Backend
     from ando_cli.sandbox.challenges import Network, Terms
     from ando_cli.sandbox.credentials import Credential, Voucher
+    from ando_cli.sandbox.session_rows import Session
 
 
 class SessionProtocol(ABC):

@@ -14,9 +14,9 @@ from ando_cli.sandbox.transaction import Call, Transaction
 from ando_cli.sandbox.voucher import UINT128_MAX, V1, Channel, channel_id
 
 if TYPE_CHECKING:
-    from ando_cli.sandbox.accounts import Session
     from ando_cli.sandbox.challenges import Terms
     from ando_cli.sandbox.credentials import Credential
+    from ando_cli.sandbox.session_rows import Session
 
 APPROVE = "approve(address,uint256)"
 

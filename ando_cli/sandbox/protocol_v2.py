@@ -16,9 +16,9 @@ from ando_cli.sandbox.transaction import Call
 from ando_cli.sandbox.voucher import V2, Channel
 
 if TYPE_CHECKING:
-    from ando_cli.sandbox.accounts import Session
     from ando_cli.sandbox.challenges import Terms
     from ando_cli.sandbox.credentials import Credential
+    from ando_cli.sandbox.session_rows import Session
 
 NO_ANSWER = -32098
 

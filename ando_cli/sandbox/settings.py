@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ando_cli.sandbox.primitives import address
@@ -21,6 +22,7 @@ ERROR_SHAPES = ("openai", "bare", "rfc9457")
 BOTH = "both"
 CHOICES = {
     "charge": CHARGES,
+    "stale_vouchers": ("auto", "refuse", "ignore"),
     "digest_form": DIGEST_FORMS,
     "error_shape": ERROR_SHAPES,
     "protocol": (V1, V2, BOTH),
@@ -39,6 +41,9 @@ class Settings:
         prices: the price of one token, prompt and completion alike, for each plan.
         charge: ``metered`` draws the cost of a request from the bucket; ``full`` charges the challenge amount for every
             request and answers as a stock MPP server does when a voucher has nothing left.
+        stale_vouchers: what becomes of a voucher that is lower than one accepted before, as happens when many clients
+            share a channel: ``refuse`` it, or ``ignore`` that it is lower and draw on the one accepted before. ``auto``
+            is ``ignore`` when charging in full, as a stock v1 server does, else ``refuse``.
         fee_payer: offer to pay the fees of open and topUp transactions.
         digest_form: ``plain`` (sha-256=…), ``rfc9530`` (sha-256=:…:) or ``none``.
         error_shape: ``openai``, ``bare`` or ``rfc9457``.
@@ -58,6 +63,7 @@ class Settings:
     suggested_deposit: int | None = 5_000_000
     prices: Mapping[str, int] = field(default_factory=lambda: {"Starter": 10, "Plus": 30, "Premium": 100})
     charge: str = "metered"
+    stale_vouchers: str = "auto"
     fee_payer: bool = False
     digest_form: str = "plain"
     error_shape: str = "openai"
@@ -111,6 +117,11 @@ class Settings:
         return (V1, V2) if self.first_protocol == V1 else (V2, V1)
 
     @property
+    def takes_stale_vouchers(self) -> bool:
+        """Whether a voucher may be lower than one accepted before."""
+        return self.stale_vouchers == "ignore" or (self.stale_vouchers == "auto" and self.charge == "full")
+
+    @cached_property
     def pricing_snapshot(self) -> str:
         """A short name for the current prices, bound into every challenge."""
         return hashlib.sha256(json.dumps(dict(self.prices), sort_keys=True).encode()).hexdigest()[:16]

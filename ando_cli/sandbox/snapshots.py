@@ -11,9 +11,10 @@ from ando_cli.sandbox.chain import RpcError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ando_cli.sandbox.accounts import Accounts, Session
+    from ando_cli.sandbox.accounts import Accounts
     from ando_cli.sandbox.credentials import Credential
     from ando_cli.sandbox.protocol_v2 import ProtocolV2
+    from ando_cli.sandbox.session_rows import Session
     from ando_cli.sandbox.settings import Settings
 
 SESSION_HEADER = "Payment-Session"

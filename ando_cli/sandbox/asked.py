@@ -1,0 +1,106 @@
+"""A request as the gateway understands it, each part of it read once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ando_cli.sandbox import credentials, metering
+from ando_cli.sandbox.problems import Problem
+
+if TYPE_CHECKING:
+    from aiohttp import web
+    from multidict import CIMultiDictProxy
+
+    from ando_cli.sandbox.credentials import Credential
+    from ando_cli.sandbox.metering import Quote
+    from ando_cli.sandbox.settings import Settings
+
+CHAT_PATH = "/v1/mpp/chat/completions"
+FREE_PATH = "/v1/free"
+HEALTH_PATH = "/v1/health"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a client sent.
+
+    Attributes:
+        authorization: the header that carries credentials here, as it came.
+        parsed: the credential in it, or what is wrong with it; ``None`` without one, and on other routes.
+        priced: what the request can cost, or what is wrong with its body; ``None`` on other routes.
+    """
+
+    method: str
+    path: str
+    headers: CIMultiDictProxy[str]
+    body: bytes
+    authorization: str | None
+    parsed: Credential | Problem | None
+    priced: Quote | Problem | None
+
+    @classmethod
+    async def read(cls, request: web.Request, settings: Settings) -> Asked:
+        """Read a request to its end."""
+        body = await request.read()
+        authorization = request.headers.get(settings.credential_header or "Authorization")
+        parsed: Credential | Problem | None = None
+        priced: Quote | Problem | None = None
+        if request.path == CHAT_PATH and request.method == "POST":
+            try:
+                priced = metering.quote(body, settings)
+            except Problem as problem:
+                priced = problem
+            if authorization is not None:
+                try:
+                    parsed = credentials.parse(authorization)
+                except Problem as problem:
+                    parsed = problem
+        return cls(request.method, request.path, request.headers, body, authorization, parsed, priced)
+
+    @property
+    def action(self) -> str:
+        """What the request is for: an action of a credential, ``malformed``, ``unpaid``, ``free`` or ``other``."""
+        if self.path == FREE_PATH:
+            return "free"
+        if self.priced is None:
+            return "other"
+        if self.parsed is None:
+            return "unpaid"
+        return "malformed" if isinstance(self.parsed, Problem) else self.parsed.action
+
+    @property
+    def quote(self) -> Quote | None:
+        """What the request can cost, if it is one that can be paid."""
+        return None if isinstance(self.priced, Problem) else self.priced
+
+    @property
+    def credential(self) -> Credential | None:
+        """The credential, if there is one whose form is right."""
+        return None if isinstance(self.parsed, Problem) else self.parsed
+
+    def require_quote(self) -> Quote:
+        """What the request can cost.
+
+        Raises:
+            Problem: there is no such route or method, or the body is not right.
+        """
+        if self.path != CHAT_PATH:
+            raise Problem("not_found")
+        if self.priced is None:
+            raise Problem("method_not_allowed")
+        if isinstance(self.priced, Problem):
+            raise self.priced
+        return self.priced
+
+    def require_credential(self) -> Credential:
+        """The credential.
+
+        Raises:
+            Problem: there is none, or its form is wrong.
+        """
+        if self.parsed is None:
+            raise Problem("payment_required")
+        if isinstance(self.parsed, Problem):
+            raise self.parsed
+        return self.parsed
