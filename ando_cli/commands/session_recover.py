@@ -11,7 +11,7 @@ import typer
 from ando_cli.app import invocation
 from ando_cli.assembly import assemble, existing_store
 from ando_cli.commands._options import AcceptPayeeOption, pay_options
-from ando_cli.errors import PaymentError, UsageError
+from ando_cli.errors import NetworkError, PaymentError, UsageError
 from ando_cli.redact import amount, short
 from ando_cli.session import comparison, recovery
 from ando_cli.session.channel import FUNDED, LIVE, Channel
@@ -21,7 +21,10 @@ from ando_cli.session.recovery import Found, Outcome, Recovery
 from ando_cli.settings import parse_amount
 
 if TYPE_CHECKING:
+    from ando_cli.app import Invocation
+    from ando_cli.assembly import Parts
     from ando_cli.session.comparison import Change, Comparison, Synced
+    from ando_cli.session.snapshot import Proven
     from ando_cli.session.store import Store
 
 _FULL_ID = r"(0[xX])?[0-9a-fA-F]{64}"
@@ -97,6 +100,12 @@ def recover(
         str | None,
         typer.Option(metavar="AMOUNT", help="What was signed for before, if you know. Else what the chain settled."),
     ] = None,
+    ask_gateway: Annotated[
+        bool,
+        typer.Option(
+            "--ask-gateway", help="Ask the gateway first: where it shows a signature of ours, that amount counts."
+        ),
+    ] = False,
     accept_payee: AcceptPayeeOption = None,
     full: FullOption = False,
     dry_run: DryRunOption = False,
@@ -108,15 +117,20 @@ def recover(
     state = invocation(ctx)
     terminal = state.terminal
     already = None if authorised is None else parse_amount(authorised, "--authorised")
+    if ask_gateway and already is not None:
+        raise UsageError("--ask-gateway and --authorised exclude each other", hint="give one of them")
     options = pay_options(None, False, accept_payee, None, None)
     with assemble(state, options) as parts, terminal.progress():
         lifecycle, settings = parts.lifecycle, parts.settings
+        wanted = None if channel_id is None else _full_id(lifecycle.store, channel_id, settings.network.name)
+        proven = _hinted(state, parts, wanted, accept_payee) if ask_gateway else None
+        already = already if proven is None else proven.cumulative_amount
         search = Recovery(lifecycle, settings.gateway, authorised=already, accepted_payee=accept_payee, dry_run=dry_run)
         terminal.stage("asking the chain")
-        if channel_id is not None:
-            result = recovery.Search(
-                [search.by_id(_full_id(lifecycle.store, channel_id, settings.network.name), from_block)]
-            )
+        if proven is not None:
+            result = recovery.Search([search.by_terms(proven.terms)])
+        elif wanted is not None:
+            result = recovery.Search([search.by_id(wanted, from_block)])
         else:
             result = search.search(from_block)
     if result.incomplete is not None:
@@ -174,6 +188,24 @@ _OUTCOMES = {
     Outcome.OTHER_PAYEE: "left alone, it pays another account",
     Outcome.OTHER_TOKEN: "left alone, it holds another token",
 }
+
+
+def _hinted(state: Invocation, parts: Parts, channel_id: str | None, accepted_payee: str | None) -> Proven | None:
+    """What the gateway proves of a channel of ours. That it proves nothing is no error: the chain is asked then."""
+    from ando_cli.chat import smallest_body
+    from ando_cli.client import CHAT_PATH
+    from ando_cli.rails.hint import HintAuth
+
+    state.terminal.stage("asking the gateway")
+    auth = HintAuth(parts.lifecycle, channel_id, gateway_of=parts.settings.gateway_of, accepted_payee=accepted_payee)
+    why = "it shows no signature of ours"
+    try:
+        parts.client(auth).send("POST", CHAT_PATH, [("Content-Type", "application/json")], smallest_body())
+    except (NetworkError, PaymentError) as error:
+        why = error.message
+    if auth.proven is None:
+        state.terminal.note(f"nothing was learnt from the gateway: {why}")
+    return auth.proven
 
 
 def _hint(found: Found) -> str | None:

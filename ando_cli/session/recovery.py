@@ -94,7 +94,20 @@ class Recovery:
             PaymentError: it is not open, not this wallet's, or may not be used; the code says which.
             NetworkError: the chain could not be asked.
         """
-        terms, state = self._locate(channel_id, from_block)
+        return self._take(*self._locate(channel_id, from_block))
+
+    def by_terms(self, terms: ChannelTerms) -> Found:
+        """Take the channel that is made of ``terms`` on record.
+
+        Raises:
+            PaymentError, NetworkError: as ``by_id``.
+        """
+        state = self._lifecycle.checked_chain().channel(terms.escrow, terms.channel_id, terms.protocol)
+        if state is None:
+            raise _not_found()
+        return self._take(terms, state)
+
+    def _take(self, terms: ChannelTerms, state: ChannelState) -> Found:
         if terms.payer != self._lifecycle.payer:
             raise PaymentError(
                 "this channel belongs to another wallet",

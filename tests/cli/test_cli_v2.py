@@ -345,3 +345,37 @@ def test_a_store_that_is_behind_catches_up_where_a_rejection_proves_it(own_fee: 
     ask(own_fee).worked()
     assert own_fee.actions == ["unpaid", "voucher", "voucher"]
     assert purse(own_fee) == Purse(1, 2 * MILLION, 5 * MILLION, 5 * MILLION)
+
+
+def test_recover_asks_the_gateway_what_was_signed_where_it_is_told_to(own_fee: Gateway) -> None:
+    ask(own_fee).worked()
+    own_fee.fail(Fault(on="voucher", code=REFRESH))
+    ask(own_fee).worked()
+    before, [known] = purse(own_fee), rows(own_fee.box, "channels")
+    lose_the_record(own_fee.box)
+    own_fee.forget_log()
+    [found] = own_fee.box.run("session", "recover", "--ask-gateway", "--full", "-j").worked().json["channels"]
+    assert (found["id"], found["outcome"], found["authorised"]) == (known["channel_id"], "recovered", "2.00")
+    assert (own_fee.actions, purse(own_fee)) == (["unpaid"], before)
+    ask(own_fee).worked()
+    assert own_fee.actions == ["unpaid", "unpaid", "voucher"]
+    assert purse(own_fee) == before
+
+
+@pytest.mark.parametrize("lie", [{"highestVoucher": None}, {"acceptedCumulative": "4000000"}, {"absent": True}])
+def test_recover_takes_nothing_from_a_gateway_that_proves_nothing(own_fee: Gateway, lie: dict[str, Any]) -> None:
+    ask(own_fee).worked()
+    lose_the_record(own_fee.box)
+    own_fee.fail(Fault(on="unpaid", snapshot_lies=lie))
+    done = own_fee.box.run("session", "recover", "--ask-gateway").worked()
+    assert "nothing was learnt from the gateway" in done.stderr
+    assert "authorised 0.00" in done.stdout
+
+
+def test_recover_does_without_a_gateway_that_is_gone(own_fee: Gateway) -> None:
+    ask(own_fee).worked()
+    lose_the_record(own_fee.box)
+    done = own_fee.box.run("session", "recover", "--ask-gateway", ANDO_BASE_URL="http://127.0.0.1:9/v1").worked()
+    assert "cannot connect" in done.stderr
+    assert "recovered" in done.stdout
+    own_fee.box.run("session", "recover", "--ask-gateway", "--authorised", "1").refused()
