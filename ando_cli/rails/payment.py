@@ -25,8 +25,10 @@ from ando_cli.mpp.receipt import parse_receipt
 from ando_cli.mpp.session import SessionRequest, parse_session_request
 from ando_cli.redact import amount, clean
 from ando_cli.session import hints, planner, policy
+from ando_cli.session.channel import State
 from ando_cli.session.ledger import Entry, Outcome, Usage
-from ando_cli.session.planner import Open, Progress, Refresh, Refuse, Resend, Resolve, TopUp, Voucher
+from ando_cli.session.lifecycle import WAIT_SECONDS, busy
+from ando_cli.session.planner import Open, Progress, Refresh, Refuse, Resend, Resolve, Step, TopUp, Voucher, Wait
 from ando_cli.session.snapshot import from_headers
 from ando_cli.settings import may_carry_credentials
 from ando_cli.tempo.protocol import Protocol
@@ -135,6 +137,9 @@ class Turn:
     deposited: int = 0
     hinted: bool = False
     """Whether the gateway's hint about a channel was looked at. Once is enough: it is the chain that is asked then."""
+    claim: int | None = None
+    """This request's row among the claims on its channel."""
+    waited: float = 0.0
 
 
 class PaymentAuth(httpx.Auth):
@@ -191,6 +196,8 @@ class PaymentAuth(httpx.Auth):
             if error.code not in UNKNOWN_OUTCOMES:
                 self._finish(turn, Outcome.FAILED, Usage())
             raise
+        finally:
+            self._release(turn)
 
     def _negotiate(
         self, request: httpx.Request, response: httpx.Response, turn: Turn, locks: ExitStack
@@ -204,11 +211,16 @@ class PaymentAuth(httpx.Auth):
                 raise Quoted(self._quote(turn.gateway, turn.offer))
             terms = turn.offer.request
             key = lifecycle.channel_key(turn.gateway, terms)
-            channel = lifecycle.store.live(key)
-            step = planner.plan(terms, channel, turn.rejection, turn.progress, lifecycle.caps, lifecycle.committed)
+            step, channel = self._plan(turn, key, terms, locked=locked == key)
             if isinstance(step, Refuse):
                 step.error.body = response.content
                 raise step.error
+            if isinstance(step, Wait | Voucher) and locked:
+                locks.close()  # whoever has the lock must not wait for those who wait for it
+                locked = None
+            if isinstance(step, Wait):
+                self._wait(turn)
+                continue
             if isinstance(step, Refresh):
                 self._refresh(step, turn)
                 continue
@@ -248,9 +260,6 @@ class PaymentAuth(httpx.Auth):
                 turn.progress = replace(turn.progress, topped_up=True)
             elif isinstance(step, Voucher):
                 self._stage("paying")
-                channel = self._record(channel, step, turn)
-                if channel is None:
-                    continue  # another process raised the voucher meanwhile
             if isinstance(step, Open | TopUp) and turn.offer.stale(lifecycle.clock()):
                 continue  # whoever was asked took their time: what was signed goes with a fresh challenge
             self._book(turn, channel)
@@ -264,19 +273,72 @@ class PaymentAuth(httpx.Auth):
         step = planner.plan(offer.request, channel, None, Progress(), lifecycle.caps, lifecycle.committed)
         return Quote(offer.challenge.realm, offer.request, step, channel)
 
-    def _record(self, channel: Channel, step: Voucher, turn: Turn) -> Channel | None:
-        """Commit the raise and the ledger's row in one go; ``None`` where another process was faster."""
+    def _plan(self, turn: Turn, key: ChannelKey, terms: SessionRequest, *, locked: bool) -> tuple[Step, Channel | None]:
+        """The next step, and the channel that it is for.
+
+        What other requests must know of is recorded in the transaction that the plan was made in, so that no two of
+        them plan with the same money: a voucher with its raise, and that this request waits or is about to top up.
+        """
+        lifecycle, store = self._lifecycle, self._lifecycle.store
+        assert turn.offer is not None
+        stale = turn.offer.stale(lifecycle.clock())
+        channel = store.live(key)
+        if channel is not None and channel.state is State.OPEN:
+            # A key that is missing is missed before anything is recorded, and the store is not held while a keyring
+            # is unlocked.
+            lifecycle.signer(channel)
+        with store.transaction():
+            channel = store.live(key)
+            if channel is None:
+                self._release(turn)
+                return planner.plan(
+                    terms, None, turn.rejection, turn.progress, lifecycle.caps, lifecycle.committed
+                ), None
+            traffic = store.traffic(channel.channel_id, turn.claim)
+            step = planner.plan(
+                terms, channel, turn.rejection, turn.progress, lifecycle.caps, lifecycle.committed, traffic
+            )
+            match step:
+                case Voucher() if not stale:
+                    turn.claim = store.claim(turn.claim, step.claim(terms, channel, turn.progress))
+                    channel = self._record(channel, step, turn)
+                    turn.progress = planner.sending(turn.progress, step, traffic)
+                case Wait():
+                    turn.claim = store.claim(turn.claim, step.claim(terms, channel, turn.progress))
+                case TopUp() if locked:
+                    turn.claim = store.claim(turn.claim, step.claim(terms, channel, turn.progress))
+        return step, channel
+
+    def _record(self, channel: Channel, step: Voucher, turn: Turn) -> Channel:
+        """Record the raise and the ledger's row, before anything is signed or sent."""
+        if not self._lifecycle.voucher(channel, step):
+            raise AssertionError("nobody else plans within the transaction")
+        turn.raised += step.raised_by
         # What pays is the voucher, also while another process tops the channel up.
         raised = replace(channel, cumulative_amount=step.cumulative_amount, pending=None)
-        # A key that is missing is missed before anything is recorded, and no store is held while a keyring is unlocked.
-        self._lifecycle.signer(channel)
-        with self._lifecycle.store.transaction():
-            if not self._lifecycle.voucher(channel, step):
-                return None
-            turn.raised += step.raised_by
-            self._book(turn, raised)
-        turn.progress = replace(turn.progress, raised=turn.progress.raised or step.raised_by > 0)
+        self._book(turn, raised)
         return raised
+
+    def _wait(self, turn: Turn) -> None:
+        """Let other requests go first for a moment.
+
+        Raises:
+            StoreError: they did not get done in time.
+        """
+        if turn.waited >= WAIT_SECONDS:
+            raise busy()
+        self._stage("waiting for other requests on this channel")
+        pause = min(0.25, max(0.01, turn.waited / 4))
+        self._lifecycle.sleep(pause)
+        turn.waited += pause
+
+    def _release(self, turn: Turn) -> None:
+        """Take back what this request claims. That this fails must not hide what came of it."""
+        if turn.claim is None:
+            return
+        with suppress(StoreError):
+            self._lifecycle.store.release(turn.claim)
+        turn.claim = None
 
     def _refresh(self, step: Refresh, turn: Turn) -> None:
         assert turn.offer is not None
@@ -477,20 +539,24 @@ class PaymentAuth(httpx.Auth):
         store = self._lifecycle.store
         spent: int | None = None
         try:
-            with store.transaction():
+            # A receipt may be lost with the machine's power; that the channel is open may not.
+            with store.transaction(durable=channel.pending is not None):
                 if channel.pending is not None:
                     store.opened(channel.channel_id, channel.deposit)
                 known = store.channel(channel.channel_id) or channel
-                spent = self._read_receipt(response, known)
+                spent = self._read_receipt(response, known, turn)
                 prompt_tokens, completion_tokens = _tokens(response)
                 if turn.row is not None:
                     store.finish(turn.row, Outcome.ANSWERED, Usage(spent, prompt_tokens, completion_tokens))
+                if turn.claim is not None:
+                    store.release(turn.claim)
+                    turn.claim = None
             channel = store.channel(channel.channel_id) or channel
         except StoreError as error:
             self._warn(f"the answer was paid, but not booked: {error.message}")
         response.extensions[PAID] = Paid(channel, turn.raised, turn.deposited, spent)
 
-    def _read_receipt(self, response: httpx.Response, channel: Channel) -> int | None:
+    def _read_receipt(self, response: httpx.Response, channel: Channel, turn: Turn) -> int | None:
         """Record a receipt that is believable and return what this request spent; else warn and return ``None``.
 
         Our own record of what was signed is the authority: a receipt cannot raise it.
@@ -513,7 +579,9 @@ class PaymentAuth(httpx.Auth):
                 "it was ignored"
             )
             return None
-        self._lifecycle.store.receipted(channel.channel_id, receipt.accepted_cumulative, receipt.spent)
+        assert turn.offer is not None  # what was answered
+        metered = receipt.spent % turn.offer.request.amount != 0
+        self._lifecycle.store.receipted(channel.channel_id, receipt.accepted_cumulative, receipt.spent, metered=metered)
         return max(0, receipt.spent - channel.spent)
 
     def _book(self, turn: Turn, channel: Channel) -> None:

@@ -64,6 +64,7 @@ class Pending:
 class Channel:
     """One payment channel of this wallet.
 
+    ``metered`` is whether a receipt ever showed another charge than the full amount of each request.
     ``closes_at`` is the unix second, by the chain's clock, from which a channel that is ``closing`` can be withdrawn
     from; 0 where it is not known. The other times are unix seconds too.
     """
@@ -78,6 +79,7 @@ class Channel:
     accepted: int = 0
     spent: int = 0
     pending: Pending | None = field(default=None, repr=False)
+    metered: bool = False
     closes_at: int = 0
     created_at: int = 0
     updated_at: int = 0
@@ -110,6 +112,10 @@ class Channel:
     def exhausted(self) -> bool:
         """Whether nothing is left of what was authorised: the last receipt said so, or nothing was authorised yet."""
         return self.spent >= self.cumulative_amount
+
+    def charges_in_full(self, amount: int) -> bool:
+        """Whether every receipt so far says that each request was charged ``amount``, and not what it used."""
+        return not self.metered and self.spent > 0 and self.spent % amount == 0
 
     @property
     def left(self) -> int:

@@ -12,12 +12,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+import threading
 import time
 import typing
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
-from functools import cache, cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from ando_cli.errors import AndoError, PaymentError, StoreError, WalletError
 from ando_cli.files import make_private_folder
@@ -42,13 +42,16 @@ if TYPE_CHECKING:
     from ando_cli.tempo.network import Network
     from ando_cli.tempo.rpc import ChannelState, Mined
 
+_T = TypeVar("_T")
+
 TRANSACTION_SECONDS = 25
 """How long a transaction that we sign stays valid: the chain takes expiring nonces for at most 30 seconds."""
 
 _SETTLING_SECONDS = 60
 _TOP_UP_POLLS = 20
 _TOP_UP_POLL_SECONDS = 0.25
-_LOCK_SECONDS = 120.0
+WAIT_SECONDS = 120.0
+"""How long a request waits for others on its channel."""
 
 
 class Chain(typing.Protocol):
@@ -120,14 +123,15 @@ class Lifecycle:
         delegates: Delegates | None = None,
         delegate: bool = False,
     ) -> None:
-        self._open_store = store
+        self._store = _once(store)
         self.network = network
         self.caps = caps
         self.committed = Committed()
         self.clock = clock
         self.sleep = sleep
-        self._key = cache(key)
-        self._chain = cache(chain)
+        self._key = _once(key)
+        self._chain = _once(chain)
+        self._committing = threading.Lock()
         self._consent = consent
         self._locks = locks
         self._deposit = deposit
@@ -136,14 +140,14 @@ class Lifecycle:
         self._delegate = delegate
         self._delegated: dict[str, PrivateKey] = {}
 
-    @cached_property
+    @property
     def store(self) -> Store:
         """The store.
 
         Raises:
             StoreError: it cannot be opened.
         """
-        return self._open_store()
+        return self._store()
 
     def key(self) -> PrivateKey:
         """The wallet's key.
@@ -300,6 +304,8 @@ class Lifecycle:
 
         policy.check_size(channel.deposit + additional, channel.terms.protocol)
         self._consent(Deposit(False, additional, channel.gateway, self.network.token_symbol))
+        # Nothing else tells two equal top-ups of one second apart, and the chain mines the same transaction once.
+        fees = replace(fees, gas_limit=fees.gas_limit - int.from_bytes(os.urandom(2)))
         valid_before = int(self.clock()) + TRANSACTION_SECONDS
         transaction = top_up_transaction(
             channel.terms, additional, key=self.key(), fees=fees, valid_before=valid_before,
@@ -461,7 +467,8 @@ class Lifecycle:
                 self._delegates.remove(signer)
 
     def _commit(self, *, deposited: int = 0, raised: int = 0) -> None:
-        self.committed = Committed(self.committed.deposited + deposited, self.committed.raised + raised)
+        with self._committing:
+            self.committed = Committed(self.committed.deposited + deposited, self.committed.raised + raised)
 
     def _means(self, request: SessionRequest) -> tuple[Fees, int, int]:
         """Fees, the wallet's balance, and what of it a transaction may cost."""
@@ -504,20 +511,40 @@ class Lifecycle:
             )
 
 
+def busy() -> StoreError:
+    """The error for a channel that others did not let go of in time."""
+    return StoreError(
+        f"another ando was busy with this channel for {WAIT_SECONDS:.0f} seconds",
+        hint="see whether it waits for an answer; then try again",
+        code="store_busy",
+    )
+
+
+def _once(make: Callable[[], _T]) -> Callable[[], _T]:
+    """``make``, called at most once however many threads need what it makes; again if it failed."""
+    made: list[_T] = []
+    lock = threading.Lock()
+
+    def get() -> _T:
+        if not made:
+            with lock:
+                if not made:
+                    made.append(make())
+        return made[0]
+
+    return get
+
+
 @contextmanager
 def _lock(path: Path) -> Iterator[None]:
     from filelock import FileLock, Timeout  # only where a deposit is made
 
     try:
         make_private_folder(path.parent)
-        lock = FileLock(path, timeout=_LOCK_SECONDS, mode=0o600)
+        lock = FileLock(path, timeout=WAIT_SECONDS, mode=0o600)
         lock.acquire()
     except Timeout:
-        raise StoreError(
-            f"another ando was busy with this channel for {_LOCK_SECONDS:.0f} seconds",
-            hint="see whether it waits for an answer; then try again",
-            code="store_busy",
-        ) from None
+        raise busy() from None
     except OSError as error:
         raise StoreError(
             f"the session state cannot be written: {error.strerror}",

@@ -7,11 +7,33 @@ No I/O, no clock, no randomness. The rules, in the order in which they are appli
 3. The gateway rejected the last credential: its code decides (`_STOP` and `_after_rejection`).
 4. No live channel: open one, unless this request has raised one before it was gone. A channel whose last transaction
    has an unknown fate: find out first.
-5. Nothing is left of what was authorised: raise it without waiting to be told.
-6. Otherwise: the same cumulative voucher again. It is an authorisation, not a charge.
+5. A gateway that charges the full amount for each request, as its receipts have shown: use what is authorised and not
+   spent nor claimed by another request, else raise it without waiting to be told.
+6. Nothing is left of what was authorised: raise it without waiting to be told.
+7. Otherwise: the same cumulative voucher again. It is an authorisation, not a charge.
 
 A raise is the challenge amount, once in a request, opening included; never past the deposit (then: top up first), and
 never past the user's caps. What the gateway claims to have accepted or spent, or to need, is not an input here.
+
+Many requests share one channel, in any number of processes. `Traffic` is what the others are doing. The store lets one
+plan at a time, and a plan is recorded in the transaction that made it, so no two requests count on the same amount.
+What is sent is always the highest amount on record: it holds every raise so far, so a credential pays for its request
+in whichever order they arrive.
+
+8. A voucher that was outrun (rejected, while another request raised the record) is planned anew at the new height. This
+   request's own raise, if it made one, is inside.
+9. At a gateway that meters, whoever raises asks the others to hold back until it is answered: the raise is there for
+   it. Those who were told meanwhile that nothing is left then use the rest of it, once, and raise it themselves if they
+   are told again. Where each request is charged in full, they raise it at once. As long as nobody knows which of the
+   two it is, whoever raises waits for those in flight as well; and when it turns out that each is charged in full, for
+   those that were sent before, which counted on nothing and may use anything.
+10. Told so after one's own raise: that is believed if others were in flight, which may have used it. Wait until they
+    are answered, then send the highest amount once more; told again with nobody else there: refuse, as ever.
+11. Four credentials are enough, a top-up among them, however many requests there are. From the third voucher on, and
+    from the second on where requests are not charged in full, nobody else raises while it is on its way, so it cannot
+    be outrun; and where the third is for being told that nothing is left, nobody else sends at all and those in flight
+    are waited for, so nobody else uses what there is.
+12. While one tops up, nobody else raises: the deposit is there for it.
 """
 
 from __future__ import annotations
@@ -24,11 +46,15 @@ from ando_cli.mpp.problem import Code, Problem
 from ando_cli.redact import amount, clean, short
 from ando_cli.session.channel import Channel, State
 from ando_cli.session.policy import Caps, Committed, check_raise
+from ando_cli.session.traffic import Claim, Hold, Traffic
 
 if TYPE_CHECKING:
     from ando_cli.mpp.session import SessionRequest
 
 MAX_PAID_ATTEMPTS = 4
+FREE_VOUCHERS = 2
+"""How many vouchers a request sends before others have to hold back for it."""
+
 BACKOFF = (0.5, 1.0, 2.0)
 """Seconds to wait before the retries that follow ``mpp_reservation_failed``."""
 
@@ -52,10 +78,32 @@ class Resend:
 
 @dataclass(frozen=True, slots=True)
 class Voucher:
-    """Sign ``cumulative_amount``, which is ``raised_by`` above what was signed before."""
+    """Sign ``cumulative_amount``, which is ``raised_by`` above what was signed before.
+
+    ``uses`` is what it counts on of what was signed before, and ``hold`` what the others are to leave be meanwhile.
+    """
 
     cumulative_amount: int
     raised_by: int = 0
+    uses: int = 0
+    hold: Hold = Hold.NOTHING
+
+    def claim(self, request: SessionRequest, channel: Channel, progress: Progress) -> Claim:
+        """What the others have to know of it while it is in flight."""
+        counts = self.raised_by or self.uses or progress.raised or progress.reserved
+        return Claim(channel.channel_id, request.amount if counts else 0, sent=True, hold=self.hold)
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Let other requests on this channel go first, and plan again in a moment. ``hold``: ask the others to, too."""
+
+    hold: Hold = Hold.NOTHING
+
+    def claim(self, request: SessionRequest, channel: Channel, progress: Progress) -> Claim:
+        """What the others have to know of it meanwhile: what it has raised or reserved stays its own."""
+        counts = progress.raised or progress.reserved
+        return Claim(channel.channel_id, request.amount if counts else 0, hold=self.hold)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +111,10 @@ class TopUp:
     """Add at least ``needed`` to the deposit, so that the next voucher fits."""
 
     needed: int
+
+    def claim(self, request: SessionRequest, channel: Channel, progress: Progress) -> Claim:
+        """What the others have to know of it meanwhile: the deposit is there for this request's raise."""
+        return Wait(Hold.RAISES).claim(request, channel, progress)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,20 +131,23 @@ class Refuse:
     error: PaymentError
 
 
-Step = Open | Resolve | Resend | Voucher | TopUp | Refresh | Refuse
+Step = Open | Resolve | Resend | Voucher | Wait | TopUp | Refresh | Refuse
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
     """What was done so far for this one request.
 
-    ``sent`` is the cumulative amount of the last voucher sent; ``raised`` whether this request raised it;
+    ``sent`` is the cumulative amount of the last voucher sent; ``raised`` whether this request raised it, ``reserved``
+    whether it counts on a part of what was there; ``crowded`` whether others were in flight when it was sent;
     ``resolved`` whether the chain was asked; ``refreshed`` whether an invalid challenge was already replaced once.
     """
 
     paid_attempts: int = 0
     sent: int = 0
     raised: bool = False
+    reserved: bool = False
+    crowded: bool = False
     topped_up: bool = False
     resolved: bool = False
     resent: bool = False
@@ -108,6 +163,7 @@ def plan(
     progress: Progress,
     caps: Caps,
     committed: Committed,
+    traffic: Traffic = Traffic(),
 ) -> Step:
     """The next step towards paying ``request``. ``rejection`` is the answer to the last credential, if it was one."""
     if rejection is not None and progress.answer_lost:
@@ -115,8 +171,43 @@ def plan(
     if progress.paid_attempts >= MAX_PAID_ATTEMPTS:
         return Refuse(_too_many_attempts(rejection))
     if rejection is not None:
-        return _after_rejection(request, channel, rejection, progress, caps, committed)
-    return _next_payment(request, channel, progress, caps, committed)
+        step = _after_rejection(request, channel, rejection, progress, caps, committed, traffic)
+    else:
+        step = _next_payment(request, channel, progress, caps, committed, traffic)
+    if channel is None or not isinstance(step, Voucher | TopUp):
+        return step
+    told = rejection is not None and rejection.canonical is Code.MPP_VOUCHER_BUCKET_REFRESH_REQUIRED
+    return _in_turn(step, told, channel, channel.charges_in_full(request.amount), progress, traffic)
+
+
+def _in_turn(
+    step: Voucher | TopUp, told: bool, channel: Channel, in_full: bool, progress: Progress, traffic: Traffic
+) -> Step:
+    """``step`` with what it asks of the others, or a wait where others have to go first (rules 9 to 12)."""
+    # What this request has topped up stays there for its raise, however long that takes.
+    kept = Hold.RAISES if progress.topped_up and not progress.raised else Hold.NOTHING
+    raises = isinstance(step, TopUp) or step.raised_by > 0
+    if traffic.hold is Hold.EVERYTHING or (traffic.hold is Hold.RAISES and raises):
+        return Wait(kept)
+    if isinstance(step, TopUp):
+        return step
+    if in_full and traffic.loose and (step.raised_by or step.uses):
+        return Wait(kept)
+    vouchers = progress.paid_attempts - progress.topped_up
+    last_resort = vouchers >= FREE_VOUCHERS
+    if step.raised_by and not in_full:
+        hold, drained = Hold.EVERYTHING, last_resort or not channel.metered
+    elif told and (last_resort or progress.raised):
+        hold, drained = Hold.EVERYTHING, True
+    elif last_resort or (vouchers and not in_full):
+        hold, drained = Hold.RAISES, False
+    else:
+        return step
+    if drained and traffic.hold:
+        return Wait(kept)
+    if drained and traffic.in_flight:
+        return Wait(hold)
+    return replace(step, hold=hold)
 
 
 def after(progress: Progress, rejection: Problem) -> Progress:
@@ -124,6 +215,16 @@ def after(progress: Progress, rejection: Problem) -> Progress:
     if rejection.canonical is Code.MPP_RESERVATION_FAILED:
         return replace(progress, reservations_failed=progress.reservations_failed + 1)
     return replace(progress, refreshed=True)
+
+
+def sending(progress: Progress, step: Voucher, traffic: Traffic) -> Progress:
+    """``progress`` when ``step`` was recorded: its raise is made, and what it uses is its own."""
+    return replace(
+        progress,
+        raised=progress.raised or step.raised_by > 0,
+        reserved=progress.reserved or step.uses > 0,
+        crowded=traffic.in_flight > 0,
+    )
 
 
 def outcome_unknown() -> PaymentError:
@@ -136,14 +237,25 @@ def outcome_unknown() -> PaymentError:
 
 
 def _next_payment(
-    request: SessionRequest, channel: Channel | None, progress: Progress, caps: Caps, committed: Committed
+    request: SessionRequest,
+    channel: Channel | None,
+    progress: Progress,
+    caps: Caps,
+    committed: Committed,
+    traffic: Traffic,
 ) -> Step:
     if channel is None:
         return Refuse(_second_raise()) if progress.raised else Open(request.amount)
     if channel.pending is not None:
         return _settle_pending(progress)
-    if channel.exhausted and not progress.raised:
-        return _raise(request, channel, progress, caps, committed)
+    if not progress.raised and not progress.reserved:
+        if channel.charges_in_full(request.amount):
+            unclaimed = channel.cumulative_amount - channel.spent - traffic.claimed
+            if unclaimed >= request.amount:
+                return Voucher(channel.cumulative_amount, uses=request.amount)
+            return _raise(request, channel, progress, caps, committed)
+        if channel.exhausted:
+            return _raise(request, channel, progress, caps, committed)
     return Voucher(channel.cumulative_amount)
 
 
@@ -182,16 +294,12 @@ def _after_rejection(
     progress: Progress,
     caps: Caps,
     committed: Committed,
+    traffic: Traffic,
 ) -> Step:
     code = rejection.canonical
-    if (
-        code in _OUTRUN
-        and channel is not None
-        and channel.state is State.OPEN
-        and channel.cumulative_amount > progress.sent > 0
-    ):
-        # Another process raised the voucher meanwhile: its amount is the one to send.
-        return Voucher(channel.cumulative_amount)
+    if channel is not None and _others_explain(code, channel, progress, request.amount):
+        # As if it were sent for the first time: what it counts on may have become known meanwhile.
+        return _next_payment(request, channel, progress, caps, committed, traffic)
     if code in _STOP:
         return Refuse(_named_amount(_stop(code, rejection), channel, progress, code))
     if channel is None or channel.state is State.OPENING:
@@ -200,7 +308,7 @@ def _after_rejection(
             return Resolve()
         if code in _RETRY and progress.refreshed:
             return Refuse(_rejected(rejection))
-        return _next_payment(request, channel, progress, caps, committed)
+        return _next_payment(request, channel, progress, caps, committed, traffic)
     match code:
         case Code.MPP_VOUCHER_BUCKET_REFRESH_REQUIRED:
             if progress.raised:
@@ -217,6 +325,20 @@ def _after_rejection(
             return Refuse(_rejected(rejection)) if progress.refreshed else Refresh()
 
 
+def _others_explain(code: Code | None, channel: Channel, progress: Progress, amount: int) -> bool:
+    """Whether the last voucher was rejected for what other requests did, so that the highest one may do."""
+    if channel.state is not State.OPEN or not progress.sent:
+        return False
+    outrun = channel.cumulative_amount > progress.sent
+    if code is Code.MPP_PAYMENT_VERIFICATION_FAILED:
+        return outrun
+    if code is not Code.MPP_VOUCHER_BUCKET_REFRESH_REQUIRED:
+        return False
+    if progress.raised:
+        return outrun or progress.crowded
+    return outrun and progress.paid_attempts == 1 and not channel.charges_in_full(amount)
+
+
 def _deposit_claim(channel: Channel, progress: Progress) -> Step:
     if not progress.resolved:
         return Resolve()
@@ -228,9 +350,6 @@ def _deposit_claim(channel: Channel, progress: Progress) -> Step:
 
 _RETRY = (Code.MPP_INVALID_CHALLENGE, Code.PAYMENT_REQUIRED, None)
 """Rejections that a fresh challenge may mend, once."""
-
-_OUTRUN = (Code.MPP_VOUCHER_BUCKET_REFRESH_REQUIRED, Code.MPP_PAYMENT_VERIFICATION_FAILED)
-"""Rejections that a voucher earns which is lower than the one another process has sent."""
 
 _STOP: dict[Code, tuple[str, str]] = {
     Code.MPP_REQUEST_EXCEEDS_VOUCHER_BUCKET: (

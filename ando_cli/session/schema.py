@@ -5,6 +5,7 @@ Amounts are decimal text: they can pass 64 bits.
 
 from __future__ import annotations
 
+from ando_cli.session import traffic
 from ando_cli.session.channel import Channel, Pending, State
 from ando_cli.tempo.abi import ZERO_HASH
 from ando_cli.tempo.channel import ChannelTerms
@@ -19,6 +20,7 @@ MIGRATIONS = (
         authorized_signer TEXT NOT NULL, salt TEXT NOT NULL, protocol TEXT NOT NULL, operator TEXT NOT NULL,
         expiring_nonce_hash TEXT NOT NULL, state TEXT NOT NULL, deposit TEXT NOT NULL,
         cumulative_amount TEXT NOT NULL, accepted TEXT NOT NULL, spent TEXT NOT NULL,
+        metered INTEGER NOT NULL DEFAULT 0,
         pending_transaction TEXT, pending_amount TEXT, pending_valid_before INTEGER, closes_at INTEGER NOT NULL,
         created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL
     ) STRICT;
@@ -35,12 +37,13 @@ MIGRATIONS = (
         prompt_tokens INTEGER, completion_tokens INTEGER
     ) STRICT;
     CREATE INDEX ledger_at ON ledger (at);
-    """,
+    """
+    + traffic.SCHEMA,
 )
 CHANNEL_COLUMNS = (
     "channel_id, gateway, network, chain_id, escrow, token, payee, payer, authorized_signer, salt, protocol, operator, "
-    "expiring_nonce_hash, state, deposit, cumulative_amount, accepted, spent, pending_transaction, pending_amount, "
-    "pending_valid_before, closes_at, created_at, updated_at"
+    "expiring_nonce_hash, state, deposit, cumulative_amount, accepted, spent, metered, pending_transaction, "
+    "pending_amount, pending_valid_before, closes_at, created_at, updated_at"
 )
 
 
@@ -52,8 +55,8 @@ def channel_row(channel: Channel, now: int) -> tuple[object, ...]:
         terms.payer, terms.authorized_signer, "" if terms.known_id else terms.salt, terms.protocol, terms.operator,
         terms.expiring_nonce_hash,
         channel.state, str(channel.deposit), str(channel.cumulative_amount), str(channel.accepted), str(channel.spent),
-        pending and pending.transaction, str(pending.amount) if pending else None, pending and pending.valid_before,
-        channel.closes_at, now, now,
+        channel.metered, pending and pending.transaction, str(pending.amount) if pending else None,
+        pending and pending.valid_before, channel.closes_at, now, now,
     )  # fmt: skip
 
 
@@ -61,8 +64,8 @@ def read_channel(row: tuple[object, ...]) -> Channel:
     """The channel whose values of ``CHANNEL_COLUMNS`` are ``row``."""
     (
         channel_id, gateway, network, chain_id, escrow, token, payee, payer, signer, salt, protocol, operator,
-        nonce_hash, state, deposit, cumulative_amount, accepted, spent, transaction, amount, valid_before,
-        closes_at, created_at, updated_at,
+        nonce_hash, state, deposit, cumulative_amount, accepted, spent, metered, transaction, amount,
+        valid_before, closes_at, created_at, updated_at,
     ) = row  # fmt: skip
     terms = ChannelTerms(
         payer=str(payer), payee=str(payee), token=str(token), salt=str(salt or ZERO_HASH),
@@ -76,6 +79,6 @@ def read_channel(row: tuple[object, ...]) -> Channel:
     return Channel(
         channel_id=str(channel_id), gateway=str(gateway), network=str(network), terms=terms, state=State(str(state)),
         deposit=int(str(deposit)), cumulative_amount=int(str(cumulative_amount)), accepted=int(str(accepted)),
-        spent=int(str(spent)), pending=pending, closes_at=int(str(closes_at)), created_at=int(str(created_at)),
-        updated_at=int(str(updated_at)),
+        spent=int(str(spent)), pending=pending, metered=bool(metered), closes_at=int(str(closes_at)),
+        created_at=int(str(created_at)), updated_at=int(str(updated_at)),
     )  # fmt: skip

@@ -1,7 +1,7 @@
 """The SQLite file: channels, pinned payees, and the ledger of paid requests.
 
-Record before sending (design.md, "Rules of the money"): every method commits before it returns, and the file is synced
-to the disk, so what was signed is known after a crash. Amounts are decimal text: they can pass 64 bits.
+Record before sending (design.md, "Rules of the money"): every method commits before it returns, and what was signed is
+synced to the disk, so that it is known after a crash. Amounts are decimal text: they can pass 64 bits.
 """
 
 # ruff: noqa: S608 - what is put into a statement here is this module's own text; values are always bound
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from ando_cli.errors import StoreError
 from ando_cli.files import make_private_folder
+from ando_cli.session import traffic
 from ando_cli.session.channel import LIVE
 from ando_cli.session.schema import CHANNEL_COLUMNS, MIGRATIONS, channel_row, read_channel
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from ando_cli.session.channel import Channel, ChannelKey, Pending, State
     from ando_cli.session.ledger import Entry, Outcome, Usage
+    from ando_cli.session.traffic import Claim, Traffic
 
 BUSY_SECONDS = 10.0
 
@@ -47,6 +49,7 @@ class Store:
         self._path = path
         self._clock = clock
         self._lock = threading.RLock()
+        self._durable = True
         self._db = self._open()
 
     def close(self) -> None:
@@ -87,7 +90,7 @@ class Store:
         """
         with self._write() as db:
             db.execute(
-                f"INSERT INTO channels ({CHANNEL_COLUMNS}) VALUES ({', '.join('?' * 24)})",
+                f"INSERT INTO channels ({CHANNEL_COLUMNS}) VALUES ({', '.join('?' * 25)})",
                 channel_row(channel, int(self._clock())),
             )
             self.pin(channel.gateway, channel.network, channel.terms.payee)
@@ -120,15 +123,38 @@ class Store:
             (str(raised),), (channel_id, str(expected)),
         )  # fmt: skip
 
-    def receipted(self, channel_id: str, accepted: int, spent: int) -> None:
-        """Record what a receipt said. Both only rise; the caller has checked them against what was signed."""
+    def receipted(self, channel_id: str, accepted: int, spent: int, *, metered: bool = False) -> None:
+        """Record what a receipt said. Nothing falls; the caller has checked it against what was signed.
+
+        ``metered`` where it shows that requests are not charged in full.
+        """
         with self._write() as db:
-            row = db.execute("SELECT accepted, spent FROM channels WHERE channel_id = ?", (channel_id,)).fetchone()
-            if row is not None and (accepted > int(row[0]) or spent > int(row[1])):
+            row = db.execute(
+                "SELECT accepted, spent, metered FROM channels WHERE channel_id = ?", (channel_id,)
+            ).fetchone()
+            if row is not None and (accepted > int(row[0]) or spent > int(row[1]) or metered > row[2]):
                 db.execute(
-                    "UPDATE channels SET accepted = ?, spent = ?, updated_at = ? WHERE channel_id = ?",
-                    (str(max(accepted, int(row[0]))), str(max(spent, int(row[1]))), int(self._clock()), channel_id),
-                )
+                    "UPDATE channels SET accepted = ?, spent = ?, metered = ?, updated_at = ? WHERE channel_id = ?",
+                    (
+                        str(max(accepted, int(row[0]))), str(max(spent, int(row[1]))), metered or row[2],
+                        int(self._clock()), channel_id,
+                    ),
+                )  # fmt: skip
+
+    def traffic(self, channel_id: str, mine: int | None) -> Traffic:
+        """What other requests than the one with the claim ``mine`` are doing with the channel."""
+        with self._write() as db:
+            return traffic.read(db, channel_id, mine, int(self._clock()))
+
+    def claim(self, number: int | None, claim: Claim) -> int:
+        """Record what a request does with a channel, anew or in place of its claim ``number``; returns the number."""
+        with self._write() as db:
+            return traffic.write(db, number, claim, int(self._clock()))
+
+    def release(self, number: int) -> None:
+        """Drop the claim of a request that is over."""
+        with self.transaction(durable=False):
+            traffic.drop(self._db, number)
 
     def opened(self, channel_id: str, deposit: int) -> None:
         """Record that the channel is on the chain with that deposit."""
@@ -279,17 +305,24 @@ class Store:
         db.execute("COMMIT")
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """Make what the body records one step: all of it is on the disk when the body ends, or none of it."""
-        with self._write():
+    def transaction(self, *, durable: bool = True) -> Iterator[None]:
+        """Make what the body records one step: all of it is recorded when the body ends, or none of it.
+
+        One transaction at a time, of all threads and processes. It is on the disk then, unless it is not ``durable``:
+        that survives this process, but may be lost with the machine's power. Never so for what was signed.
+        """
+        with self._write(durable=durable):
             yield
 
     @contextmanager
-    def _write(self) -> Iterator[sqlite3.Connection]:
+    def _write(self, *, durable: bool = True) -> Iterator[sqlite3.Connection]:
         with self._errors(), self._lock:
             if self._db.in_transaction:
                 yield self._db
                 return
+            if durable is not self._durable:
+                self._db.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
+                self._durable = durable
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield self._db

@@ -45,6 +45,7 @@ from ando_cli.rails.payment import (
     PaymentAuth,
     Quoted,
 )
+from ando_cli.session import traffic
 from ando_cli.session.channel import Channel, Pending, State
 from ando_cli.session.planner import MAX_PAID_ATTEMPTS, Open, Voucher
 from ando_cli.session.policy import Caps, fingerprint
@@ -52,6 +53,7 @@ from ando_cli.session.store import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
 
 @dataclass
@@ -499,7 +501,7 @@ def test_a_receipt_that_goes_back_does_not_lower_the_record(bench: Bench) -> Non
 
 
 def test_a_store_that_fails_after_the_answer_does_not_lose_it(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise StoreError("the disk is full")
 
     bench.have(channel())
@@ -750,14 +752,14 @@ def test_a_raise_that_another_process_made_first_is_not_made_twice(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     known = bench.have(channel(spent=MILLION))
-    real = bench.store.raise_cumulative
+    real = bench.store.transaction
 
-    def raced(channel_id: str, expected: int, raised: int) -> bool:
-        monkeypatch.setattr(bench.store, "raise_cumulative", real)
-        assert real(channel_id, expected, raised)
-        return real(channel_id, expected, raised)
+    def raced() -> AbstractContextManager[None]:
+        monkeypatch.setattr(bench.store, "transaction", real)
+        assert bench.store.raise_cumulative(known.channel_id, MILLION, 2 * MILLION)
+        return real()
 
-    monkeypatch.setattr(bench.store, "raise_cumulative", raced)
+    monkeypatch.setattr(bench.store, "transaction", raced)
     response = bench.send()
     assert paid(response).raised == 0
     assert bench.gateway.highest == {known.channel_id: 2 * MILLION}
@@ -858,9 +860,9 @@ class MortalStore(Store):
     """Can die before each commit, and after it."""
 
     @contextmanager
-    def _write(self) -> Iterator[sqlite3.Connection]:
+    def _write(self, *, durable: bool = True) -> Iterator[sqlite3.Connection]:
         nested = self._db.in_transaction
-        with super()._write() as db:
+        with super()._write(durable=durable) as db:
             yield db
             if not nested:
                 FUSE.touch()
@@ -907,6 +909,7 @@ def test_killed_anywhere_and_run_again_it_ends_where_it_would_have_ended(
         except KilledError:
             killed = True
         FUSE.at = 0
+        traffic._names.clear()  # who runs next is somebody else
         bench.store.close()
         bench.clock.now += pause
         bench.start()

@@ -395,7 +395,7 @@ def test_a_chain_that_cannot_be_asked_changes_nothing(bench: Bench) -> None:
 def test_a_lock_that_another_holds_is_waited_for_and_then_an_error(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lifecycle_module, "_LOCK_SECONDS", 0.1)
+    monkeypatch.setattr(lifecycle_module, "WAIT_SECONDS", 0.1)
     with bench.session.exclusive(bench.key), pytest.raises(StoreError) as caught, bench.make().exclusive(bench.key):
         pass
     assert caught.value.code == "store_busy"
@@ -404,7 +404,7 @@ def test_a_lock_that_another_holds_is_waited_for_and_then_an_error(
 
 
 def test_a_lock_is_released_when_what_it_guarded_fails(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lifecycle_module, "_LOCK_SECONDS", 0.1)
+    monkeypatch.setattr(lifecycle_module, "WAIT_SECONDS", 0.1)
     with pytest.raises(KeyboardInterrupt), bench.session.exclusive(bench.key):
         raise KeyboardInterrupt
     with bench.make().exclusive(bench.key):
@@ -412,7 +412,7 @@ def test_a_lock_is_released_when_what_it_guarded_fails(bench: Bench, monkeypatch
 
 
 def test_locks_of_different_channels_do_not_meet(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lifecycle_module, "_LOCK_SECONDS", 0.1)
+    monkeypatch.setattr(lifecycle_module, "WAIT_SECONDS", 0.1)
     other = bench.session.channel_key("https://other.example", session_request())
     with bench.session.exclusive(bench.key), bench.make().exclusive(other):
         pass
