@@ -248,6 +248,17 @@ def _next_payment(
         return Refuse(_second_raise()) if progress.raised else Open(request.amount)
     if channel.pending is not None:
         return _settle_pending(progress)
+    return _next_voucher(request, channel, progress, caps, committed, traffic)
+
+
+def _next_voucher(
+    request: SessionRequest,
+    channel: Channel,
+    progress: Progress,
+    caps: Caps,
+    committed: Committed,
+    traffic: Traffic,
+) -> Step:
     if not progress.raised and not progress.reserved:
         if channel.charges_in_full(request.amount):
             unclaimed = channel.cumulative_amount - channel.spent - traffic.claimed
@@ -299,7 +310,7 @@ def _after_rejection(
     code = rejection.canonical
     if channel is not None and _others_explain(code, channel, progress, request.amount):
         # As if it were sent for the first time: what it counts on may have become known meanwhile.
-        return _next_payment(request, channel, progress, caps, committed, traffic)
+        return _next_voucher(request, channel, progress, caps, committed, traffic)
     if code in _STOP:
         return Refuse(_named_amount(_stop(code, rejection), channel, progress, code))
     if channel is None or channel.state is State.OPENING:
@@ -350,6 +361,9 @@ def _deposit_claim(channel: Channel, progress: Progress) -> Step:
 
 _RETRY = (Code.MPP_INVALID_CHALLENGE, Code.PAYMENT_REQUIRED, None)
 """Rejections that a fresh challenge may mend, once."""
+
+_OUTRUN = (Code.MPP_VOUCHER_BUCKET_REFRESH_REQUIRED, Code.MPP_PAYMENT_VERIFICATION_FAILED)
+"""Rejections that a voucher earns which is lower than the one another process has sent."""
 
 _STOP: dict[Code, tuple[str, str]] = {
     Code.MPP_REQUEST_EXCEEDS_VOUCHER_BUCKET: (

@@ -787,7 +787,7 @@ def test_a_deposit_that_is_declined_leaves_nothing_behind(bench: Bench) -> None:
 # A gateway that does anything at all
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_no_gateway_gets_more_than_was_agreed_to(data: st.DataObject) -> None:
     with tempfile.TemporaryDirectory() as folder:

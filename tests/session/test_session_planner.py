@@ -25,11 +25,14 @@ from ando_cli.session.planner import (
     Step,
     TopUp,
     Voucher,
+    Wait,
     after,
     outcome_unknown,
     plan,
+    sending,
 )
 from ando_cli.session.policy import Caps, Committed
+from ando_cli.session.traffic import Hold, Traffic
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,6 +42,9 @@ if TYPE_CHECKING:
 CAPS = Caps(max_deposit=5 * MILLION)
 SENT = Progress(paid_attempts=1, sent=MILLION)
 """One voucher of what ``channel()`` authorises was sent."""
+
+RAISED = Voucher(2 * MILLION, raised_by=MILLION, hold=Hold.EVERYTHING)
+"""A raise of what ``channel()`` authorises, at a gateway that is not known to charge in full."""
 
 TOP_UP = Pending("0x76bb", 5 * MILLION, 0)
 CHANNELS: dict[str, Channel | None] = {
@@ -136,7 +142,7 @@ def expected(name: str) -> Step:
         "resolve": Resolve(),
         "refresh": Refresh(),
         "wait": Refresh(BACKOFF[0]),
-        "voucher+": Voucher(2 * MILLION, raised_by=MILLION),
+        "voucher+": RAISED,
         "top up": TopUp(MILLION),
     }
     return steps[name]
@@ -214,7 +220,7 @@ def test_the_gateway_is_not_believed_that_a_channel_is_gone_which_the_chain_show
 def test_a_voucher_that_another_process_outran_is_followed_by_the_higher_one() -> None:
     outrun = channel(cumulative_amount=2 * MILLION)
     for code in (Code.MPP_VOUCHER_BUCKET_REFRESH_REQUIRED, Code.MPP_PAYMENT_VERIFICATION_FAILED):
-        assert step(outrun, code) == Voucher(2 * MILLION)
+        assert step(outrun, code) == Voucher(2 * MILLION, hold=Hold.RAISES)
 
 
 def test_a_channel_that_is_still_being_opened_is_never_paid_with_a_bare_voucher() -> None:
@@ -225,7 +231,7 @@ def test_a_channel_that_is_still_being_opened_is_never_paid_with_a_bare_voucher(
 def test_a_deposit_said_to_be_too_low_is_looked_up_before_it_is_believed() -> None:
     code, looked = Code.MPP_SESSION_DEPOSIT_BELOW_REQUEST_COST, replace(SENT, resolved=True)
     assert step(channel(), code) == Resolve()
-    assert step(channel(), code, looked) == Voucher(MILLION)
+    assert step(channel(), code, looked) == Voucher(MILLION, hold=Hold.RAISES)
     assert step(channel(deposit=MILLION // 4), code, looked) == TopUp(3 * MILLION // 4)
 
 
@@ -251,7 +257,7 @@ def test_a_gateway_that_takes_no_raise_of_the_amount_it_asks_for_is_refused() ->
 
 def test_a_raise_stops_at_max_spend() -> None:
     caps, code = Caps(5 * MILLION, max_spend=3 * MILLION), Code.MPP_VOUCHER_BUCKET_REFRESH_REQUIRED
-    assert step(channel(), code, caps=caps, committed=Committed(raised=2 * MILLION)) == Voucher(2 * MILLION, MILLION)
+    assert step(channel(), code, caps=caps, committed=Committed(raised=2 * MILLION)) == RAISED
     assert refusal(step(channel(), code, caps=caps, committed=Committed(raised=2 * MILLION + 1))) == (
         "max_spend_exceeded"
     )
@@ -336,6 +342,7 @@ class World:
         self.progress = Progress()
         self.rejection: Problem | None = None
         self.unpaid = 1
+        self.waits = 0
         self.raised_by = 0
         self.highest_price = 0
         self.request = self.price()
@@ -349,18 +356,27 @@ class World:
 
     def run(self) -> str:
         """Until it is paid or refused; says which."""
-        for _ in range(40):
+        for _ in range(60):
             self.others_act()
             found = plan(
-                self.request, self.channel, self.rejection, self.progress, self.caps, self.committed
-            )  # fmt: skip
+                self.request, self.channel, self.rejection, self.progress, self.caps, self.committed, self.traffic()
+            )
             end = self.carry_out(found)
             if end is not None:
                 return end
         raise AssertionError("it does not end")
 
+    def traffic(self) -> Traffic:
+        """What other requests of ours claim to be doing."""
+        held = self.choose("hold", [Hold.NOTHING] * 8 + [Hold.RAISES, Hold.EVERYTHING])
+        in_flight = self.choose("in flight", [0, 0, 1, 3])
+        return Traffic(in_flight * self.choose("claims", [0, MILLION]), in_flight, loose=0, hold=held)
+
     def carry_out(self, found: Step) -> str | None:
         match found:
+            case Wait():
+                self.waits += 1
+                return "too busy" if self.waits > 20 else None
             case Refuse():
                 return found.error.code
             case Refresh():
@@ -424,6 +440,7 @@ class World:
             assert found.cumulative_amount <= known.deposit, "never past the deposit"
             self.channel = replace(known, cumulative_amount=found.cumulative_amount)
             self.commit(raised=found.raised_by)
+        self.progress = sending(self.progress, found, Traffic(in_flight=self.choose("crowd", [0, 1])))
         return self.send()
 
     def commit(self, raised: int = 0, deposited: int = 0) -> None:
@@ -489,7 +506,7 @@ class World:
             self.channel = None
 
 
-@settings(max_examples=700)
+@settings(max_examples=700, deadline=None)
 @given(data=st.data())
 def test_no_order_of_events_breaks_the_rules_of_the_money(data: st.DataObject) -> None:
     def choose(what: str, options: list[Any]) -> Any:

@@ -30,6 +30,7 @@ from ando_cli.session.planner import Progress, Refuse, TopUp, Voucher, plan
 from ando_cli.session.policy import Caps, Committed, fingerprint
 from ando_cli.session.recovery import Found, Outcome, Recovery, Search, check_forgettable
 from ando_cli.session.store import Store
+from ando_cli.session.traffic import Hold
 from ando_cli.tempo.abi import ZERO_HASH
 from ando_cli.tempo.history import IncompleteSearchError
 from ando_cli.tempo.network import PRECOMPILE
@@ -182,7 +183,7 @@ def test_where_nothing_was_authorised_yet_the_first_voucher_is_a_raise(bench: Be
     known = channel(cumulative_amount=0)
     assert known.exhausted
     step = plan(session_request(), known, None, Progress(), CAPS, Committed())
-    assert step == Voucher(MILLION, raised_by=MILLION)
+    assert step == Voucher(MILLION, raised_by=MILLION, hold=Hold.EVERYTHING)
     settled = channel(cumulative_amount=5 * MILLION, spent=5 * MILLION)
     assert plan(session_request(), settled, None, Progress(), CAPS, Committed()) == TopUp(MILLION)
 
