@@ -135,7 +135,7 @@ class Lifecycle:
         self._consent = consent
         self._locks = locks
         self._deposit = deposit
-        self._address = None if address is None else cache(address)
+        self._address = None if address is None else _once(address)
         self._delegates = delegates
         self._delegate = delegate
         self._delegated: dict[str, PrivateKey] = {}
