@@ -142,6 +142,18 @@ def test_a_request_that_contradicts_its_protocol_is_not_trusted(changes: dict[st
         check_trust(session_request(**changes), Trust(NETWORK))
 
 
+@pytest.mark.parametrize("lie", [{"channelId": "0x" + "ab" * 32}, {"descriptor": TERMS.descriptor}, {"salt": "0x01"}])
+def test_a_channel_that_the_challenge_names_is_not_the_one_that_is_paid_from(bench: Bench, lie: dict[str, Any]) -> None:
+    bench.gateway.v2_details = lie
+    for _ in range(2):
+        bench.send(V2)
+    [known] = bench.store.channels()
+    named = [seen.credential["payload"] for seen in bench.gateway.paid_for if seen.credential]
+    assert [(each["channelId"], each["descriptor"]) for each in named] == [
+        (known.channel_id, known.terms.descriptor)
+    ] * 2
+
+
 # Both
 
 
