@@ -130,7 +130,7 @@ class Accounts:
                 raise InFlight
             if session.left >= request.max_cost:
                 charged = session.charged(cost)
-                answer = dataclasses.replace(answer, receipt={**answer.receipt, **charged.amounts()})
+                answer = answer.receipted(charged)
                 if not save_answer(connection, request.challenge_id, answer):
                     raise InFlight
                 save_session(connection, charged)
@@ -175,7 +175,7 @@ class Accounts:
                 return None
             charged = open_session(connection, request.voucher.channel_id, request.settled).charged(cost)
             save_session(connection, charged)
-            answer = dataclasses.replace(answer, receipt={**answer.receipt, **charged.amounts()})
+            answer = answer.receipted(charged)
             save_answer(connection, challenge_id, answer)
             return answer
 

@@ -7,7 +7,6 @@ several processes can share.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import sqlite3
 import time
@@ -107,8 +106,8 @@ class Chain:
         row = connection.execute("SELECT value FROM meta WHERE key = 'time_offset'").fetchone()
         return int(time.time()) + (int(row[0]) if row else 0)
 
-    def _world(self, connection: sqlite3.Connection) -> World:
-        return World(connection, self.chain_id, self.escrow, self.token, self.now(connection))
+    def _world(self, connection: sqlite3.Connection, nonce_hash: bytes | None = None) -> World:
+        return World(connection, self.chain_id, self.escrow, self.token, self.now(connection), nonce_hash)
 
     def _block_number(self) -> str:
         with self.database.snapshot() as connection:
@@ -162,7 +161,7 @@ class Chain:
     def _try(self, sender: str, calls: Sequence[Call], immediate: bool) -> list[bytes]:
         with self.database.scratch(immediate) as connection:
             # There is no transaction to take a hash of, and the v2 escrow opens nothing without one.
-            world = dataclasses.replace(self._world(connection), expiring_nonce_hash=bytes(32))
+            world = self._world(connection, bytes(32))
             try:
                 return [world.run(sender, call) for call in calls]
             except Revert as error:
@@ -229,7 +228,9 @@ class Chain:
 
     def _increase_time(self, seconds: str | int) -> int:
         with self.database.transaction() as connection:
-            offset = self.now(connection) - int(time.time()) + _quantity(seconds)
+            # A number, unlike a quantity, may be negative: then the chain lags behind.
+            change = seconds if isinstance(seconds, int) else _quantity(seconds)
+            offset = self.now(connection) - int(time.time()) + change
             connection.execute("INSERT OR REPLACE INTO meta VALUES ('time_offset', ?)", (str(offset),))
         return offset
 

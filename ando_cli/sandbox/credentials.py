@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ando_cli.sandbox.challenges import decode_json
@@ -49,12 +50,12 @@ class Credential:
     action: str
     payload: Mapping[str, Any]
 
-    @property
+    @cached_property
     def channel_id(self) -> bytes:
         """The channel that it is about."""
         return self._read("channelId", lambda value: from_hex(value, 32))
 
-    @property
+    @cached_property
     def voucher(self) -> Voucher:
         """The voucher that it carries."""
         signature = self._read("signature", from_hex)
@@ -77,7 +78,7 @@ class Credential:
         """Whether it describes its channel, as those of session protocol v2 do."""
         return "descriptor" in self.payload
 
-    @property
+    @cached_property
     def descriptor(self) -> Descriptor:
         """The description of its channel."""
         return self._read("descriptor", Descriptor.from_json)

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import re
-
 import sha3
 from coincurve import PrivateKey, PublicKey
 
 ZERO_ADDRESS = "0x" + "00" * 20
 SECP256K1_N = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
-
-_HEX = re.compile(r"0x(?:[0-9a-fA-F]{2})*")
 
 
 class SignatureError(ValueError):
@@ -33,9 +29,11 @@ def from_hex(text: object, length: int | None = None) -> bytes:
     Raises:
         ValueError: it is not such a string, or not ``length`` bytes long.
     """
-    if not isinstance(text, str) or not _HEX.fullmatch(text):
+    if not isinstance(text, str) or text[:2] != "0x":
         raise ValueError("expected 0x-prefixed hexadecimal")
     data = bytes.fromhex(text[2:])
+    if 2 * len(data) + 2 != len(text):  # there was white space, which fromhex passes over
+        raise ValueError("expected 0x-prefixed hexadecimal")
     if length is not None and len(data) != length:
         raise ValueError(f"expected {length} bytes, got {len(data)}")
     return data

@@ -75,6 +75,10 @@ class Answer:
     receipt: Mapping[str, Any]
     body: bytes
 
+    def receipted(self, session: Session) -> Answer:
+        """The same answer, with where the session stands in its receipt."""
+        return Answer(self.fingerprint, self.status, {**self.receipt, **session.amounts()}, self.body)
+
 
 def fresh(channel_id: str, settled: int) -> Session:
     """A session that nothing is known of: what was settled on chain was granted and spent."""

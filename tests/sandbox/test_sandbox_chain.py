@@ -268,6 +268,15 @@ def test_time_can_be_moved_forward(sandbox: Sandbox) -> None:
     assert int(block["timestamp"], 16) - time.time() == pytest.approx(900, abs=3)
 
 
+def test_the_chain_can_lag_behind(payer: Payer) -> None:
+    payer.sandbox.rpc("evm_increaseTime", -3600)
+    timestamp = int(payer.sandbox.rpc("eth_getBlockByNumber", "latest", False)["timestamp"], 16)
+    assert timestamp - time.time() == pytest.approx(-3600, abs=3)
+    with pytest.raises(RpcError, match="30 seconds ahead"):
+        send(payer, transfer(7))
+    assert send(payer, transfer(7), valid_before=timestamp + 20)["status"] == "0x1"
+
+
 def test_json_rpc_over_http(sandbox: Sandbox) -> None:
     def call(content: Any) -> Any:
         return httpx.post(sandbox.rpc_url, json=content).json()

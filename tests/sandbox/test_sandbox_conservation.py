@@ -11,15 +11,18 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from ando_cli.sandbox import abi, execution
+from ando_cli.sandbox import abi, execution, reserve_abi
 from ando_cli.sandbox.chain import Chain, RpcError
 from ando_cli.sandbox.config import CHAIN_ID, ESCROW, TOKEN
 from ando_cli.sandbox.database import Database
+from ando_cli.sandbox.descriptor import Descriptor
 from ando_cli.sandbox.escrow import CLOSE, OPEN, SETTLE, TOP_UP
 from ando_cli.sandbox.ledger import FEE_COLLECTOR
-from ando_cli.sandbox.primitives import address_of, sign, to_hex
+from ando_cli.sandbox.primitives import address_of, from_hex, sign, to_hex
+from ando_cli.sandbox.reserve import ADDRESS as RESERVE
+from ando_cli.sandbox.reserve import NO_STATE, State
 from ando_cli.sandbox.transaction import Call, build
-from ando_cli.sandbox.voucher import channel_id, voucher_digest
+from ando_cli.sandbox.voucher import V2, channel_id, voucher_digest
 
 KEYS = [keccak(text=f"walker {number}") for number in range(3)]
 ACCOUNTS = [address_of(key) for key in KEYS]
@@ -37,6 +40,7 @@ class Chaos(RuleBasedStateMachine):
         self.database = Database(Path(self.folder.name) / "chain.sqlite")
         self.chain = Chain(self.database, chain_id=CHAIN_ID, token=TOKEN, escrow=ESCROW)
         self.channels: list[tuple[bytes, int, int]] = []
+        self.described: list[tuple[Descriptor, int, int]] = []
         self.minted = 0
         self.fees = 0
         self.counter = 0
@@ -71,6 +75,7 @@ class Chaos(RuleBasedStateMachine):
             receipt: dict[str, Any] = self.chain.rpc("eth_sendRawTransactionSync", [to_hex(raw)])
         except RpcError:
             return False
+        self.logs = receipt["logs"]
         self.fees += execution.fee(int(receipt["gasUsed"], 16), int(receipt["effectiveGasPrice"], 16))
         return receipt["status"] == "0x1"
 
@@ -126,6 +131,43 @@ class Chaos(RuleBasedStateMachine):
             identity, payer, _ = self.channels[which % len(self.channels)]
             self.send(payer, Call(ESCROW, 0, abi.call(function, identity)))
 
+    @rule(payer=people, payee=people, operator=people, amount=amounts)
+    def open_v2(self, payer: int, payee: int, operator: int, amount: int) -> None:
+        salt = keccak(text=f"salt {self.counter}")
+        parties = abi.account(ACCOUNTS[payee]), abi.account(ACCOUNTS[operator]), abi.account(TOKEN)
+        call = abi.call(reserve_abi.OPEN, *parties, abi.uint(amount), salt, abi.uint(0))
+        if amount < 2**96 and self.send(payer, Call(RESERVE, 0, call)):
+            (log,) = (log for log in self.logs if log["address"] == RESERVE)
+            nonce_hash = from_hex(log["data"])[-64:-32]
+            accounts = ACCOUNTS[payer], ACCOUNTS[payee], ACCOUNTS[operator], TOKEN
+            descriptor = Descriptor(*accounts, salt, "0x" + "00" * 20, nonce_hash)
+            assert log["topics"][1] == to_hex(descriptor.channel_id(RESERVE, CHAIN_ID))
+            self.described.append((descriptor, payer, payee))
+
+    @rule(which=st.integers(0, 9), by=people, cumulative=amounts, capture=amounts, close=st.booleans())
+    def settle_v2(self, which: int, by: int, cumulative: int, capture: int, close: bool) -> None:
+        if self.described and max(cumulative, capture) < 2**96:
+            descriptor, payer, _ = self.described[which % len(self.described)]
+            channel = descriptor.channel_id(RESERVE, CHAIN_ID)
+            digest = voucher_digest(channel, cumulative, escrow=RESERVE, chain_id=CHAIN_ID, protocol=V2)
+            words = [abi.uint(cumulative), *([abi.uint(capture)] if close else [])]
+            offset = abi.uint(32 * (8 + len(words)))
+            proof = abi.dynamic_bytes(sign(KEYS[payer], digest))
+            function = reserve_abi.CLOSE if close else reserve_abi.SETTLE
+            self.send(by, Call(RESERVE, 0, abi.call(function, descriptor.encode(), *words, offset, proof)))
+
+    @rule(which=st.integers(0, 9), amount=amounts)
+    def top_up_v2(self, which: int, amount: int) -> None:
+        if self.described and amount < 2**96:
+            descriptor, payer, _ = self.described[which % len(self.described)]
+            self.send(payer, Call(RESERVE, 0, abi.call(reserve_abi.TOP_UP, descriptor.encode(), abi.uint(amount))))
+
+    @rule(which=st.integers(0, 9), function=st.sampled_from([reserve_abi.REQUEST_CLOSE, reserve_abi.WITHDRAW]))
+    def force_close_v2(self, which: int, function: str) -> None:
+        if self.described:
+            descriptor, payer, _ = self.described[which % len(self.described)]
+            self.send(payer, Call(RESERVE, 0, abi.call(function, descriptor.encode())))
+
     @rule(person=people, amount=amounts)
     def fail_in_the_middle(self, person: int, amount: int) -> None:
         theft = abi.call("transfer(address,uint256)", abi.account(FEE_COLLECTOR), abi.uint(1))
@@ -140,12 +182,17 @@ class Chaos(RuleBasedStateMachine):
         with self.database.snapshot() as connection:
             rows = connection.execute("SELECT account, amount FROM balances WHERE token = ?", (TOKEN,)).fetchall()
             channels = connection.execute("SELECT deposit, settled FROM channels WHERE NOT finalized").fetchall()
+            rows_v2 = connection.execute("SELECT settled, deposit, close_requested_at FROM reserves").fetchall()
         balances = {account: int(amount) for account, amount in rows}
         assert all(amount >= 0 for amount in balances.values())
         assert sum(balances.values()) == self.minted
         assert balances.get(FEE_COLLECTOR, 0) == self.fees
         assert balances.get(ESCROW, 0) == sum(int(deposit) - int(settled) for deposit, settled in channels)
         assert all(int(settled) <= int(deposit) for deposit, settled in channels)
+        states = [State(int(settled), int(deposit), requested) for settled, deposit, requested in rows_v2]
+        assert balances.get(RESERVE, 0) == sum(state.deposit - state.settled for state in states)
+        assert all(state.settled <= state.deposit < 2**96 for state in states)
+        assert NO_STATE not in states
 
 
 TestChaos = Chaos.TestCase

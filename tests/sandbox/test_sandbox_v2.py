@@ -370,6 +370,65 @@ def test_settings_that_make_no_sense_are_refused(payer: PayerV2, changes: dict[s
     assert httpx.post(f"{origin(payer)}/sandbox/settings", json=changes).status_code == 400
 
 
+@pytest.mark.parametrize("protocol", ["v1", "v2"])
+@pytest.mark.parametrize(
+    ("code", "status"), [("mpp_session_close_unavailable", 503), ("mpp_session_close_failed", 502)]
+)
+def test_a_close_can_be_made_to_fail(payer: PayerV2, protocol: str, code: str, status: int) -> None:
+    settings(payer, protocol=protocol)
+    closing = payer if protocol == "v2" else Payer(payer.sandbox, key=payer.key)
+    closing.opened()
+    payer.sandbox.faults.push(Fault(on="close", code=code))
+    assert closing.pay(closing.voucher_payload()).status_code == 200, "a voucher is no close"
+    refused = closing.pay(closing.voucher_payload(2 * COST, action="close"))
+    assert (refused.status_code, code_of(refused)) == (status, code)
+    assert "WWW-Authenticate" not in refused.headers
+    assert closing.pay(closing.voucher_payload()).status_code == 200, "the session goes on"
+    closed = closing.pay(closing.voucher_payload(3 * COST, action="close"))
+    assert (closed.status_code, receipt_of(closed)["spent"]) == (204, str(3 * COST))
+
+
+@pytest.mark.parametrize("protocol", ["v1", "v2"])
+def test_a_forced_close_ends_what_the_gateway_takes(payer: PayerV2, protocol: str) -> None:
+    settings(payer, protocol=protocol)
+    closing = payer if protocol == "v2" else Payer(payer.sandbox, key=payer.key)
+    closing.opened()
+    sent = payer.sandbox.rpc("eth_sendRawTransactionSync", closing.transaction(closing.channel_call("requestClose")))
+    assert sent["status"] == "0x1"
+    for _ in range(2):
+        refused = closing.pay(closing.voucher_payload())
+        assert (refused.status_code, code_of(refused)) == (410, "session/channel-finalized")
+    payer.sandbox.rpc("evm_increaseTime", 15 * 60)
+    later = {"valid_before": int(payer.sandbox.rpc("eth_getBlockByNumber", "latest")["timestamp"], 16) + 25}
+    before = payer.balance()
+    withdrawn = payer.sandbox.rpc(
+        "eth_sendRawTransactionSync", closing.transaction(closing.channel_call("withdraw"), **later)
+    )
+    assert withdrawn["status"] == "0x1"
+    assert payer.balance() > before + 4.9 * MILLION
+    gone = closing.pay(closing.voucher_payload())
+    assert gone.status_code == 410
+
+
+def test_a_wrong_close_is_refused_and_changes_nothing(payer: PayerV2) -> None:
+    payer.opened()
+    for payload in (
+        payer.voucher_payload(COST - 1, action="close"),
+        payer.voucher_payload(COST, action="close", signature=payer.voucher(COST + 1)),
+        payer.voucher_payload(COST, action="close", signature=payer.voucher(COST)[:-2] + "00"),
+    ):
+        assert code_of(payer.pay(payload)) == FAILED
+    assert payer.on_chain() == [0, 5 * MILLION, 0]
+    assert payer.pay(payer.voucher_payload()).status_code == 200
+
+
+def test_an_unused_channel_is_closed_for_nothing(payer: PayerV2) -> None:
+    payer.sandbox.rpc("eth_sendRawTransactionSync", payer.open_transaction)
+    closed = payer.pay(payer.voucher_payload(0, action="close"))
+    assert (closed.status_code, receipt_of(closed)["spent"]) == (204, "0")
+    assert payer.on_chain() == [0, 0, 0]
+
+
 def test_many_turns_on_one_body(payer: PayerV2) -> None:
     payer.opened()
     for turn in range(2, 6):
