@@ -81,9 +81,11 @@ def ring(gateway: Gateway, box: Box) -> Ring:
     return Ring(box)
 
 
+@pytest.mark.parametrize("protocol", ["v1", "v2"])
 def test_chatting_on_a_delegated_channel_reads_its_key_and_the_address_and_not_the_wallets_key(
-    gateway: Gateway, box: Box, ring: Ring
+    gateway: Gateway, box: Box, ring: Ring, protocol: str
 ) -> None:
+    gateway.change(protocol=protocol)
     box.run("session", "open", "--delegate", "--yes").worked()
     [delegate] = ring.delegates
     assert ring.read_by(box, "chat", "hi") == {"address", delegate}
