@@ -11,6 +11,7 @@ import json
 import uuid
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -436,6 +437,7 @@ class PaymentAuth(httpx.Auth):
                 self._stage("more was signed for this channel on another machine")
 
     def _take_offer(self, response: httpx.Response, turn: Turn) -> None:
+        self._lifecycle.gateway_time = _date(response)
         try:
             turn.offer = self._read_offer(response, turn)
         except PaymentError as error:
@@ -604,6 +606,14 @@ class PaymentAuth(httpx.Auth):
             self._lifecycle.store.finish(turn.row, outcome, usage)
         except StoreError as error:
             self._warn(f"the outcome was not booked: {error.message}")
+
+
+def _date(response: httpx.Response) -> float | None:
+    """The gateway's clock as it says itself, in unix seconds."""
+    try:
+        return parsedate_to_datetime(response.headers.get("Date", "")).timestamp()
+    except (ValueError, OverflowError):
+        return None
 
 
 def _unusable(message: str) -> PaymentError:

@@ -104,6 +104,8 @@ class Lifecycle:
         address: tells the wallet's address, once, when it is needed; without it the key is read for that.
         delegates: keeps the keys that sign for one channel alone.
         delegate: give each new channel such a key.
+
+    ``gateway_time`` is the gateway's clock in unix seconds, as its last challenge said it; ``None`` where it did not.
     """
 
     def __init__(
@@ -127,6 +129,7 @@ class Lifecycle:
         self.network = network
         self.caps = caps
         self.committed = Committed()
+        self.gateway_time: float | None = None
         self.clock = clock
         self.sleep = sleep
         self._key = _once(key)
@@ -479,6 +482,14 @@ class Lifecycle:
         if ahead > TRANSACTION_SECONDS / 2:
             raise PaymentError(
                 f"this computer's clock is {ahead:.0f} seconds behind the chain's",
+                hint="set the clock; a transaction signed now would be refused",
+                code="clock_wrong",
+            )
+        # An idle chain's last block is old, so that alone says nothing; with the gateway of one mind it does.
+        ahead_of_both = min(-ahead, self.clock() - (self.gateway_time or self.clock()))
+        if ahead_of_both > TRANSACTION_SECONDS:
+            raise PaymentError(
+                f"this computer's clock is {ahead_of_both:.0f} seconds ahead of the gateway's and the chain's",
                 hint="set the clock; a transaction signed now would be refused",
                 code="clock_wrong",
             )

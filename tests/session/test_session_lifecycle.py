@@ -198,6 +198,21 @@ def test_a_clock_behind_the_chains_signs_nothing(bench: Bench) -> None:
     bench.session.open(bench.key, session_request())
 
 
+def test_a_clock_ahead_of_the_gateways_and_the_chains_signs_nothing(bench: Bench) -> None:
+    bench.chain.ahead = -3600
+    bench.session.gateway_time = bench.clock() - 3600
+    with pytest.raises(PaymentError) as caught:
+        bench.session.open(bench.key, session_request())
+    assert caught.value.code == "clock_wrong"
+    assert "3600 seconds ahead" in caught.value.message
+    assert (bench.consent.asked, bench.store.channels()) == ([], [])
+
+
+def test_a_gateway_whose_clock_is_wrong_is_not_believed_alone(bench: Bench) -> None:
+    bench.session.gateway_time = bench.clock() - 3600
+    bench.session.open(bench.key, session_request())
+
+
 # Topping up
 
 
