@@ -85,6 +85,7 @@ class Chain:
             "evm_increaseTime": self._increase_time,
             "evm_mine": lambda *_: self._mine(),
             "sandbox_fund": self._fund,
+            "sandbox_limitLogs": self._limit_logs,
         }
 
     def rpc(self, method: str, params: list[Any]) -> Any:
@@ -207,7 +208,17 @@ class Chain:
             first, last = (_block_number(wanted.get(name) or "latest", height) for name in ("fromBlock", "toBlock"))
             if first > last:
                 raise RpcError(INVALID_PARAMS, "invalid block range params")
+            limit = connection.execute("SELECT value FROM meta WHERE key = 'max_log_blocks'").fetchone()
+            if limit is not None and last - first >= int(limit[0]):
+                raise RpcError(INVALID_PARAMS, f"query exceeds max block range {limit[0]}")
             return logs.find(connection, wanted, first, last)
+
+    def _limit_logs(self, blocks: int | None) -> None:
+        """Answer eth_getLogs for so many blocks at most, as public endpoints do; ``None`` for any number."""
+        with self.database.transaction() as connection:
+            connection.execute("DELETE FROM meta WHERE key = 'max_log_blocks'")
+            if blocks is not None:
+                connection.execute("INSERT INTO meta VALUES ('max_log_blocks', ?)", (str(_quantity(blocks)),))
 
     def _receipt(self, transaction_hash: str) -> Any:
         row = self._stored("receipt", transaction_hash)
@@ -279,7 +290,8 @@ def _calls(request: dict[str, Any]) -> tuple[Call, ...]:
     return tuple(
         Call(
             to=address(item["to"]),
-            value=_quantity(item.get("value") or 0),
+            # There is no native coin to send; clients of Tempo write an empty value.
+            value=0 if item.get("value") in (None, "0x") else _quantity(item["value"]),
             data=from_hex(item.get("data") or item.get("input") or "0x"),
         )
         for item in request.get("calls") or [request]

@@ -163,6 +163,11 @@ def test_estimates_cover_the_whole_batch(payer: Payer) -> None:
     assert caught.value.code == 3
 
 
+def test_an_empty_value_is_no_value(payer: Payer) -> None:
+    call = {"to": TOKEN, "data": "0x" + transfer(1).data.hex(), "value": "0x"}
+    assert int(payer.sandbox.rpc("eth_estimateGas", {"from": payer.address, "calls": [call]}), 16) > 0
+
+
 def test_a_call_changes_nothing(payer: Payer) -> None:
     call = transfer(7)
     payer.sandbox.rpc("eth_call", {"from": payer.address, "to": TOKEN, "data": "0x" + call.data.hex()}, "latest")

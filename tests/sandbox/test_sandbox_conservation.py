@@ -144,10 +144,15 @@ class Chaos(RuleBasedStateMachine):
             assert log["topics"][1] == to_hex(descriptor.channel_id(RESERVE, CHAIN_ID))
             self.described.append((descriptor, payer, payee))
 
-    @rule(which=st.integers(0, 9), by=people, cumulative=amounts, capture=amounts, close=st.booleans())
-    def settle_v2(self, which: int, by: int, cumulative: int, capture: int, close: bool) -> None:
-        if self.described and max(cumulative, capture) < 2**96:
-            descriptor, payer, _ = self.described[which % len(self.described)]
+    @rule(which=st.integers(0, 9), rightly=st.booleans(), cumulative=amounts, percent=st.integers(0, 110))
+    def close_v2(self, which: int, rightly: bool, cumulative: int, percent: int) -> None:
+        self.settle_v2(which, rightly, cumulative, percent)
+
+    @rule(which=st.integers(0, 9), rightly=st.booleans(), cumulative=amounts)
+    def settle_v2(self, which: int, rightly: bool, cumulative: int, percent: int | None = None) -> None:
+        if self.described and cumulative < 2**95:
+            descriptor, payer, payee = self.described[which % len(self.described)]
+            by, close, capture = payee if rightly else payer, percent is not None, cumulative * (percent or 0) // 100
             channel = descriptor.channel_id(RESERVE, CHAIN_ID)
             digest = voucher_digest(channel, cumulative, escrow=RESERVE, chain_id=CHAIN_ID, protocol=V2)
             words = [abi.uint(cumulative), *([abi.uint(capture)] if close else [])]

@@ -179,6 +179,19 @@ def test_web3_decodes_the_events(payer: Payer) -> None:
     assert log["logIndex"] == 1, "the approval was logged before it"
 
 
+def test_a_range_can_be_too_long(payer: Payer) -> None:
+    for _ in range(3):
+        payer.sandbox.rpc("evm_mine")
+    send(payer, payer.approval(5), payer.open_call(5))
+    height = int(payer.sandbox.rpc("eth_blockNumber"), 16)
+    payer.sandbox.rpc("sandbox_limitLogs", 3)
+    with pytest.raises(RpcError, match="max block range 3"):
+        search(payer, address=ESCROW)
+    assert len(search(payer, address=ESCROW, fromBlock=hex(height - 2))) == 1
+    payer.sandbox.rpc("sandbox_limitLogs", None)
+    assert len(search(payer, address=ESCROW)) == 1
+
+
 def test_what_was_undone_is_not_logged(payer: Payer) -> None:
     receipt = send(payer, payer.approval(5), payer.open_call(6))
     assert (receipt["status"], receipt["logs"]) == ("0x0", [])
