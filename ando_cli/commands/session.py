@@ -111,6 +111,7 @@ def open_(
 @app.command("list", cls=Command)
 def list_(
     ctx: typer.Context,
+    chain: Annotated[bool, typer.Option("--chain", help="Hold those of this network against the chain.")] = False,
     full: Annotated[bool, typer.Option("--full", help="Show channel ids in full.")] = False,
 ) -> None:
     """List the channels that this machine knows, as they were last seen."""
@@ -118,18 +119,24 @@ def list_(
     terminal = state.terminal
     store = existing_store(state.settings)
     channels = [] if store is None else store.channels()
+    compared = session_recover.compare_all(state, channels) if chain else None
     if terminal.json_output or not terminal.stdout_tty:
-        terminal.json([_shown(channel, full=full) for channel in channels])
+        shown = [_shown(channel, full=full) for channel in channels]
+        for row, on_chain in zip(shown, compared or (), strict=compared is not None):
+            row["chain"] = on_chain and session_recover.chain_shape(on_chain)
+        terminal.json(shown)
         return
     if not channels:
         terminal.note("no channels yet: the first paid request opens one, or `ando session open`")
         return
     now = int(time.time())
-    columns = ("id", "gateway", "network", "deposit", "authorised", "spent", "left", "state", "age")
+    columns = ["id", "gateway", "network", "deposit", "authorised", "spent", "left", "state", "age"]
+    columns += ["chain"] if compared else []
     rows = []
-    for channel in channels:
+    for channel, on_chain in zip(channels, compared or [None] * len(channels), strict=True):
         row = _shown(channel, full=full)
         row |= {"gateway": row["gateway"].removeprefix("https://"), "age": _age(now - channel.created_at)}
+        row["chain"] = "?" if on_chain is None else ", ".join(on_chain.differences) or "agrees"
         rows.append([str(row[column]) for column in columns])
     amounts = ("deposit", "authorised", "spent", "left", "age")
     terminal.table(columns, rows, right=amounts, fold=("gateway", "network", *(("id",) if full else ())))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ando_cli.app import invocation
+from ando_cli.app import Invocation, invocation
 from ando_cli.assembly import assemble, existing_store
 from ando_cli.commands._options import AcceptPayeeOption, pay_options
 from ando_cli.errors import NetworkError, PaymentError, UsageError
@@ -56,9 +56,21 @@ def show(
     else:
         channel = _pick(existing_store(state.settings), channel_id, state.settings.network.name)
     if state.terminal.json_output:
-        state.terminal.json({**_record(channel, full), "chain": None if compared is None else _chain(compared)})
+        state.terminal.json({**_record(channel, full), "chain": None if compared is None else chain_shape(compared)})
     else:
         state.terminal.answer(_columns(_record(channel, full), compared))
+
+
+def compare_all(state: Invocation, channels: list[Channel]) -> list[Comparison | None]:
+    """What the chain says of each channel; ``None`` for those of other networks.
+
+    Raises:
+        NetworkError: the chain could not be asked.
+    """
+    with assemble(state, pay_options(None, False, None, None, None)) as parts, state.terminal.progress():
+        state.terminal.stage("asking the chain")
+        network = parts.settings.network.name
+        return [comparison.compare(parts.lifecycle, each) if each.network == network else None for each in channels]
 
 
 def sync(ctx: typer.Context, full: FullOption = False, dry_run: DryRunOption = False) -> None:
@@ -295,7 +307,8 @@ def _record(channel: Channel, full: bool) -> dict[str, Any]:
     }
 
 
-def _chain(compared: Comparison) -> dict[str, Any]:
+def chain_shape(compared: Comparison) -> dict[str, Any]:
+    """What the chain says of a channel, for ``-j``."""
     state = compared.state
     return {
         "found": state is not None,

@@ -186,3 +186,20 @@ def test_a_dry_close_signs_and_sends_nothing(opened: Gateway) -> None:
     for flags in ([], ["--force"], ["--all"]):
         opened.box.run("session", "close", *flags, "--dry-run").worked()
     assert (opened.actions, opened.box.records()) == ([], records)
+
+
+def test_a_list_with_chain_holds_each_channel_against_the_chain(opened: Gateway) -> None:
+    [shown] = opened.box.run("session", "list", "--chain", "-j").worked().json
+    assert shown["chain"] == {
+        "found": True,
+        "deposit": "5.00",
+        "settled": "0.00",
+        "close_requested_at": None,
+        "finalized": False,
+        "differences": [],
+    }
+    opened.box.run("session", "close", "--force").worked()
+    records = opened.box.records()
+    [shown] = opened.box.run("session", "list", "--chain", "-j").worked().json
+    assert shown["chain"]["close_requested_at"] is not None
+    assert opened.box.records() == records
