@@ -1,6 +1,7 @@
 """The gateway that is paid while time is taken: the sandbox, in a process of its own, under Moderato's chain id.
 
-`python benchmarks/gateway.py FOLDER ADDRESS...` gives each address play money and prints one line of JSON.
+`python benchmarks/gateway.py [--charge=full] FOLDER ADDRESS...` gives each address play money and prints one line of
+JSON. A gateway that charges in full asks for a thousandth of what one that meters does.
 """
 
 from __future__ import annotations
@@ -15,10 +16,17 @@ from ando_cli.tempo.network import NETWORKS
 PLAY_MONEY = 1_000_000_000
 
 
-def main(folder: str, *accounts: str) -> None:
+def main(*arguments: str) -> None:
+    charge = "full" if "--charge=full" in arguments else "metered"
+    folder, *accounts = (argument for argument in arguments if not argument.startswith("--"))
+    settings = server.Settings(charge=charge, amount=1_000 if charge == "full" else 1_000_000)
     network = NETWORKS["tempo-moderato"]
     config = server.SandboxConfig(
-        path=Path(folder) / "gateway.db", chain_id=network.chain_id, token=network.token, escrow=network.escrows[0]
+        path=Path(folder) / "gateway.db",
+        chain_id=network.chain_id,
+        token=network.token,
+        escrow=network.escrows[0],
+        settings=settings,
     )
     for account in accounts:
         faucet.fund(config, account, PLAY_MONEY)
