@@ -22,11 +22,10 @@ from ando_cli.mpp.challenge import Challenge, parse_challenges
 from ando_cli.mpp.credential import TopUpPayload, authorization
 from ando_cli.mpp.malformed import MalformedError
 from ando_cli.mpp.problem import Problem, parse_problem
-from ando_cli.mpp.receipt import parse_receipt
+from ando_cli.mpp.receipt import Receipt, parse_receipt
 from ando_cli.mpp.session import SessionRequest, parse_session_request
 from ando_cli.redact import amount, clean
 from ando_cli.session import hints, planner, policy
-from ando_cli.session.channel import State
 from ando_cli.session.ledger import Entry, Outcome, Usage
 from ando_cli.session.lifecycle import WAIT_SECONDS, busy
 from ando_cli.session.planner import Open, Progress, Refresh, Refuse, Resend, Resolve, Step, TopUp, Voucher, Wait
@@ -173,6 +172,8 @@ class PaymentAuth(httpx.Auth):
         self._protocol = protocol
         self._stage = stage
         self._warn = warn
+        self._signs_for: set[str] = set()
+        """The channels whose signing key is at hand."""
 
     def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         """Send ``request``; where it is answered with a challenge, pay and send the same bytes again.
@@ -283,11 +284,6 @@ class PaymentAuth(httpx.Auth):
         lifecycle, store = self._lifecycle, self._lifecycle.store
         assert turn.offer is not None
         stale = turn.offer.stale(lifecycle.clock())
-        channel = store.live(key)
-        if channel is not None and channel.state is State.OPEN:
-            # A key that is missing is missed before anything is recorded, and the store is not held while a keyring
-            # is unlocked.
-            lifecycle.signer(channel)
         with store.transaction():
             channel = store.live(key)
             if channel is None:
@@ -299,8 +295,9 @@ class PaymentAuth(httpx.Auth):
             step = planner.plan(
                 terms, channel, turn.rejection, turn.progress, lifecycle.caps, lifecycle.committed, traffic
             )
+            missing = isinstance(step, Voucher) and channel.channel_id not in self._signs_for
             match step:
-                case Voucher() if not stale:
+                case Voucher() if not stale and not missing:
                     turn.claim = store.claim(turn.claim, step.claim(terms, channel, turn.progress))
                     channel = self._record(channel, step, turn)
                     turn.progress = planner.sending(turn.progress, step, traffic)
@@ -308,7 +305,13 @@ class PaymentAuth(httpx.Auth):
                     turn.claim = store.claim(turn.claim, step.claim(terms, channel, turn.progress))
                 case TopUp() if locked:
                     turn.claim = store.claim(turn.claim, step.claim(terms, channel, turn.progress))
-        return step, channel
+        if not missing:
+            return step, channel
+        # A key that is missing is missed before anything is recorded, and the store is not held while a keyring is
+        # unlocked.
+        lifecycle.signer(channel)
+        self._signs_for.add(channel.channel_id)
+        return self._plan(turn, key, terms, locked=locked)
 
     def _record(self, channel: Channel, step: Voucher, turn: Turn) -> Channel:
         """Record the raise and the ledger's row, before anything is signed or sent."""
@@ -539,30 +542,30 @@ class PaymentAuth(httpx.Auth):
     def _settle(self, response: httpx.Response, turn: Turn, channel: Channel) -> None:
         """Record the answer and what its receipt says. The answer is there: nothing that fails now may lose it."""
         store = self._lifecycle.store
+        receipt = self._read_receipt(response, channel)
+        prompt_tokens, completion_tokens = _tokens(response)
         spent: int | None = None
         try:
             # A receipt may be lost with the machine's power; that the channel is open may not.
             with store.transaction(durable=channel.pending is not None):
                 if channel.pending is not None:
                     store.opened(channel.channel_id, channel.deposit)
-                known = store.channel(channel.channel_id) or channel
-                spent = self._read_receipt(response, known, turn)
-                prompt_tokens, completion_tokens = _tokens(response)
+                channel = store.channel(channel.channel_id) or channel
+                if receipt is not None and self._believable(receipt, channel):
+                    spent = max(0, receipt.spent - channel.spent)
+                    channel = self._receipted(receipt, channel, turn)
                 if turn.row is not None:
                     store.finish(turn.row, Outcome.ANSWERED, Usage(spent, prompt_tokens, completion_tokens))
                 if turn.claim is not None:
                     store.release(turn.claim)
                     turn.claim = None
-            channel = store.channel(channel.channel_id) or channel
         except StoreError as error:
+            spent = None
             self._warn(f"the answer was paid, but not booked: {error.message}")
         response.extensions[PAID] = Paid(channel, turn.raised, turn.deposited, spent)
 
-    def _read_receipt(self, response: httpx.Response, channel: Channel, turn: Turn) -> int | None:
-        """Record a receipt that is believable and return what this request spent; else warn and return ``None``.
-
-        Our own record of what was signed is the authority: a receipt cannot raise it.
-        """
+    def _read_receipt(self, response: httpx.Response, channel: Channel) -> Receipt | None:
+        """The answer's receipt, if it has one for this channel that can be read; else a warning."""
         value = response.headers.get("Payment-Receipt")
         if value is None:
             self._warn("the gateway sent no receipt: what this request cost is unknown")
@@ -575,16 +578,27 @@ class PaymentAuth(httpx.Auth):
         if receipt.channel_id != channel.channel_id:
             self._warn("the gateway sent a receipt for another channel: it was ignored")
             return None
-        if not receipt.spent <= receipt.accepted_cumulative <= channel.cumulative_amount:
-            self._warn(
-                f"the gateway's receipt claims more than the {amount(channel.cumulative_amount)} that was signed: "
-                "it was ignored"
-            )
-            return None
+        return receipt
+
+    def _believable(self, receipt: Receipt, channel: Channel) -> bool:
+        """Our own record of what was signed is the authority: a receipt cannot raise it."""
+        if receipt.spent <= receipt.accepted_cumulative <= channel.cumulative_amount:
+            return True
+        self._warn(
+            f"the gateway's receipt claims more than the {amount(channel.cumulative_amount)} that was signed: "
+            "it was ignored"
+        )
+        return False
+
+    def _receipted(self, receipt: Receipt, channel: Channel, turn: Turn) -> Channel:
+        """``channel`` with what a receipt said, as it was recorded."""
         assert turn.offer is not None  # what was answered
-        metered = receipt.spent % turn.offer.request.amount != 0
-        self._lifecycle.store.receipted(channel.channel_id, receipt.accepted_cumulative, receipt.spent, metered=metered)
-        return max(0, receipt.spent - channel.spent)
+        metered = channel.metered or receipt.spent % turn.offer.request.amount != 0
+        accepted, spent = receipt.accepted_cumulative, receipt.spent
+        self._lifecycle.store.receipted(channel.channel_id, accepted, spent, metered=metered)
+        return replace(
+            channel, accepted=max(accepted, channel.accepted), spent=max(spent, channel.spent), metered=metered
+        )
 
     def _book(self, turn: Turn, channel: Channel) -> None:
         """Write the request into the ledger, or what it committed since."""

@@ -229,13 +229,12 @@ class Store:
             if row is not None:
                 db.execute("UPDATE ledger SET authorised = ?, deposited = ? WHERE id = ?", (*amounts, row))
                 return row
-            session = db.execute("SELECT rowid FROM channels WHERE channel_id = ?", (entry.channel_id,)).fetchone()
             cursor = db.execute(
                 "INSERT INTO ledger (at, gateway, network, session, path, model, plan, outcome, authorised, deposited) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, 'unknown', ?, ?)",
+                "VALUES (?, ?, ?, (SELECT rowid FROM channels WHERE channel_id = ?), ?, ?, ?, 'unknown', ?, ?)",
                 (
-                    int(self._clock()), entry.gateway, entry.network, session[0], entry.path, entry.model, entry.plan,
-                    *amounts,
+                    int(self._clock()), entry.gateway, entry.network, entry.channel_id, entry.path, entry.model,
+                    entry.plan, *amounts,
                 ),
             )  # fmt: skip
         assert cursor.lastrowid is not None
