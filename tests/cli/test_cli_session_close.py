@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -203,3 +204,38 @@ def test_a_list_with_chain_holds_each_channel_against_the_chain(opened: Gateway)
     [shown] = opened.box.run("session", "list", "--chain", "-j").worked().json
     assert shown["chain"]["close_requested_at"] is not None
     assert opened.box.records() == records
+
+
+def put_back(box: Box, assignment: str) -> None:
+    """Leave the record as a process does that is killed before it writes what came of its request."""
+    with sqlite3.connect(box.home / "state" / "sessions.db") as store:
+        store.execute(f"UPDATE channels SET {assignment}")  # noqa: S608 - the test's own words
+    store.close()
+
+
+def test_a_close_whose_answer_was_lost_is_found_on_the_chain(opened: Gateway) -> None:
+    before = opened.balance
+    opened.fail(Fault(on="close", drop="after", times=2))
+    assert opened.box.run("session", "close", "-j").code == 3
+    assert session(opened.box)["state"] == "open"
+    opened.box.run("session", "sync").worked()
+    after = session(opened.box)
+    assert (after["state"], after["left"]) == ("closed", "0.00")
+    assert opened.balance > before
+
+
+def test_killed_before_the_request_to_close_reached_the_chain_it_is_asked_again(opened: Gateway) -> None:
+    put_back(opened.box, "state = 'closing', closes_at = 0")
+    assert "no close was requested" in opened.box.run("session", "close", "--finish").refused(4)
+    assert opened.box.run("session", "close", "--force", "-j").worked().json["action"] == "close_requested"
+
+
+def test_killed_after_the_withdrawal_nothing_is_withdrawn_twice(opened: Gateway) -> None:
+    opened.box.run("session", "close", "--force").worked()
+    opened.sandbox.rpc("evm_increaseTime", GRACE)
+    opened.box.run("session", "close", "--finish").worked()
+    put_back(opened.box, "state = 'closing'")
+    before = opened.balance
+    assert "no open channel" in opened.box.run("session", "close", "--finish").refused(4)
+    assert opened.balance == before
+    assert session(opened.box)["state"] == "closed"
