@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
+import urllib.error
 import urllib.request
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -143,3 +145,62 @@ def mppx_server(home: Path, rpc_url: str, escrow: Escrow, payee: LocalAccount) -
     finally:
         process.kill()
         process.wait()
+
+
+class LossyProxy:
+    """A way to a server on which requests with a credential, or the answers to them, can get lost."""
+
+    def __init__(self, target: str) -> None:
+        self.lose_credentials = False
+        self.lose_answers = False
+        proxy = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                paid = "Authorization" in self.headers
+                if paid and proxy.lose_credentials:
+                    self.hang_up()
+                    return
+                status, headers, content = self.forward(body)
+                if paid and proxy.lose_answers:
+                    self.hang_up()
+                    return
+                self.send_response(status)
+                for name, value in headers:
+                    if name.lower() not in ("transfer-encoding", "content-length", "connection", "date", "server"):
+                        self.send_header(name, value)
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+
+            def forward(self, body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
+                headers = {name: value for name, value in self.headers.items() if name.lower() != "host"}
+                request = urllib.request.Request(target + self.path, body, headers)  # noqa: S310
+                try:
+                    answer = urllib.request.urlopen(request, timeout=60)  # noqa: S310
+                except urllib.error.HTTPError as refusal:
+                    answer = refusal
+                with answer:
+                    return answer.status, answer.headers.items(), answer.read()
+
+            def hang_up(self) -> None:
+                self.close_connection = True
+                self.connection.shutdown(socket.SHUT_RDWR)
+
+            def log_message(self, *arguments: Any) -> None:
+                """Says nothing."""
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+
+    def __enter__(self) -> LossyProxy:
+        Thread(target=self._server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
