@@ -3,19 +3,22 @@
 `make bench`, or `python benchmarks/run.py [--rounds N]`. README.md beside it says what each row is.
 """
 
+# ruff: noqa: S608 - the only statement made here names the columns of the table itself
 from __future__ import annotations
 
 import argparse
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 import tempfile
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from shutil import which
 from typing import TYPE_CHECKING
 
+from crowd import crowd
 from timing import Row, side_by_side, table
 
 from ando_cli.session.store import Store
@@ -35,7 +38,7 @@ VOUCHERS = 200
 
 
 class Bench:
-    """A gateway, and one wallet each for the two clients. Everything is kept in ``folder``."""
+    """A gateway, and a wallet each for ours, for `mppx`, and for ours with a large store, all kept in ``folder``."""
 
     def __init__(self, folder: Path, base_url: str, rpc_url: str, keys: Sequence[PrivateKey]) -> None:
         self.folder = folder
@@ -69,9 +72,9 @@ class Bench:
         channel_id: str = json.loads(self.ando("session", "list", "--full", "-j", wallet=wallet))[0]["id"]
         return channel_id
 
-    def chat(self) -> bytes:
+    def chat(self, wallet: int = 0) -> bytes:
         """The warm paid one-liner."""
-        return self.ando("chat", PROMPT)
+        return self.ando("chat", PROMPT, wallet=wallet)
 
     def bare(self) -> bytes:
         """The bare script."""
@@ -98,7 +101,7 @@ def _run(command: Sequence[str], environment: dict[str, str]) -> bytes:
 @contextmanager
 def started(folder: Path) -> Iterator[Bench]:
     """A gateway in a process of its own, for as long as the block lasts."""
-    keys = [PrivateKey.generate(), PrivateKey.generate()]
+    keys = [PrivateKey.generate() for _ in range(3)]
     command = [sys.executable, str(HERE / "gateway.py"), str(folder), *(key.address for key in keys)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         try:
@@ -192,7 +195,27 @@ def commits(folder: Path, rounds: int) -> Row:
     ours, beside = side_by_side(recorder(synced), recorder(unsynced), rounds * 10)
     synced.close()
     unsynced.close()
-    return Row("one commit of the store / without fsync", ours, beside, note="a warm request makes two")
+    return Row(
+        "one commit of the store / without fsync",
+        ours,
+        beside,
+        note="a warm request waits for one",
+    )
+
+
+def closed_channels(bench: Bench, rounds: int) -> Row:
+    """The warm paid one-liner with ten thousand closed channels in the store, beside the same with its one."""
+    bench.open_channel(2)
+    with closing(sqlite3.connect(bench.folder / "ando-2" / "state" / "sessions.db")) as store, store:
+        names = [row[1] for row in store.execute("PRAGMA table_info(channels)")]
+        changed = {"channel_id": "'0x' || printf('%064x', number)", "state": "'closed'"}
+        values = ", ".join(changed.get(name, name) for name in names)
+        store.execute(  # the names are those of the table itself
+            "WITH RECURSIVE numbers(number) AS (VALUES (1) UNION ALL SELECT number + 1 FROM numbers LIMIT 10000) "
+            f"INSERT INTO channels ({', '.join(names)}) SELECT {values} FROM channels, numbers"
+        )
+    many, one = side_by_side(lambda: bench.chat(wallet=2), bench.chat, rounds)
+    return Row("warm paid `ando chat`, 10,000 closed channels / one", many, one, goal=1.05)
 
 
 def main() -> None:
@@ -200,7 +223,15 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15, metavar="N", help="timed turns of each pair (default 15)")
     rounds: int = max(1, parser.parse_args().rounds)
     with tempfile.TemporaryDirectory() as folder, started(Path(folder)) as bench:
-        rows = [*paid_request(bench, rounds), version(bench, rounds), vouchers(rounds), commits(Path(folder), rounds)]
+        rows = [
+            *paid_request(bench, rounds),
+            closed_channels(bench, rounds),
+            version(bench, rounds),
+            vouchers(rounds),
+            commits(Path(folder), rounds),
+        ]
+    with tempfile.TemporaryDirectory() as folder:
+        rows += [crowd(Path(folder) / charge, charge) for charge in ("metered", "full")]
     load = os.getloadavg()[0]
     print(f"medians of {rounds} turns each, taken side by side; load {load:.1f} on {os.cpu_count()} cores\n")
     print(table(rows))
