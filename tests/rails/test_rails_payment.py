@@ -50,6 +50,7 @@ from ando_cli.session.channel import Channel, Pending, State
 from ando_cli.session.planner import MAX_PAID_ATTEMPTS, Open, Voucher
 from ando_cli.session.policy import Caps, fingerprint
 from ando_cli.session.store import Store
+from ando_cli.session.traffic import Claim, Hold, Traffic
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -763,6 +764,31 @@ def test_a_raise_that_another_process_made_first_is_not_made_twice(
     response = bench.send()
     assert paid(response).raised == 0
     assert bench.gateway.highest == {known.channel_id: 2 * MILLION}
+
+
+def test_a_channel_that_others_keep_to_themselves_is_waited_for_and_not_for_ever(bench: Bench) -> None:
+    known = bench.have(channel())
+    bench.store.claim(None, Claim(known.channel_id, hold=Hold.EVERYTHING))
+    assert bench.fails() == "store_busy"
+    assert 120 <= sum(bench.clock.slept) < 121
+    assert not bench.gateway.paid_for
+
+
+def test_a_request_that_fails_claims_nothing_any_more(bench: Bench) -> None:
+    known = bench.have(channel(spent=MILLION))
+    bench.gateway.script = [lambda _: refuse("mpp_payer_not_allowed")]
+    assert bench.fails() == "mpp_payer_not_allowed"
+    assert bench.store.traffic(known.channel_id, None) == Traffic()
+
+
+def test_a_request_that_is_abandoned_claims_nothing_any_more(bench: Bench) -> None:
+    known = bench.have(channel(spent=MILLION))
+    flow = bench.auth.sync_auth_flow(outgoing())
+    credential = flow.send(bench.gateway(next(flow)))
+    assert "Authorization" in credential.headers
+    assert bench.store.traffic(known.channel_id, None).in_flight == 1
+    flow.close()
+    assert bench.store.traffic(known.channel_id, None) == Traffic()
 
 
 # Caps

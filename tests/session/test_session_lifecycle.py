@@ -232,6 +232,17 @@ def test_a_top_up_is_recorded_as_pending_when_it_is_handed_out(bench: Bench) -> 
     assert payload == TopUpPayload(known.channel_id, found.pending.transaction, 5 * MILLION)
 
 
+def test_two_equal_top_ups_of_one_second_are_two_transactions(bench: Bench) -> None:
+    known = bench.have(channel())
+    first = bench.session.top_up(known, session_request(), 1)
+    bench.store.opened(known.channel_id, 10 * MILLION)
+    second = bench.session.top_up(known, session_request(), 1)
+    assert first.pending is not None
+    assert second.pending is not None
+    assert first.pending.valid_before == second.pending.valid_before
+    assert first.pending.transaction != second.pending.transaction, "the chain would mine the same one once"
+
+
 def test_a_top_up_that_is_declined_records_nothing(bench: Bench) -> None:
     known = bench.have(channel(deposit=MILLION))
     bench.consent.refusal = PaymentError("no", code="declined")

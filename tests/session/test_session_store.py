@@ -73,6 +73,21 @@ def test_it_is_written_ahead_and_synced_fully(path: Path) -> None:
         assert opened._db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
 
+def test_only_what_is_no_signature_may_be_lost_with_the_power(path: Path) -> None:
+    store = Store(path)
+    store.add(channel())
+
+    def synchronous() -> int:
+        return int(store._db.execute("PRAGMA synchronous").fetchone()[0])
+
+    with store.transaction(durable=False):
+        store.receipted(channel().channel_id, 1, 1)
+        assert synchronous() == 1
+    assert store.raise_cumulative(channel().channel_id, MILLION, 2 * MILLION)
+    assert synchronous() == 2
+    assert raw(path, "SELECT accepted, cumulative_amount FROM channels") == [("1", str(2 * MILLION))]
+
+
 def test_a_fresh_file_has_the_latest_schema(path: Path) -> None:
     Store(path)
     assert raw(path, "PRAGMA user_version") == [(len(store_module.MIGRATIONS),)]
