@@ -18,7 +18,7 @@ demo: $(VENV)/.installed
 	$(BIN)/ando --sandbox chat --usage "what is the capital of america?"
 
 test: $(VENV)/.installed-test
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist worksteal
 
 lint: $(VENV)/.installed-test
 	$(BIN)/ruff check .

@@ -28,7 +28,6 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}", "HOME": str(home)}
 
 
-@pytest.mark.xdist_group("readme")
 @pytest.mark.parametrize("command", [line for line in _commands() if line.startswith(("ando ", "echo "))])
 def test_a_command_of_the_readme_runs_as_written(command: str, reader: dict[str, str]) -> None:
     if "| jq" in command and shutil.which("jq") is None:
