@@ -93,12 +93,6 @@ def sign(
         key = parts.lifecycle.key() if record is None else parts.lifecycle.signer(record)
         cap = parts.lifecycle.caps.max_spend
         if store is not None and record is not None:
-            if record.terms.signer != key.address:
-                raise PaymentError(
-                    "the channel's vouchers are signed with another key than this wallet's",
-                    hint="nothing was signed; use the wallet that opened it",
-                    code="signer_mismatch",
-                )
             allow = _consent(terminal, cumulative, cap, yes or parts.settings.sandbox, recorded=True)
             if raised_by := record_voucher(store, record, cumulative, allow):
                 terminal.note(f"recorded: {money(cumulative)} signed in all, {money(raised_by)} more than before")
