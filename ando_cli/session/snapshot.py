@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 SESSION_HEADER = "Payment-Session"
 SNAPSHOT_HEADER = "Payment-Session-Snapshot"
 
+_URL_SAFE = str.maketrans("+/", "-_")
+"""In this one header mppx writes plain base64 with its padding, unlike in all others."""
+
 
 @dataclass(frozen=True, slots=True)
 class Proven:
@@ -44,7 +47,7 @@ def from_headers(headers: Mapping[str, str]) -> dict[str, Any] | None:
     if value is None:
         return None
     try:
-        snapshot = decode_object(value)
+        snapshot = decode_object(value.translate(_URL_SAFE).rstrip("="))
     except MalformedError:
         return None
     named = headers.get(SESSION_HEADER)

@@ -19,6 +19,7 @@ from ando_cli.mpp.credential import (
     VoucherPayload,
     authorization,
 )
+from ando_cli.session.snapshot import from_headers
 from ando_cli.tempo.channel import ChannelTerms
 from ando_cli.tempo.fees import Fees
 from ando_cli.tempo.keys import PrivateKey
@@ -37,17 +38,20 @@ FEES = Fees(gas_limit=2_000_000, max_fee_per_gas=40_000_000_000, max_priority_fe
 VALID_BEFORE = 1_900_000_000
 
 
-def read_by_mppx(*authorizations: str) -> list[dict[str, Any]]:
-    """What mppx 0.11 makes of these ``Authorization`` values."""
+def run_mppx(script: str, asked: object) -> str:
+    """What a script with mppx 0.11 writes when it is given ``asked``."""
     node = real_parts.program("node", "install Node.js 20 or newer")
     if not (PEER / "node_modules" / "mppx").is_dir():
         real_parts.missing("mppx 0.11", "run `npm install` in tests/integration/mppx11")
-    asked = {"chainId": CHAIN_ID, "escrow": PRECOMPILE, "authorizations": authorizations}
-    done = subprocess.run(
-        [node, PEER / "read.mjs"], input=json.dumps(asked), capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([node, PEER / script], input=json.dumps(asked), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
+    return done.stdout
+
+
+def read_by_mppx(*authorizations: str) -> list[dict[str, Any]]:
+    """What mppx 0.11 makes of these ``Authorization`` values."""
+    asked = {"chainId": CHAIN_ID, "escrow": PRECOMPILE, "authorizations": authorizations}
+    found = json.loads(run_mppx("read.mjs", asked))
     assert isinstance(found, list)
     return found
 
@@ -107,3 +111,22 @@ def test_mppx_does_not_accept_a_voucher_of_somebody_else() -> None:
     )  # fmt: skip
     found = read_by_mppx(*credentials(terms, DELEGATE, fee_payer=False))
     assert [each["signerAccepts"] for each in found] == [False, None, False, False]
+
+
+def test_what_mppx_tells_of_a_session_beside_an_answer_is_read() -> None:
+    account, word = "0x" + "ab" * 20, "0x" + "cd" * 32
+    told = [
+        {
+            "acceptedCumulative": "1000000", "chainId": CHAIN_ID, "channelId": word, "deposit": "5000000",
+            "descriptor": {
+                "authorizedSigner": account, "expiringNonceHash": word, "operator": account, "payee": account,
+                "payer": account, "salt": word, "token": account,
+            },
+            "escrow": PRECOMPILE,
+            "highestVoucher": {"channelId": word, "cumulativeAmount": "1000000", "signature": "0x" + "ef" * 65},
+            "requiredCumulative": "1000000", "settled": "0", "spent": spent,
+        }
+        for spent in ("1", "12", "123")  # one for each length of padding
+    ]  # fmt: skip
+    written = json.loads(run_mppx("snapshot.mjs", told))
+    assert [from_headers({"Payment-Session": word, "Payment-Session-Snapshot": each}) for each in written] == told

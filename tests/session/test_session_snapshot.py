@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 import json
 from dataclasses import replace
@@ -156,7 +157,18 @@ def test_a_hint_beside_an_answer_is_read_with_the_id_that_names_it() -> None:
     assert from_headers({"Payment-Session": told_id}) is None
 
 
-@pytest.mark.parametrize("value", ["", "%", "bm90IGpzb24", header([1]), header("x"), "A" * 40_000])
+@pytest.mark.parametrize("padding", range(3))
+def test_a_hint_beside_an_answer_is_read_in_plain_base64_too(padding: int) -> None:
+    document = json.dumps(snapshot() | {"note": "?>" * 20})
+    document += " " * ((padding - len(document)) % 3)
+    plain = base64.b64encode(document.encode()).decode()
+    assert "+" in plain
+    assert "/" in plain
+    assert plain.endswith("=" * (-padding % 3))
+    assert from_headers({"Payment-Session-Snapshot": plain}) == json.loads(document)
+
+
+@pytest.mark.parametrize("value", ["", "=", "%", "bm90IGpzb24", header([1]), header("x"), "A" * 40_000])
 def test_a_header_that_cannot_be_read_is_ignored(value: str) -> None:
     assert from_headers({"Payment-Session-Snapshot": value}) is None
 
