@@ -7,7 +7,6 @@ Nothing here decides about money, and nothing is sent that was not recorded firs
 
 from __future__ import annotations
 
-import json
 import uuid
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
@@ -24,6 +23,7 @@ from ando_cli.mpp.malformed import MalformedError
 from ando_cli.mpp.problem import Problem, parse_problem
 from ando_cli.mpp.receipt import Receipt, parse_receipt
 from ando_cli.mpp.session import SessionRequest, parse_session_request
+from ando_cli.rails.body import named, read_usage
 from ando_cli.redact import amount, clean
 from ando_cli.session import hints, planner, policy
 from ando_cli.session.ledger import Entry, Outcome, Usage
@@ -543,7 +543,6 @@ class PaymentAuth(httpx.Auth):
         """Record the answer and what its receipt says. The answer is there: nothing that fails now may lose it."""
         store = self._lifecycle.store
         receipt = self._read_receipt(response, channel)
-        prompt_tokens, completion_tokens = _tokens(response)
         spent: int | None = None
         try:
             # A receipt may be lost with the machine's power; that the channel is open may not.
@@ -555,7 +554,7 @@ class PaymentAuth(httpx.Auth):
                     spent = max(0, receipt.spent - channel.spent)
                     channel = self._receipted(receipt, channel, turn)
                 if turn.row is not None:
-                    store.finish(turn.row, Outcome.ANSWERED, Usage(spent, prompt_tokens, completion_tokens))
+                    store.finish(turn.row, Outcome.ANSWERED, read_usage(response.content, spent))
                 if turn.claim is not None:
                     store.release(turn.claim)
                     turn.claim = None
@@ -602,10 +601,9 @@ class PaymentAuth(httpx.Auth):
 
     def _book(self, turn: Turn, channel: Channel) -> None:
         """Write the request into the ledger, or what it committed since."""
-        body = _json_object(turn.body)
         entry = Entry(
             channel_id=channel.channel_id, gateway=turn.gateway, network=channel.network,
-            path=urlsplit(turn.url).path, model=_text(body.get("model")), plan=_text(body.get("plan")),
+            path=urlsplit(turn.url).path, model=named(turn.body, "model"), plan=named(turn.body, "plan"),
             authorised=turn.raised, deposited=turn.deposited,
         )  # fmt: skip
         if entry != turn.booked:
@@ -632,27 +630,3 @@ def _date(response: httpx.Response) -> float | None:
 
 def _unusable(message: str) -> PaymentError:
     return PaymentError(message, hint="nothing was signed; report it to the gateway", code="malformed_challenge")
-
-
-def _json_object(body: bytes) -> dict[str, Any]:
-    try:
-        value = json.loads(body)
-    except (ValueError, RecursionError):
-        return {}
-    return value if isinstance(value, dict) else {}
-
-
-def _text(value: object) -> str | None:
-    return clean(value, 100) if isinstance(value, str) else None
-
-
-def _tokens(response: httpx.Response) -> tuple[int | None, int | None]:
-    """What an OpenAI-style answer says of its tokens."""
-    usage = _json_object(response.content).get("usage")
-    counts = usage if isinstance(usage, dict) else {}
-    prompt, completion = (counts.get(name) for name in ("prompt_tokens", "completion_tokens"))
-    return _count(prompt), _count(completion)
-
-
-def _count(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**53 else None

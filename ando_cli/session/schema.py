@@ -11,11 +11,14 @@ from ando_cli.tempo.abi import ZERO_HASH
 from ando_cli.tempo.channel import ChannelTerms
 from ando_cli.tempo.protocol import Protocol
 
+# ``ledger.session`` is a channel's number, which is never given to another one, also when the channel is forgotten; 0
+# where a Virtual Key paid.
 # One script a version: a file of version n runs the scripts from n on. Never edit one that was released.
 MIGRATIONS = (
     """
     CREATE TABLE channels (
-        channel_id TEXT PRIMARY KEY, gateway TEXT NOT NULL, network TEXT NOT NULL, chain_id INTEGER NOT NULL,
+        number INTEGER PRIMARY KEY AUTOINCREMENT, channel_id TEXT NOT NULL UNIQUE,
+        gateway TEXT NOT NULL, network TEXT NOT NULL, chain_id INTEGER NOT NULL,
         escrow TEXT NOT NULL, token TEXT NOT NULL, payee TEXT NOT NULL, payer TEXT NOT NULL,
         authorized_signer TEXT NOT NULL, salt TEXT NOT NULL, protocol TEXT NOT NULL, operator TEXT NOT NULL,
         expiring_nonce_hash TEXT NOT NULL, state TEXT NOT NULL, deposit TEXT NOT NULL,
@@ -31,7 +34,7 @@ MIGRATIONS = (
         PRIMARY KEY (gateway, network)
     ) STRICT;
     CREATE TABLE ledger (
-        id INTEGER PRIMARY KEY, at INTEGER NOT NULL, gateway TEXT NOT NULL, network TEXT NOT NULL,
+        id INTEGER PRIMARY KEY, at INTEGER NOT NULL, rail TEXT NOT NULL, gateway TEXT NOT NULL, network TEXT NOT NULL,
         session INTEGER NOT NULL, path TEXT NOT NULL, model TEXT, plan TEXT, outcome TEXT NOT NULL,
         authorised TEXT NOT NULL DEFAULT '0', deposited TEXT NOT NULL DEFAULT '0', spent TEXT,
         prompt_tokens INTEGER, completion_tokens INTEGER

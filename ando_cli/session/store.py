@@ -78,7 +78,7 @@ class Store:
         with self._errors(), self._lock:
             rows = self._db.execute(
                 f"SELECT {CHANNEL_COLUMNS} FROM channels "
-                "ORDER BY state NOT IN ('opening', 'open'), created_at DESC, rowid DESC"
+                "ORDER BY state NOT IN ('opening', 'open'), created_at DESC, number DESC"
             ).fetchall()
         return [read_channel(row) for row in rows]
 
@@ -230,11 +230,12 @@ class Store:
                 db.execute("UPDATE ledger SET authorised = ?, deposited = ? WHERE id = ?", (*amounts, row))
                 return row
             cursor = db.execute(
-                "INSERT INTO ledger (at, gateway, network, session, path, model, plan, outcome, authorised, deposited) "
-                "VALUES (?, ?, ?, (SELECT rowid FROM channels WHERE channel_id = ?), ?, ?, ?, 'unknown', ?, ?)",
+                "INSERT INTO ledger "
+                "(at, rail, gateway, network, session, path, model, plan, outcome, authorised, deposited) VALUES "
+                "(?, ?, ?, ?, ifnull((SELECT number FROM channels WHERE channel_id = ?), 0), ?, ?, ?, 'unknown', ?, ?)",
                 (
-                    int(self._clock()), entry.gateway, entry.network, entry.channel_id, entry.path, entry.model,
-                    entry.plan, *amounts,
+                    int(self._clock()), entry.rail, entry.gateway, entry.network, entry.channel_id, entry.path,
+                    entry.model, entry.plan, *amounts,
                 ),
             )  # fmt: skip
         assert cursor.lastrowid is not None
