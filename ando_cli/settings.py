@@ -1,7 +1,8 @@
 """What the user configured: flags > environment > ``config.toml`` > defaults, and the folders they live in.
 
 Everything is validated here, before anything is sent or signed. An unknown key in the file is an error: a cap that
-is misspelt must not silently be no cap.
+is misspelt must not silently be no cap. ``KEYS`` is the list of what there is: a new setting is a line there, a field
+of ``Settings`` and a line in ``merge``; ``ando config`` and the README's test go by the table.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from ando_cli.config import CONFIG_FILE, NETWORKS_TABLE, Given, Key, Kind, Source, find, read_config
 from ando_cli.errors import UsageError
 from ando_cli.tempo.network import NETWORKS, SANDBOX, Network, parse_network
 
@@ -30,11 +32,22 @@ SANDBOX_GATEWAY = "sandbox"
 """The name under which the built-in sandbox's channels are kept: its port changes from run to run."""
 
 _AMOUNT = r"[0-9]{1,15}(?:\.[0-9]{1,6})?"  # compiled where it is first used: most runs read no amount
-_SWITCH = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
+SWITCH = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
-_CONFIG_KEYS = {
-    "base_url", "network", "networks", "rpc_url", "max_deposit", "max_spend", "timeout", "connect_timeout", "delegate",
-}  # fmt: skip
+KEYS: dict[str, Key] = {
+    key.name: key
+    for key in (
+        Key("base_url", Kind.URL, "The gateway.", default=DEFAULT_BASE_URL, option="--base-url"),
+        Key("network", Kind.TEXT, "The Tempo network.", default=DEFAULT_NETWORK, option="--network"),
+        Key("rpc_url", Kind.URL, "The chain's RPC, instead of the network's.", option="--rpc-url", secret=True),
+        Key("max_spend", Kind.AMOUNT, "The most that one command may deposit, and may newly authorise."),
+        Key("max_deposit", Kind.AMOUNT, "The most that one deposit may be.", default=DEFAULT_MAX_DEPOSIT),
+        Key("timeout", Kind.SECONDS, "The longest wait for an answer.", default=DEFAULT_TIMEOUT),
+        Key("connect_timeout", Kind.SECONDS, "The longest wait for a connection.", default=DEFAULT_CONNECT_TIMEOUT),
+        Key("delegate", Kind.SWITCH, "Whether a new channel gets a key of its own.", default=False),
+    )
+}
+"""Everything that can be configured, beside the tables of networks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,28 +171,73 @@ def load(flags: Flags, environ: Mapping[str, str] = os.environ) -> Settings:
         UsageError: naming the flag, the variable or the key that is wrong.
     """
     folders = find_folders(environ)
-    config = _read_config(folders.config / "config.toml")
+    return merge(flags, environ, read_config(folders.config / CONFIG_FILE, KEYS), folders)
+
+
+def merge(flags: Flags, environ: Mapping[str, str], config: Mapping[str, Any], folders: Folders) -> Settings:
+    """The settings that follow from what is given; ``config`` is what ``read_config`` returns.
+
+    Raises:
+        UsageError: as ``load``.
+    """
+
+    def value(name: str) -> Any:
+        return read_value(KEYS[name], given(KEYS[name], flags, environ, config))
+
     if flags.sandbox:
-        for given, flag in ((flags.base_url, "--base-url"), (flags.network, "--network"), (flags.rpc_url, "--rpc-url")):
-            if given is not None:
+        for typed, flag in ((flags.base_url, "--base-url"), (flags.network, "--network"), (flags.rpc_url, "--rpc-url")):
+            if typed is not None:
                 raise UsageError(f"--sandbox and {flag} exclude each other", hint="leave one of them out")
         base_url = "http://127.0.0.1/v1"
         network = SANDBOX
         folders = Folders(folders.config, folders.state / "sandbox")
     else:
-        base_url = check_url(*_first(flags.base_url, "--base-url", "base_url", environ, config, DEFAULT_BASE_URL))
+        base_url = value("base_url")
         network = _network(flags, environ, config)
     return Settings(
         base_url=base_url,
         network=network,
         folders=folders,
         sandbox=flags.sandbox,
-        max_deposit=_amount("max_deposit", environ, config) or DEFAULT_MAX_DEPOSIT,
-        max_spend=_amount("max_spend", environ, config),
-        connect_timeout=_seconds("connect_timeout", environ, config, DEFAULT_CONNECT_TIMEOUT),
-        timeout=_seconds("timeout", environ, config, DEFAULT_TIMEOUT),
-        delegate=_switch("delegate", environ, config),
+        max_deposit=value("max_deposit"),
+        max_spend=value("max_spend"),
+        connect_timeout=value("connect_timeout"),
+        timeout=value("timeout"),
+        delegate=value("delegate"),
     )
+
+
+def given(key: Key, flags: Flags, environ: Mapping[str, str], config: Mapping[str, Any]) -> Given:
+    """The value of ``key`` that is in force, as it was given."""
+    return find(key, getattr(flags, key.name) if key.option else None, environ, config)
+
+
+def read_value(key: Key, found: Given) -> Any:
+    """What was given for ``key`` as the settings hold it: amounts in base units, timeouts in seconds.
+
+    Raises:
+        UsageError: it is not what the key takes; the message names where it was given.
+    """
+    value, name = found.value, found.name
+    if found.source is Source.DEFAULT:
+        return value
+    match key.kind:
+        case Kind.AMOUNT:
+            if isinstance(value, bool) or not isinstance(value, (str, int)):
+                raise UsageError(f"{name} is not an amount", hint=f'write it as a string: {key.name} = "2.50"')
+            return parse_amount(str(value), name)
+        case Kind.SECONDS:
+            return parse_seconds(value, name)
+        case Kind.SWITCH:
+            return _switch(key, found)
+    if not isinstance(value, str):
+        raise UsageError(f"{name} is not a string", hint=f'write {key.name} = "…"')
+    if key.kind is Kind.URL:
+        # An RPC provider's URL may hold a password; the gateway's may not.
+        return check_url(value, name, allow_password=key.secret)
+    if key.choices and value not in key.choices:
+        raise UsageError(f"{name} is none that there is", hint=f"choose one of: {', '.join(key.choices)}")
+    return value
 
 
 def parse_seconds(value: str | float, name: str) -> float:
@@ -197,47 +255,10 @@ def parse_seconds(value: str | float, name: str) -> float:
     return seconds
 
 
-def _read_config(path: Path) -> dict[str, Any]:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return {}
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot read {path.name}: {type(error).__name__}", hint=f"check the file {path}") from None
-    import tomllib  # only with a configuration file: it costs start-up time
-
-    try:
-        config = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"config.toml is not valid TOML: {error}", hint=f"mend {path}") from None
-    unknown = sorted(set(config) - _CONFIG_KEYS)
-    if unknown:
-        raise UsageError(
-            f"config.toml has an unknown key: {unknown[0]}", hint=f"known keys: {', '.join(sorted(_CONFIG_KEYS))}"
-        )
-    return config
-
-
-def _first(
-    flag: str | None, flag_name: str, key: str, environ: Mapping[str, str], config: Mapping[str, Any], default: str
-) -> tuple[str, str]:
-    """The value in force with the name under which it was given."""
-    variable = f"ANDO_{key.upper()}"
-    if flag is not None:
-        return flag, flag_name
-    if environ.get(variable):
-        return environ[variable], variable
-    if key in config:
-        value = config[key]
-        if not isinstance(value, str):
-            raise UsageError(f"{key} in config.toml is not a string", hint=f'write {key} = "…"')
-        return value, f"{key} in config.toml"
-    return default, key
-
-
 def _network(flags: Flags, environ: Mapping[str, str], config: Mapping[str, Any]) -> Network:
-    name, source = _first(flags.network, "--network", "network", environ, config, DEFAULT_NETWORK)
-    tables = config.get("networks", {})
+    chosen = given(KEYS["network"], flags, environ, config)
+    name = read_value(KEYS["network"], chosen)
+    tables = config.get(NETWORKS_TABLE, {})
     if not isinstance(tables, dict) or not all(isinstance(table, dict) for table in tables.values()):
         raise UsageError("networks in config.toml is not a set of tables", hint="write [networks.NAME]")
     added = {added: parse_network(added, table) for added, table in tables.items()}
@@ -248,40 +269,20 @@ def _network(flags: Flags, environ: Mapping[str, str], config: Mapping[str, Any]
     else:
         known = ", ".join([*NETWORKS, *tables])
         raise UsageError(
-            f"{source} names an unknown network", hint=f"known networks: {known}; more go into config.toml"
+            f"{chosen.name} names an unknown network", hint=f"known networks: {known}; more go into config.toml"
         )
-    rpc_url, rpc_source = _first(flags.rpc_url, "--rpc-url", "rpc_url", environ, config, network.rpc_url)
-    # An RPC provider's URL may hold a password; the gateway's may not.
-    return dataclasses.replace(network, rpc_url=check_url(rpc_url, rpc_source, allow_password=True))
+    rpc_url = read_value(KEYS["rpc_url"], given(KEYS["rpc_url"], flags, environ, config))
+    if rpc_url is None:
+        rpc_url = check_url(network.rpc_url, f"networks.{name}.rpc_url in {CONFIG_FILE}", allow_password=True)
+    return dataclasses.replace(network, rpc_url=rpc_url)
 
 
-def _amount(key: str, environ: Mapping[str, str], config: Mapping[str, Any]) -> int | None:
-    variable = f"ANDO_{key.upper()}"
-    if environ.get(variable):
-        return parse_amount(environ[variable], variable)
-    if key not in config:
-        return None
-    value = config[key]
-    if isinstance(value, bool) or not isinstance(value, (str, int)):
-        raise UsageError(f"{key} in config.toml is not an amount", hint=f'write it as a string: {key} = "2.50"')
-    return parse_amount(str(value), f"{key} in config.toml")
-
-
-def _seconds(key: str, environ: Mapping[str, str], config: Mapping[str, Any], default: float) -> float:
-    variable = f"ANDO_{key.upper()}"
-    if environ.get(variable):
-        return parse_seconds(environ[variable], variable)
-    return parse_seconds(config[key], f"{key} in config.toml") if key in config else default
-
-
-def _switch(key: str, environ: Mapping[str, str], config: Mapping[str, Any]) -> bool:
-    variable = f"ANDO_{key.upper()}"
-    if environ.get(variable):
-        wanted = _SWITCH.get(environ[variable].strip().lower())
-        if wanted is None:
-            raise UsageError(f"{variable} is neither on nor off", hint=f"write {variable}=1 or {variable}=0")
-        return wanted
-    value = config.get(key, False)
-    if not isinstance(value, bool):
-        raise UsageError(f"{key} in config.toml is neither true nor false", hint=f"write {key} = true")
-    return value
+def _switch(key: Key, found: Given) -> bool:
+    if found.source is Source.FILE:
+        if not isinstance(found.value, bool):
+            raise UsageError(f"{found.name} is neither true nor false", hint=f"write {key.name} = true")
+        return found.value
+    wanted = SWITCH.get(found.value.strip().lower())
+    if wanted is None:
+        raise UsageError(f"{found.name} is neither on nor off", hint=f"write {found.name}=1 or {found.name}=0")
+    return wanted

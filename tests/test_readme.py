@@ -50,7 +50,7 @@ def test_the_readme_opens_with_the_demo_and_the_tests() -> None:
 
 
 def test_the_readme_names_every_setting() -> None:
-    from ando_cli.settings import _CONFIG_KEYS
+    from ando_cli.settings import KEYS
 
     text = README.read_text()
-    assert [key for key in sorted(_CONFIG_KEYS) if key not in text] == []
+    assert [key.name for key in KEYS.values() if f"`{key.name}`" not in text] == []
