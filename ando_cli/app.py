@@ -73,8 +73,16 @@ class Invocation:
         if name == "verbose":
             value = min(self.flags.verbose + value, 3)
         self.flags = dataclasses.replace(self.flags, **{name: value})
-        if name in ("json_output", "quiet", "verbose"):
+        if name in ("json_output", "toon_output"):
+            self._choose_form()
+        elif name in ("quiet", "verbose"):
             setattr(self.terminal, name, value)
+
+    def _choose_form(self) -> None:
+        if self.flags.json_output and self.flags.toon_output:
+            raise UsageError("--json-output and --toon-output exclude each other", hint="leave one of them out")
+        self.terminal.json_output = True
+        self.terminal.toon_output = self.flags.toon_output
 
 
 def invocation(ctx: typer.Context) -> Invocation:
@@ -199,6 +207,15 @@ def _root(
             rich_help_panel=GLOBAL_PANEL,
         ),
     ] = False,
+    toon_output: Annotated[
+        bool,
+        typer.Option(
+            "--toon-output",
+            "-t",
+            help="The same in TOON, which takes fewer tokens to read.",
+            rich_help_panel=GLOBAL_PANEL,
+        ),
+    ] = False,
     quiet: Annotated[
         bool,
         typer.Option("--quiet", "-q", help="No notes on stderr.", rich_help_panel=GLOBAL_PANEL),
@@ -224,7 +241,8 @@ def run(arguments: Sequence[str]) -> int:
     """Run one command line and return its exit code. Nothing that a user or a server can cause is a traceback."""
     terminal = Terminal.standard()
     # Known before parsing, because parsing itself can fail and the failure is then JSON too.
-    terminal.json_output = _asks_for_json(arguments)
+    terminal.toon_output = _asks_for(arguments, "--toon-output", "-t")
+    terminal.json_output = terminal.toon_output or _asks_for(arguments, "--json-output", "-j")
     state = Invocation(terminal, os.environ)
     if "_ANDO_COMPLETE" in os.environ:
         from ando_cli import completions
@@ -247,9 +265,9 @@ def run(arguments: Sequence[str]) -> int:
     return int(code or 0)
 
 
-def _asks_for_json(arguments: Sequence[str]) -> bool:
+def _asks_for(arguments: Sequence[str], *names: str) -> bool:
     options = list(arguments[: arguments.index("--")]) if "--" in arguments else list(arguments)
-    return "--json-output" in options or "-j" in options
+    return any(name in options for name in names)
 
 
 def _usage(error: Any) -> UsageError:

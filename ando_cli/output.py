@@ -18,6 +18,7 @@ from typing import IO, TYPE_CHECKING, Any, Literal
 
 from ando_cli import redact
 from ando_cli.errors import AndoError, ExitCode, UsageError
+from ando_cli.settings import SWITCH
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -37,8 +38,8 @@ def _is_terminal(stream: IO[Any]) -> bool:
 class Terminal:
     """Where a command reads and writes.
 
-    ``quiet`` silences notes (not warnings or errors), ``verbose`` counts the ``-v``, ``json_output`` makes errors one
-    JSON object on stdout.
+    ``quiet`` silences notes (not warnings or errors), ``verbose`` counts the ``-v``. ``json_output`` makes answers and
+    errors one document on stdout, which is JSON, or TOON with ``toon_output``: that one is never set alone.
     """
 
     stdin: IO[str]
@@ -46,6 +47,7 @@ class Terminal:
     stderr: IO[str]
     environ: Mapping[str, str]
     json_output: bool = False
+    toon_output: bool = False
     quiet: bool = False
     verbose: int = 0
     _stage: str = field(default="", init=False)
@@ -77,6 +79,21 @@ class Terminal:
     def stderr_tty(self) -> bool:
         """Whether a person reads stderr."""
         return _is_terminal(self.stderr)
+
+    @property
+    def structured(self) -> bool:
+        """Whether a command that draws a table is to hand over its data instead.
+
+        It is with ``-j`` or ``-t``, and where a program reads stdout (unless ``ANDO_NO_AUTO_JSON=1``). A command uses
+        it so; one whose answer is a single text asks ``json_output`` instead, which a pipe does not set::
+
+            if terminal.structured:
+                terminal.json(rows)
+                return
+            terminal.table(...)
+        """
+        tables = SWITCH.get(self.environ.get("ANDO_NO_AUTO_JSON", "0").strip().lower() or "0", True)
+        return self.json_output or not (self.stdout_tty or tables)
 
     @property
     def colour(self) -> bool:
@@ -112,7 +129,7 @@ class Terminal:
             raise
         except OSError as error:
             self.give_up_stdout()
-            self.json_output = False
+            self.json_output = self.toon_output = False
             raise AndoError(
                 f"cannot write the answer: {error.strerror}",
                 hint="make room, or name a file with -o",
@@ -139,8 +156,24 @@ class Terminal:
         self.note(f"written to {path}")
 
     def json(self, value: object) -> None:
-        """Write ``value`` to stdout as one JSON document: indented for a person, on one line for a program."""
-        self.answer(json.dumps(value, ensure_ascii=False, indent=2 if self.stdout_tty else None))
+        """Write ``value`` to stdout as one document.
+
+        That is JSON, indented for a person and on one line for a program; or TOON where that was asked for.
+        """
+        if self.toon_output:
+            self.answer(_toon(value))
+        else:
+            self.answer(json.dumps(value, ensure_ascii=False, indent=2 if self.stdout_tty else None))
+
+    def document(self, body: bytes) -> bytes:
+        """A JSON answer of a server in the form that was asked for: the very bytes, or with ``-t`` the same as TOON."""
+        if not self.toon_output:
+            return body
+        try:
+            return _toon(json.loads(body)).encode()
+        except (ValueError, RecursionError):
+            self.warn("the answer is not JSON, and is given as it came")
+            return body
 
     def note(self, text: str) -> None:
         """Say something on stderr, unless ``--quiet``."""
@@ -157,7 +190,7 @@ class Terminal:
             self._line(self._paint("2", text))
 
     def fail(self, error: AndoError) -> ExitCode:
-        """Show ``error`` and return the exit code: two lines on stderr, or one JSON object on stdout."""
+        """Show ``error`` and return the exit code: two lines on stderr, or one object on stdout."""
         if self.json_output:
             shown = {
                 "code": error.code,
@@ -285,6 +318,12 @@ class Terminal:
 
     def _paint(self, code: str, text: str) -> str:
         return f"\x1b[{code}m{text}\x1b[0m" if self.colour else text
+
+
+def _toon(value: object) -> str:
+    from toon_format import encode  # it takes as long to load as typer does
+
+    return str(encode(value))
 
 
 def _has_controlling_terminal() -> bool:

@@ -67,6 +67,7 @@ class Flags:
     rpc_url: str | None = None
     sandbox: bool = False
     json_output: bool = False
+    toon_output: bool = False
     quiet: bool = False
     verbose: int = 0
 

@@ -7,6 +7,7 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
+from toon_format import decode
 
 from ando_cli.errors import AndoError, ExitCode, UsageError
 from ando_cli.output import Terminal, check_writable
@@ -82,6 +83,58 @@ def test_json_is_indented_for_a_person() -> None:
         each.json({"é": 1})
     assert written(pipe.stdout) == '{"é": 1}\n'
     assert written(person.stdout) == '{\n  "é": 1\n}\n'
+
+
+def in_toon() -> Terminal:
+    asked = terminal()
+    asked.json_output = asked.toon_output = True
+    return asked
+
+
+def test_answers_and_errors_can_be_toon() -> None:
+    rows = [{"id": "0x1", "left": "1.00"}, {"id": "0x2", "left": "0.50"}]
+    answering, failing = in_toon(), in_toon()
+    answering.json(rows)
+    assert written(answering.stdout) == '[2]{id,left}:\n  0x1,"1.00"\n  0x2,"0.50"\n'
+    assert decode(written(answering.stdout)) == rows
+    failing.fail(UsageError("it is wrong: all of it", hint="mend it"))
+    assert decode(written(failing.stdout)) == {
+        "error": {"code": "usage", "message": "it is wrong: all of it", "hint": "mend it", "exit_code": 2}
+    }
+
+
+def test_a_servers_json_is_left_as_it_is_unless_toon_is_asked_for() -> None:
+    body = b'{ "choices": [{"content": "h\\u00e9, \\u001b[2J"}] }'
+    assert terminal().document(body) == body
+    shown = in_toon().document(body)
+    assert decode(shown.decode()) == json.loads(body)
+    assert b"\x1b" not in shown
+
+
+@pytest.mark.parametrize("body", [b"<html>", b"\xff", b"[" * 100_000])
+def test_what_is_no_json_was_paid_for_all_the_same(body: bytes) -> None:
+    asked = in_toon()
+    assert asked.document(body) == body
+    assert "not JSON" in written(asked.stderr)
+
+
+@pytest.mark.parametrize(
+    ("screen", "json_output", "variable", "data"),
+    [
+        (True, False, None, False),
+        (True, True, None, True),
+        (False, False, None, True),
+        (False, False, "", True),
+        (False, False, "0", True),
+        (False, False, "1", False),
+        (False, False, "true", False),
+        (False, True, "1", True),
+    ],
+)
+def test_a_table_is_for_a_person(screen: bool, json_output: bool, variable: str | None, data: bool) -> None:
+    asked = terminal(out=Screen() if screen else None, **({} if variable is None else {"ANDO_NO_AUTO_JSON": variable}))
+    asked.json_output = json_output
+    assert asked.structured is data
 
 
 @pytest.mark.parametrize(

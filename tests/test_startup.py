@@ -34,7 +34,8 @@ main()
 
 OFF_THE_WARM_PATH = {
     "web3", "eth_account", "pytempo", "pydantic", "rich", "keyring", "aiohttp", "ando_cli.sandbox", "platformdirs",
-    "filelock", "tomllib", "ando_cli.commands.wallet", "ando_cli.tempo.rpc", "ando_cli.tempo.transaction",
+    "filelock", "tomllib", "toon_format", "tomlkit", "ando_cli.commands.wallet", "ando_cli.tempo.rpc",
+    "ando_cli.tempo.transaction",
 }  # fmt: skip
 
 # From top to bottom: each imports from the lines below its own. ``app`` finds ``commands`` by name, when one is called.

@@ -106,7 +106,8 @@ def chat(
             show_quote(terminal, client.quote(CHAT_PATH, content), state.settings)
             return
         response = client.post(CHAT_PATH, content)
-    answer = response.content if terminal.json_output else answer_text(response.content).encode()
+    answer = response.content
+    answer = terminal.document(answer) if terminal.json_output else answer_text(answer).encode()
     answer = answer if answer.endswith(b"\n") else answer + b"\n"
     if output is not None:
         terminal.save(output, answer)

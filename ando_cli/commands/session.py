@@ -120,7 +120,7 @@ def list_(
     store = existing_store(state.settings)
     channels = [] if store is None else store.channels()
     compared = session_recover.compare_all(state, channels) if chain else None
-    if terminal.json_output or not terminal.stdout_tty:
+    if terminal.structured:
         shown = [_shown(channel, full=full) for channel in channels]
         for row, on_chain in zip(shown, compared or (), strict=compared is not None):
             row["chain"] = on_chain and session_recover.chain_shape(on_chain)

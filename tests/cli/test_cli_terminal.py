@@ -221,6 +221,17 @@ def test_with_j_every_refusal_is_json_on_stdout(box: Box) -> None:
         assert error["hint"]
 
 
+def test_toon_is_the_same_as_json_in_another_form(warm: Gateway) -> None:
+    assert warm.box.run("chat", "hi", "-t").worked().stdout.startswith("id: chatcmpl-")
+    assert warm.box.run("session", "list", "-t").worked().stdout.startswith("[1]{id,gateway,network,")
+    failed = warm.box.run("chat", "-t", "--nope")
+    assert failed.err == b""
+    assert failed.stdout.startswith("error:\n  code: usage\n")
+    assert "exclude each other" in warm.box.run("-j", "session", "list", "-t").error["message"]
+    table = warm.box.run("session", "list", ANDO_NO_AUTO_JSON="1").worked().stdout
+    assert table.startswith("id ")
+
+
 def test_global_options_stand_before_and_after_the_subcommand(warm: Gateway) -> None:
     here = ["--base-url", warm.base_url, "--network", "local"]
     shown = [
