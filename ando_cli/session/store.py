@@ -214,8 +214,16 @@ class Store:
         self._change(f"state = ?{taken}, {_NOTHING_PENDING}", "channel_id = ?", (state, *values), (channel_id,))
 
     def forget(self, channel_id: str) -> None:
-        """Drop the record of a channel. What it holds is on the chain, but we no longer know what we signed."""
+        """Drop the record of a channel. What it holds is on the chain, but we no longer know what we signed.
+
+        Its rows in the ledger stay, and are nobody's: session 0.
+        """
         with self._write() as db:
+            # SQLite may give the number by which they named it to the next channel.
+            db.execute(
+                "UPDATE ledger SET session = 0 WHERE session = (SELECT rowid FROM channels WHERE channel_id = ?)",
+                (channel_id,),
+            )
             db.execute("DELETE FROM channels WHERE channel_id = ?", (channel_id,))
 
     def book(self, row: int | None, entry: Entry) -> int:

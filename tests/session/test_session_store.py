@@ -361,6 +361,17 @@ def test_a_row_of_the_ledger_starts_as_unknown_and_is_completed(path: Path) -> N
     assert raw(path, look) == [("answered", "2", "3", "4", 5, 6)]
 
 
+def test_what_a_forgotten_channel_was_paid_is_not_taken_for_what_the_next_one_was(path: Path) -> None:
+    store, known, another = Store(path), channel(), channel(2)
+    store.add(known)
+    store.book(None, Entry(known.channel_id, GATEWAY, NETWORK.name, "/v1/mpp"))
+    store.forget(known.channel_id)
+    store.add(another)
+    store.book(None, Entry(another.channel_id, GATEWAY, NETWORK.name, "/v1/mpp"))
+    of_another = "SELECT count(*) FROM ledger WHERE session = (SELECT rowid FROM channels)"
+    assert (raw(path, of_another), raw(path, "SELECT min(session) FROM ledger")) == ([(1,)], [(0,)])
+
+
 def test_the_ledger_names_no_channel_key_address_or_transaction(path: Path) -> None:
     store, known = Store(path), opening()
     store.add(known)
