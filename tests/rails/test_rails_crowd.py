@@ -37,6 +37,7 @@ GATEWAYS = {
     "metered, dear": Settings(prices=dict.fromkeys(PLANS, 16_000)),
     "in full, stale vouchers taken": IN_FULL,
     "in full, stale vouchers refused": IN_FULL.changed({"stale_vouchers": "refuse"}),
+    "in full, stale vouchers refused, v2": IN_FULL.changed({"stale_vouchers": "refuse", "protocol": "v2"}),
 }
 
 
@@ -97,7 +98,7 @@ def test_sixteen_threads_share_one_client_and_one_channel(tmp_path: Path, kind: 
         check(crowd, sandbox, GATEWAYS[kind], requests)
 
 
-@pytest.mark.parametrize("kind", GATEWAYS)
+@pytest.mark.parametrize("kind", [kind for kind in GATEWAYS if "v2" not in kind])
 @pytest.mark.parametrize(("processes", "threads"), [(8, 1), (4, 4)], ids=["alone", "with threads"])
 def test_processes_share_one_channel(tmp_path: Path, kind: str, processes: int, threads: int) -> None:
     each = 6 * threads if "dear" in kind else 12 * threads

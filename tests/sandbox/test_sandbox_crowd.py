@@ -117,10 +117,12 @@ def test_a_credential_sent_twice_at_once_is_charged_once(tmp_path: Path) -> None
         assert session_of(payer)["spent"] == str(33 * AMOUNT)
 
 
-def test_a_gateway_may_refuse_a_voucher_that_was_overtaken(tmp_path: Path) -> None:
-    settings = Settings(charge="full", amount=AMOUNT, stale_vouchers="refuse")
+@pytest.mark.parametrize("kind", [Payer, PayerV2])
+def test_a_gateway_may_refuse_a_voucher_that_was_overtaken(tmp_path: Path, kind: type[Payer]) -> None:
+    protocol = "v2" if kind is PayerV2 else "v1"
+    settings = Settings(charge="full", amount=AMOUNT, stale_vouchers="refuse", protocol=protocol)
     with Sandbox(SandboxConfig(path=tmp_path / "strict.sqlite", settings=settings)) as sandbox:
-        payer = Payer(sandbox)
+        payer = kind(sandbox)
         sandbox.fund(payer.address, 10**6)
         payer.pay(payer.open_payload(100 * AMOUNT, AMOUNT))
         assert payer.pay(payer.voucher_payload(3 * AMOUNT)).status_code == 200
