@@ -18,7 +18,7 @@ import httpx
 from ando_cli import __version__
 from ando_cli.errors import NetworkError, PaymentError, ServerError, UsageError
 from ando_cli.mpp.problem import parse_problem
-from ando_cli.rails.payment import CREDENTIAL, DRY_RUN, RESENT, Quote, Quoted
+from ando_cli.rails.payment import CREDENTIAL, DRY_RUN, RESENT, UNSENT, Quote, Quoted
 from ando_cli.settings import check_url, origin
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ PAID_BODY_LIMIT = 64 * 1024 * 1024
 _BEARER_ROUTES = ("/models", "/chat/completions", "/responses", "/think", "/completions")
 _NO_ANSWER = (httpx.ReadError, httpx.WriteError, httpx.CloseError, httpx.RemoteProtocolError, httpx.ReadTimeout,
               httpx.WriteTimeout, httpx.DecodingError)  # fmt: skip
+_NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError, httpx.PoolTimeout)
 
 
 class AndoClient:
@@ -264,6 +265,9 @@ class _Transport(httpx.BaseTransport):
         with self._waiting():
             try:
                 return self._attempt(request)
+            except _NOT_SENT:
+                request.extensions[UNSENT] = True
+                raise
             except _NO_ANSWER:
                 if CREDENTIAL not in request.extensions:
                     raise
@@ -325,7 +329,7 @@ def _decoded(response: httpx.Response, limit: int) -> Iterator[bytes]:
 def _no_answer(error: httpx.TransportError) -> NetworkError:
     paid = CREDENTIAL in error.request.extensions
     host = error.request.url.host
-    if isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.ProxyError | httpx.PoolTimeout):
+    if isinstance(error, _NOT_SENT):
         again = "; the voucher stays valid for the next request" if paid else ""
         return NetworkError(
             f"cannot connect to {host}",

@@ -46,6 +46,9 @@ DRY_RUN = "ando.dry_run"
 CREDENTIAL = "ando.credential"
 """Request extension: the request carries a credential, so no answer to it may be lost."""
 
+UNSENT = "ando.unsent"
+"""Request extension: there was no connection to send it over."""
+
 RESENT = "ando.resent"
 """Response extension: no answer came at first, and the same request was sent once more."""
 
@@ -137,6 +140,8 @@ class Turn:
     deposited: int = 0
     hinted: bool = False
     """Whether the gateway's hint about a channel was looked at. Once is enough: it is the chain that is asked then."""
+    out: httpx.Request | None = None
+    """The request with a credential that was sent last, until its answer is taken in."""
     claim: int | None = None
     """This request's row among the claims on its channel."""
     waited: float = 0.0
@@ -196,6 +201,10 @@ class PaymentAuth(httpx.Auth):
         except AndoError as error:
             # An answer that was lost may have been charged: its row keeps saying that nobody knows.
             if error.code not in UNKNOWN_OUTCOMES:
+                self._finish(turn, Outcome.FAILED, Usage())
+            raise
+        except BaseException:  # httpx gives up on the flow, or the user does
+            if turn.out is None or UNSENT in turn.out.extensions:
                 self._finish(turn, Outcome.FAILED, Usage())
             raise
         finally:
@@ -265,9 +274,11 @@ class PaymentAuth(httpx.Auth):
             if isinstance(step, Open | TopUp) and turn.offer.stale(lifecycle.clock()):
                 continue  # whoever was asked took their time: what was signed goes with a fresh challenge
             self._book(turn, channel)
-            response = yield self._paid(request, turn, channel, lifecycle.payload(channel))
+            turn.out = self._paid(request, turn, channel, lifecycle.payload(channel))
+            response = yield turn.out
             if self._answered(response, turn, channel):
                 return
+            turn.out = None
 
     def _quote(self, gateway: str, offer: Offer) -> Quote:
         """What paying ``offer`` would begin with. Somebody without a wallet may ask too: they would open a channel."""

@@ -34,7 +34,8 @@ from session_doubles import (
     lifecycle,
 )
 
-from ando_cli.errors import AndoError, PaymentError, StoreError
+from ando_cli.client import AndoClient
+from ando_cli.errors import AndoError, NetworkError, PaymentError, StoreError
 from ando_cli.mpp.problem import Code
 from ando_cli.rails.payment import (
     CREDENTIAL,
@@ -129,6 +130,21 @@ def paid(response: httpx.Response) -> Paid:
     found = response.extensions[PAID]
     assert isinstance(found, Paid)
     return found
+
+
+def over_http(bench: Bench, error: BaseException, credentials: int = 0) -> AndoClient:
+    """The request core on its way to the gateway, where sending fails with ``error`` after so many credentials."""
+    sent = 0
+
+    def carry(request: httpx.Request) -> httpx.Response:
+        nonlocal sent
+        if "Authorization" in request.headers:
+            sent += 1
+            if sent > credentials:
+                raise error
+        return bench.gateway(request)
+
+    return AndoClient(GATEWAY, bench.auth, connect_timeout=1, timeout=1, transport=httpx.MockTransport(carry))
 
 
 def lost(answer: httpx.Response) -> httpx.Response:
@@ -680,6 +696,51 @@ def test_a_connection_that_breaks_for_good_leaves_the_outcome_unknown(bench: Ben
         bench.send()
     assert bench.outcomes() == ["unknown"]
     assert bench.live.state is State.OPENING
+
+
+@pytest.mark.parametrize("error", [httpx.ConnectError("x"), httpx.ConnectTimeout("x"), httpx.ProxyError("x")])
+def test_a_credential_that_never_left_is_booked_as_failed(bench: Bench, error: Exception) -> None:
+    bench.have(channel())
+    bench.gateway.script = [lambda _: refuse("mpp_invalid_challenge")]
+    for credentials in (0, 1):
+        with pytest.raises(NetworkError, match="cannot connect"):
+            over_http(bench, error, credentials).send("POST", URL, body=BODY)
+    assert bench.outcomes() == ["failed", "failed"]
+
+
+@pytest.mark.parametrize("error", [httpx.ReadError("x"), KeyboardInterrupt()])
+def test_a_credential_that_may_have_arrived_stays_unknown(bench: Bench, error: BaseException) -> None:
+    bench.have(channel())
+    with pytest.raises((NetworkError, KeyboardInterrupt)):
+        over_http(bench, error).send("POST", URL, body=BODY)
+    assert bench.outcomes() == ["unknown"]
+
+
+def test_a_rejected_request_that_is_broken_off_before_the_next_credential_is_booked_as_failed(bench: Bench) -> None:
+    bench.have(channel())
+
+    def interrupted(_: float) -> None:
+        raise KeyboardInterrupt
+
+    bench.lifecycle.sleep = interrupted
+    bench.gateway.script = [lambda _: refuse("mpp_reservation_failed")]
+    with pytest.raises(KeyboardInterrupt):
+        bench.send()
+    assert bench.outcomes() == ["failed"]
+
+
+def test_an_answer_that_came_is_not_booked_as_failed_because_booking_it_was_broken_off(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.have(channel())
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(bench.store, "receipted", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        bench.send()
+    assert bench.outcomes() == ["unknown"]
 
 
 def test_an_open_whose_answer_was_lost_is_found_on_the_chain_and_not_paid_twice(bench: Bench) -> None:
