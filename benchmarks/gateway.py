@@ -31,7 +31,10 @@ def main(*arguments: str) -> None:
     for account in accounts:
         faucet.fund(config, account, PLAY_MONEY)
     server.run_forever(
-        config, lambda base_url, rpc_url: print(json.dumps({"base_url": base_url, "rpc_url": rpc_url}), flush=True)
+        config,
+        lambda base_url, rpc_url, virtual_key: print(
+            json.dumps({"base_url": base_url, "rpc_url": rpc_url}), flush=True
+        ),
     )
 
 

@@ -84,12 +84,13 @@ def run(
         except ValueError:
             raise UsageError("ANDO_SANDBOX_PAYEE_KEY is not a private key", hint="give 64 hex digits") from None
 
-    def ready(base_url: str, rpc_url: str) -> None:
+    def ready(base_url: str, rpc_url: str, virtual_key: str) -> None:
         terminal = state.terminal
         if terminal.json_output:
-            terminal.json({"base_url": base_url, "rpc_url": rpc_url})
+            terminal.json({"base_url": base_url, "rpc_url": rpc_url, "virtual_key": virtual_key})
         else:
             terminal.answer(f"gateway  {base_url}\nchain    {rpc_url}")
+            terminal.note(f"The account-owned routes take its Virtual Key: ANDO_VIRTUAL_KEY={virtual_key}")
         terminal.note("Ctrl-C stops it. Answers are canned, signatures are real, money is not.")
 
     chosen = {name: value for name, value in given.items() if value is not None}

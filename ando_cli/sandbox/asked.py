@@ -17,6 +17,15 @@ if TYPE_CHECKING:
     from ando_cli.sandbox.settings import Settings
 
 CHAT_PATH = "/v1/mpp/chat/completions"
+BEARER_ROUTES = {
+    "/v1/models": "models",
+    "/v1/chat/completions": "chat",
+    "/v1/responses": "responses",
+    "/v1/think": "think",
+    "/v1/completions": "completions",
+}
+"""The account-owned routes, which a Virtual Key pays for, and what their requests are called here."""
+SCHEMES = ("Bearer", "Payment", "Basic")
 FREE_PATH = "/v1/free"
 HEALTH_PATH = "/v1/health"
 
@@ -27,6 +36,7 @@ class Asked:
 
     Attributes:
         authorization: the header that carries credentials here, as it came.
+        schemes: the schemes of all ``Authorization`` headers, in their order; ``other`` for what is none that we know.
         parsed: the credential in it, or what is wrong with it; ``None`` without one, and on other routes.
         priced: what the request can cost, or what is wrong with its body; ``None`` on other routes.
     """
@@ -36,6 +46,7 @@ class Asked:
     headers: CIMultiDictProxy[str]
     body: bytes
     authorization: str | None
+    schemes: tuple[str, ...]
     parsed: Credential | Problem | None
     priced: Quote | Problem | None
 
@@ -43,7 +54,9 @@ class Asked:
     async def read(cls, request: web.Request, settings: Settings) -> Asked:
         """Read a request to its end."""
         body = await request.read()
-        authorization = request.headers.get(settings.credential_header or "Authorization")
+        header = "Authorization" if request.path in BEARER_ROUTES else settings.credential_header or "Authorization"
+        authorization = request.headers.get(header)
+        schemes = tuple(_scheme(value) for value in request.headers.getall("Authorization", ()))
         parsed: Credential | Problem | None = None
         priced: Quote | Problem | None = None
         if request.path == CHAT_PATH and request.method == "POST":
@@ -56,11 +69,27 @@ class Asked:
                     parsed = credentials.parse(authorization)
                 except Problem as problem:
                     parsed = problem
-        return cls(request.method, request.path, request.headers, body, authorization, parsed, priced)
+        return cls(request.method, request.path, request.headers, body, authorization, schemes, parsed, priced)
+
+    @property
+    def bearer_route(self) -> str | None:
+        """Which of the account-owned routes it is for, if it is for one."""
+        return BEARER_ROUTES.get(self.path)
+
+    @property
+    def allowed_method(self) -> str:
+        """The one method of its route."""
+        return "GET" if self.bearer_route == "models" else "POST"
 
     @property
     def action(self) -> str:
-        """What the request is for: an action of a credential, ``malformed``, ``unpaid``, ``free`` or ``other``."""
+        """What the request is for.
+
+        An action of a credential, ``malformed`` or ``unpaid`` on the paid route; the name of an account-owned route;
+        ``free`` or ``other``.
+        """
+        if self.bearer_route is not None:
+            return self.bearer_route
         if self.path == FREE_PATH:
             return "free"
         if self.priced is None:
@@ -104,3 +133,9 @@ class Asked:
         if isinstance(self.parsed, Problem):
             raise self.parsed
         return self.parsed
+
+
+def _scheme(authorization: str) -> str:
+    # A key that was sent without its scheme must not be taken for one: this is logged.
+    word = authorization.partition(" ")[0].lower()
+    return next((scheme for scheme in SCHEMES if scheme.lower() == word), "other")

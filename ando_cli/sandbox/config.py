@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 CHAIN_ID = 133_742_431
 TOKEN = "0x20c0000000000000000000000000000000000001"  # noqa: S105 - a currency, not a password
+_TOKEN = re.compile(r"[A-Za-z0-9._~+/=-]+")
 ESCROW = "0x822e4c09c1df6841377229cd7047ab8ad2d5d39f"
 
 
@@ -28,6 +30,7 @@ class SandboxConfig:
         rpc_url: an outside chain; ``None`` means the built-in one. ``chain_id``, ``token`` and ``escrow`` name the
             chain, the currency and the v1 escrow contract there.
         payee_key: the gateway's private key in hexadecimal; ``None`` means one made up and kept in the file.
+        virtual_key: the Virtual Key of the account-owned routes; ``None`` means one made up and kept in the file.
         settings: how the gateway behaves at first.
         access_log: called with one line for every request of the gateway; never with anything private.
     """
@@ -40,17 +43,20 @@ class SandboxConfig:
     token: str = TOKEN
     escrow: str = ESCROW
     payee_key: str | None = field(default=None, repr=False)
+    virtual_key: str | None = field(default=None, repr=False)
     settings: Settings = field(default_factory=Settings)
     access_log: Callable[[str], None] | None = None
 
     def __post_init__(self) -> None:
-        """Check the host.
+        """Check the host and the Virtual Key.
 
         Raises:
-            ValueError: it is not a loopback address.
+            ValueError: the host is not a loopback address, or the key could not be sent in a header.
         """
         if self.host != "localhost" and not _is_loopback(self.host):
             raise ValueError("the sandbox listens on loopback addresses only")
+        if self.virtual_key is not None and not _TOKEN.fullmatch(self.virtual_key):
+            raise ValueError("a Virtual Key is made of letters, digits and -._~+/=")
 
 
 def _is_loopback(host: str) -> bool:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ando_cli.sandbox.challenges import Network
     from ando_cli.sandbox.gateway import Gateway
     from ando_cli.sandbox.protocol import SessionProtocol
+    from ando_cli.sandbox.virtual_key import VirtualKey
 
 RPC_PATH = "/rpc"
 PARSE_ERROR = -32700
@@ -38,12 +39,14 @@ class Control:
         backend: Backend,
         accounts: Accounts,
         protocols: Mapping[str, SessionProtocol],
+        virtual_key: VirtualKey,
     ) -> None:
         self._gateway = gateway
         self._network = network
         self._backend = backend
         self._accounts = accounts
         self._protocols = protocols
+        self._virtual_key = virtual_key
 
     def routes(self) -> list[web.RouteDef]:
         """All routes, each with its handler."""
@@ -57,7 +60,10 @@ class Control:
         ]
 
     async def state(self) -> dict[str, Any]:
-        """The accounting of every session beside its channel on chain, and who holds what. Amounts are strings."""
+        """The accounting of every session beside its channel on chain, of the Virtual Key, and who holds what.
+
+        Amounts are strings.
+        """
         sessions = []
         for session in self._accounts.sessions():
             channel = await self._protocols[session.protocol].channel_of(session)
@@ -74,6 +80,7 @@ class Control:
         return {
             "network": dataclasses.asdict(self._network),
             "sessions": sessions,
+            "virtual_key": {"spent": str(self._virtual_key.spent)},
             "balances": {name: await self._balance(account) for name, account in accounts.items()},
         }
 

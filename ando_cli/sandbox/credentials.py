@@ -114,7 +114,7 @@ def parse(header: str) -> Credential:
     """
     scheme, _, token = header.partition(" ")
     if scheme.lower() != "payment":
-        raise Problem("wrong_route")
+        raise Problem("wrong_route", "This route takes Payment credentials only.")
     try:
         value = decode_json(token.strip(" "))
     except ValueError:

@@ -7,6 +7,8 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ando_cli.sandbox import stream_faults
+from ando_cli.sandbox.asked import BEARER_ROUTES
 from ando_cli.sandbox.challenges import decode_json, encode_json, header_value, seal
 from ando_cli.sandbox.credentials import ACTIONS
 from ando_cli.sandbox.problems import CODES
@@ -15,7 +17,7 @@ from ando_cli.sandbox.settings import ERROR_SHAPES
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-TARGETS = ("any", "unpaid", "paid", "free", "rpc", *ACTIONS)
+TARGETS = ("any", "unpaid", "paid", "free", "rpc", "bearer", *ACTIONS, *BEARER_ROUTES.values())
 DROPS = ("before", "after", "headers")
 
 # The short names of the lies about a challenge, and where in its request they are told.
@@ -42,7 +44,9 @@ class Fault:
 
     Attributes:
         on: which requests: ``unpaid`` or ``paid`` chat requests, an action of a credential (``open``, ``voucher``,
-            ``topUp``, ``close``), ``free`` (the free resource), ``rpc`` (the chain), or ``any`` of the gateway's own.
+            ``topUp``, ``close``), ``bearer`` (any of the account-owned routes) or one of these (``models``, ``chat``,
+            ``responses``, ``think``, ``completions``), ``free`` (the free resource), ``rpc`` (the chain), or ``any``
+            of the gateway's own.
         times: for how many requests; ``None`` for all that follow.
         code: answer with this error code and handle nothing.
         status: the status of that answer; alone, an error answer with this status.
@@ -61,6 +65,7 @@ class Fault:
         body_bytes: answer with a body of this many bytes.
         body_text: answer with this text as the body.
         redirect: answer with a redirect (307, or ``status``) to this URL.
+        stream: how to spoil the answer if it is a stream of events; see ``stream_faults.spoil``.
     """
 
     on: str = "paid"
@@ -80,6 +85,7 @@ class Fault:
     body_bytes: int | None = None
     body_text: str | None = None
     redirect: str | None = None
+    stream: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Check the values.
@@ -102,6 +108,7 @@ class Fault:
             raise ValueError("delay and body_bytes cannot be negative, nor a delay longer than an hour")
         if set(self.challenge_lies) - CHALLENGE_LIES:
             raise ValueError("challenge_lies: unknown lie")
+        stream_faults.check(self.stream, MAX_DELAY)
 
     @property
     def replaces_answer(self) -> bool:
@@ -193,6 +200,8 @@ def _matches(on: str, action: str) -> bool:
         return action != "rpc"
     if on == "paid":
         return action in ACTIONS or action == "malformed"
+    if on == "bearer":
+        return action in BEARER_ROUTES.values()
     return on == action
 
 

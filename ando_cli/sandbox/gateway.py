@@ -15,15 +15,17 @@ from ando_cli.sandbox import challenges
 from ando_cli.sandbox.accounts import InFlight
 from ando_cli.sandbox.asked import FREE_PATH, HEALTH_PATH, Asked
 from ando_cli.sandbox.cashier import Cashier, Order, fingerprint
+from ando_cli.sandbox.failures import REQUEST_ID_HEADER, new_request_id
 from ando_cli.sandbox.faults import Fault, Faults, lie_about_challenge, lie_about_receipt
 from ando_cli.sandbox.problems import CODES, Problem, render
-from ando_cli.sandbox.replies import Reply, drop, send, send_half, send_huge
+from ando_cli.sandbox.replies import Reply, drop, send, send_events, send_half, send_huge
 from ando_cli.sandbox.snapshots import SESSION_HEADER, SNAPSHOT_HEADER, Snapshots, lie_about_snapshot
 from ando_cli.sandbox.voucher import V2
 
 if TYPE_CHECKING:
     from aiohttp import web
 
+    from ando_cli.sandbox.bearer import BearerRoutes
     from ando_cli.sandbox.challenges import Network
     from ando_cli.sandbox.metering import Quote
     from ando_cli.sandbox.session_rows import Answer
@@ -39,7 +41,13 @@ AccessLog = Callable[[str], None]
 
 @dataclass
 class Entry:
-    """One request in the log: what was sent, by hash where it is private."""
+    """One request in the log: what was sent, by hash where it is private.
+
+    Attributes:
+        schemes: of all ``Authorization`` headers; ``other`` where it is none that we know.
+        request_id: what the answer carries as ``x-request-id``.
+        dropped: how the connection was lost: by the ``drop`` of a fault, or by the ``client`` in mid-stream.
+    """
 
     method: str
     path: str
@@ -48,13 +56,15 @@ class Entry:
     idempotency_key_sha256: str | None
     authorization: bool
     authorization_sha256: str | None
+    schemes: tuple[str, ...]
+    request_id: str
     received: float = field(default_factory=time.time)
     status: int | None = None
     dropped: str | None = None
 
 
 class Gateway:
-    """Serves the MPP route and two free ones."""
+    """Serves the MPP route, the account-owned routes and two free ones."""
 
     def __init__(
         self,
@@ -63,6 +73,7 @@ class Gateway:
         secret: bytes,
         cashier: Cashier,
         snapshots: Snapshots,
+        bearer: BearerRoutes,
         settings: Settings,
         access_log: AccessLog | None,
     ) -> None:
@@ -73,6 +84,7 @@ class Gateway:
         self._secret = secret
         self._cashier = cashier
         self._snapshots = snapshots
+        self._bearer = bearer
         self._access_log = access_log
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
@@ -86,6 +98,8 @@ class Gateway:
             idempotency_key_sha256=_hash(asked.headers.get("Idempotency-Key")),
             authorization=asked.authorization is not None,
             authorization_sha256=_hash(asked.authorization),
+            schemes=asked.schemes,
+            request_id=new_request_id(),
         )
         self.log.append(entry)
         fault = self.faults.take(entry.action) or NO_FAULT
@@ -103,9 +117,7 @@ class Gateway:
             entry.dropped = fault.drop
             return drop(request)
         reply = await (self._misanswer(asked, fault) if fault.replaces_answer else self._handle(asked, fault))
-        if self.settings.date_offset and "Date" not in fault.headers:
-            date = formatdate(time.time() + self.settings.date_offset, usegmt=True)
-            reply = replace(reply, headers=(*reply.headers, ("Date", date)))
+        reply = self._stamp(reply, fault, entry)
         entry.status, entry.dropped = reply.status, fault.drop
         match fault.drop:
             case "after":
@@ -114,7 +126,22 @@ class Gateway:
                 return await send_half(request, reply)
         if fault.body_bytes is not None:
             return await send_huge(request, reply, fault.body_bytes)
+        if reply.events:
+            try:
+                return await send_events(request, reply, fault.stream)
+            except ConnectionError:
+                entry.dropped = "client"
+                return drop(request)
         return send(reply)
+
+    def _stamp(self, reply: Reply, fault: Fault, entry: Entry) -> Reply:
+        """The answer with the headers that are on every one, but for those that a fault brings."""
+        stamps = {REQUEST_ID_HEADER: entry.request_id}
+        if self.settings.date_offset:
+            stamps["date"] = formatdate(time.time() + self.settings.date_offset, usegmt=True)
+        there = {name.lower() for name in fault.headers}
+        added = ((name, value) for name, value in stamps.items() if name not in there)
+        return replace(reply, headers=(*reply.headers, *added))
 
     async def _handle(self, asked: Asked, fault: Fault) -> Reply:
         if asked.path == FREE_PATH and asked.method in ("GET", "HEAD"):
@@ -122,6 +149,8 @@ class Gateway:
         if asked.path == HEALTH_PATH and asked.method == "GET":
             return Reply(200, "application/json", b'{"status":"ok"}')
         try:
+            if asked.bearer_route is not None:
+                return await self._bearer.answer(asked.bearer_route, asked, self.settings, fault.headers)
             answer = await self._paid(asked)
             return _success(answer, fault, await self._session_headers(asked, fault))
         except Problem as problem:
@@ -153,14 +182,15 @@ class Gateway:
     async def _refuse(self, problem: Problem, asked: Asked, fault: Fault) -> Reply:
         """The answer to a request that is refused, with a fresh challenge where that helps."""
         kind = CODES[problem.code]
-        headers: list[tuple[str, str]] = [("Allow", "POST")] if kind.status == 405 else []
+        headers: list[tuple[str, str]] = [("Allow", asked.allowed_method)] if kind.status == 405 else []
         challenged = kind.challenged if fault.challenge is None else fault.challenge
         extensions = problem.extensions
         if challenged and asked.quote is not None:
             values, challenge_id = await self._challenges(asked, asked.quote, fault)
             headers += [("WWW-Authenticate", value) for value in values]
             extensions = {"challengeId": challenge_id, **extensions}
-        shape = "rfc9457" if "/" in problem.code else self.settings.error_shape
+        usual = "openai" if asked.bearer_route is not None else self.settings.error_shape
+        shape = "rfc9457" if "/" in problem.code else usual
         status = fault.status or kind.status
         error = render(problem.code, problem.message, status, fault.shape or shape, extensions)
         return Reply(status, error.content_type, error.data, (*headers, *fault.headers.items()))

@@ -46,17 +46,15 @@ def quote(body: bytes, settings: Settings) -> Quote:
     Raises:
         Problem: it is not a valid request for this route, or can cost more than one voucher bucket.
     """
-    request = _parse(body)
+    request = parse(body)
     if request.get("stream", False) is not False:
         raise Problem("mpp_streaming_unavailable")
     plan = request.get("plan", PLANS[0])
     if plan not in PLANS:
-        raise _invalid(f"plan is one of {', '.join(PLANS)}")
-    max_tokens = request.get("max_tokens", request.get("max_completion_tokens", DEFAULT_MAX_TOKENS))
-    if not isinstance(max_tokens, int) or isinstance(max_tokens, bool) or not 1 <= max_tokens <= MAX_TOKENS_LIMIT:
-        raise _invalid(f"max_tokens is a whole number from 1 to {MAX_TOKENS_LIMIT}")
+        raise invalid(f"plan is one of {', '.join(PLANS)}")
+    max_tokens = check_limit(request.get("max_tokens", request.get("max_completion_tokens", DEFAULT_MAX_TOKENS)))
     model = _model(request)
-    prompt_tokens = _prompt_tokens(request.get("messages"))
+    prompt_tokens = count_prompt(request.get("messages"))
     max_cost = (prompt_tokens + max_tokens) * settings.prices[plan]
     if settings.charge == "full":
         max_cost = settings.amount
@@ -67,7 +65,8 @@ def quote(body: bytes, settings: Settings) -> Quote:
 
 def answer(quoted: Quote, settings: Settings) -> tuple[bytes, Usage]:
     """The chat completion for a request, and what it took."""
-    text = CANNED_ANSWER[: quoted.max_tokens * CHARACTERS_PER_TOKEN]
+    whole = CANNED_ANSWER if settings.answer is None else settings.answer
+    text = whole[: quoted.max_tokens * CHARACTERS_PER_TOKEN]
     completion_tokens = tokens(text)
     cost = (quoted.prompt_tokens + completion_tokens) * settings.prices[quoted.plan]
     usage = Usage(quoted.prompt_tokens, completion_tokens, settings.amount if settings.charge == "full" else cost)
@@ -80,7 +79,7 @@ def answer(quoted: Quote, settings: Settings) -> tuple[bytes, Usage]:
             {
                 "index": 0,
                 "message": {"role": "assistant", "content": text},
-                "finish_reason": "stop" if text == CANNED_ANSWER else "length",
+                "finish_reason": "stop" if text == whole else "length",
             }
         ],
         "usage": {
@@ -97,42 +96,64 @@ def tokens(text: str) -> int:
     return -(-len(text) // CHARACTERS_PER_TOKEN)
 
 
-def _parse(body: bytes) -> dict[str, Any]:
+def parse(body: bytes) -> dict[str, Any]:
+    """The JSON object in a body.
+
+    Raises:
+        Problem: there is none.
+    """
     try:
         request = loads(body)
     except ValueError:
-        raise _invalid("the body is not JSON") from None
+        raise invalid("the body is not JSON") from None
     if not isinstance(request, dict):
-        raise _invalid("the body is not a JSON object")
+        raise invalid("the body is not a JSON object")
     return request
+
+
+def check_limit(value: object, name: str = "max_tokens") -> int:
+    """The highest number of tokens that an answer may have.
+
+    Raises:
+        Problem: it is no such number.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MAX_TOKENS_LIMIT:
+        raise invalid(f"{name} is a whole number from 1 to {MAX_TOKENS_LIMIT}")
+    return value
 
 
 def _model(request: dict[str, Any]) -> str:
     optimise = request.get("model_optimization", True)
     model = request.get("model")
     if not isinstance(optimise, bool):
-        raise _invalid("model_optimization is true or false")
+        raise invalid("model_optimization is true or false")
     if optimise and model is not None:
-        raise _invalid("model is only given when model_optimization is false")
+        raise invalid("model is only given when model_optimization is false")
     if not optimise and (not isinstance(model, str) or not model):
-        raise _invalid("model is required when model_optimization is false")
+        raise invalid("model is required when model_optimization is false")
     return model or OPTIMISED_MODEL
 
 
-def _prompt_tokens(messages: object) -> int:
+def count_prompt(messages: object) -> int:
+    """The tokens of a list of chat messages.
+
+    Raises:
+        Problem: it is not one.
+    """
     if not isinstance(messages, list) or not messages:
-        raise _invalid("messages is a list of at least one message")
+        raise invalid("messages is a list of at least one message")
     count = 0
     for message in messages:
         if not isinstance(message, dict) or not isinstance(message.get("role"), str):
-            raise _invalid("a message is an object with a role and a content")
+            raise invalid("a message is an object with a role and a content")
         content = message.get("content")
         if not isinstance(content, str | list | None):
-            raise _invalid("the content of a message is text or a list of parts")
+            raise invalid("the content of a message is text or a list of parts")
         text = content if isinstance(content, str) else json.dumps(content)
         count += TOKENS_PER_MESSAGE + tokens(text)
     return count
 
 
-def _invalid(message: str) -> Problem:
+def invalid(message: str) -> Problem:
+    """The body is not valid, for the reason that ``message`` gives: a clause without a full stop."""
     return Problem("invalid_request", message[:1].upper() + message[1:] + ".")

@@ -1,4 +1,4 @@
-"""The errors of the gateway: its sixteen stable codes, those of the session specification, three body shapes."""
+"""The errors of the gateway: its stable codes, those of the session specification and others; three body shapes."""
 
 from __future__ import annotations
 
@@ -68,10 +68,24 @@ OTHER_CODES: dict[str, Kind] = {
     "invalid_request": Kind(400, False, "The request body is not valid."),
     "not_found": Kind(404, False, "There is no such route."),
     "method_not_allowed": Kind(405, False, "This method is disabled here."),
-    "wrong_route": Kind(401, False, "This route takes Payment credentials only."),
+    "wrong_route": Kind(401, False, "This credential does not belong on this route."),
+    "missing_api_key": Kind(401, False, "A Virtual Key is required: Authorization: Bearer <key>."),
+    "invalid_api_key": Kind(401, False, "The Virtual Key is not valid."),
+    "budget_exhausted": Kind(402, False, "The budget of this Virtual Key is exhausted."),
+    "model_not_found": Kind(404, False, "This key has no such model."),
+    "unsupported_parameter": Kind(400, False, "This route does not support that."),
     "rate_limit_exceeded": Kind(429, False, "Too many requests."),
     "server_error": Kind(500, False, "The sandbox failed."),
 }
+
+TYPES = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    404: "invalid_request_error",
+    405: "invalid_request_error",
+    429: "rate_limit_error",
+}
+"""The ``type`` of an OpenAI-style error, by its status."""
 
 CODES = STABLE_CODES | SPECIFICATION_CODES | OTHER_CODES
 
@@ -103,9 +117,7 @@ def render(code: str, message: str, status: int, shape: str, extensions: Mapping
         return ErrorBody("application/problem+json", _json(problem | dict(extensions)))
     if shape == "bare":
         return ErrorBody("application/json", _json({"code": code, "message": message, **extensions}))
-    kind = (
-        "invalid_request_error" if status in (400, 404, 405) else "server_error" if status >= 500 else "payment_error"
-    )
+    kind = TYPES.get(status, "server_error" if status >= 500 else "payment_error")
     return ErrorBody(
         "application/json", _json({"error": {"code": code, "message": message, "type": kind, **extensions}})
     )

@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
+
+from ando_cli.sandbox.stream_faults import spoil
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 CHUNK = b" " * 65_536
 
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer that is not sent yet."""
+    """An answer that is not sent yet.
+
+    Attributes:
+        events: what ``body`` is made of, where it is a stream of events; ``pace`` seconds go by before each.
+    """
 
     status: int
     content_type: str
     body: bytes
     headers: tuple[tuple[str, str], ...] = ()
+    events: tuple[bytes, ...] = ()
+    pace: float = 0.0
 
 
 def send(reply: Reply) -> web.StreamResponse:
@@ -29,6 +42,24 @@ def drop(request: web.Request) -> web.StreamResponse:
     if request.transport is not None:
         request.transport.close()
     return web.Response()
+
+
+async def send_events(request: web.Request, reply: Reply, fault: Mapping[str, Any]) -> web.StreamResponse:
+    """Send a stream of events one by one, or what a fault makes of it.
+
+    Raises:
+        ConnectionError: the client hung up.
+    """
+    spoilt = spoil(reply.events, reply.pace, fault)
+    response = _with_headers(web.StreamResponse(status=reply.status), reply)
+    await response.prepare(request)
+    for event, pause in zip(spoilt.events, spoilt.pauses, strict=True):
+        if pause:
+            await asyncio.sleep(pause)
+        await response.write(event)
+    if spoilt.broken:
+        drop(request)
+    return response
 
 
 async def send_half(request: web.Request, reply: Reply) -> web.StreamResponse:

@@ -12,18 +12,21 @@ from aiohttp import web
 
 from ando_cli.sandbox.accounts import Accounts
 from ando_cli.sandbox.backend import Backend, HttpBackend, LocalBackend
+from ando_cli.sandbox.bearer import BearerRoutes
 from ando_cli.sandbox.cashier import Cashier
 from ando_cli.sandbox.chain import Chain
 from ando_cli.sandbox.challenges import Network
 from ando_cli.sandbox.config import SandboxConfig
 from ando_cli.sandbox.control import RPC_PATH, Control
 from ando_cli.sandbox.database import Database
+from ando_cli.sandbox.failures import answer_failures, identify
 from ando_cli.sandbox.gateway import Gateway
 from ando_cli.sandbox.primitives import address, address_of, from_hex
 from ando_cli.sandbox.protocol_v1 import ProtocolV1
 from ando_cli.sandbox.protocol_v2 import ProtocolV2
 from ando_cli.sandbox.settings import Settings
 from ando_cli.sandbox.snapshots import Snapshots
+from ando_cli.sandbox.virtual_key import VirtualKey
 from ando_cli.sandbox.voucher import V1, V2
 
 if TYPE_CHECKING:
@@ -96,6 +99,11 @@ class Sandbox:
         """The account that the gateway is paid to."""
         return self._running.network.payee
 
+    @property
+    def virtual_key(self) -> str:
+        """The Virtual Key of the account-owned routes: play money, and no secret."""
+        return self._running.virtual_key.key
+
     def fund(self, account: str, amount: int) -> None:
         """Give an account test money, in base units. On the built-in chain only.
 
@@ -142,17 +150,17 @@ class Sandbox:
             await service.stop()
 
 
-def run_forever(config: SandboxConfig, on_ready: Callable[[str, str], None] | None = None) -> None:
+def run_forever(config: SandboxConfig, on_ready: Callable[[str, str, str], None] | None = None) -> None:
     """Serve until SIGINT or SIGTERM arrives.
 
     Args:
         config: what to serve.
-        on_ready: called with the base URL and the RPC URL when requests can be sent.
+        on_ready: called with the base URL, the RPC URL and the Virtual Key when requests can be sent.
     """
     asyncio.run(_serve_forever(config, on_ready))
 
 
-async def _serve_forever(config: SandboxConfig, on_ready: Callable[[str, str], None] | None) -> None:
+async def _serve_forever(config: SandboxConfig, on_ready: Callable[[str, str, str], None] | None) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -161,7 +169,7 @@ async def _serve_forever(config: SandboxConfig, on_ready: Callable[[str, str], N
     try:
         base_url, rpc_url = await service.start()
         if on_ready is not None:
-            on_ready(base_url, config.rpc_url or rpc_url)
+            on_ready(base_url, config.rpc_url or rpc_url, service.virtual_key.key)
         await stop.wait()
     finally:
         await service.stop()
@@ -184,6 +192,7 @@ class _Service:
         else:
             self._backend = HttpBackend(config.rpc_url)
         accounts = Accounts(self._database)
+        self.virtual_key = VirtualKey(self._key_text(), self._database)
         v2 = ProtocolV2(self.network, self._backend)
         protocols = {V1: ProtocolV1(self.network, self._backend), V2: v2}
         self.gateway = Gateway(
@@ -191,10 +200,11 @@ class _Service:
             secret=from_hex(self._database.remember("hmac_secret", "0x" + secrets.token_hex(32))),
             cashier=Cashier(self.network, key, self._backend, accounts, protocols),
             snapshots=Snapshots(v2, accounts),
+            bearer=BearerRoutes(self.virtual_key),
             settings=config.settings,
             access_log=config.access_log,
         )
-        self._control = Control(self.gateway, self.network, self._backend, accounts, protocols)
+        self._control = Control(self.gateway, self.network, self._backend, accounts, protocols, self.virtual_key)
         self._runner = web.AppRunner(
             self._application(),
             access_log=None,
@@ -220,7 +230,9 @@ class _Service:
         self._database.close()
 
     def _application(self) -> web.Application:
-        application = web.Application(client_max_size=MAX_BODY)
+        failures = answer_failures(self._config.access_log)
+        application = web.Application(client_max_size=MAX_BODY, middlewares=[failures])
+        application.on_response_prepare.append(identify)
         application.add_routes(self._control.routes())
         application.router.add_route("*", "/{path:.*}", self.gateway.serve)
         return application
@@ -229,6 +241,11 @@ class _Service:
         if self._config.payee_key is not None:
             return from_hex(self._config.payee_key, 32)
         return from_hex(self._database.remember("payee_key", "0x" + secrets.token_hex(32)), 32)
+
+    def _key_text(self) -> str:
+        if self._config.virtual_key is not None:
+            return self._config.virtual_key
+        return self._database.remember("virtual_key", f"ando-sandbox-{secrets.token_hex(24)}")
 
     def _endow_payee(self, chain: Chain) -> None:
         """The gateway pays fees when it closes channels or sponsors transactions: give it some once."""

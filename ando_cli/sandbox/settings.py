@@ -19,6 +19,7 @@ PLANS = ("Starter", "Plus", "Premium")
 CHARGES = ("metered", "full")
 DIGEST_FORMS = ("plain", "rfc9530", "none")
 ERROR_SHAPES = ("openai", "bare", "rfc9457")
+MODELS = ("Qwen/Qwen3-8B-AWQ", "meta-llama/Llama-3.1-8B-Instruct", "mistralai/Mistral-Small-24B-Instruct-2501")
 BOTH = "both"
 CHOICES = {
     "charge": CHARGES,
@@ -55,6 +56,9 @@ class Settings:
         operator: v2 only: the account that may settle beside the payee; the channels must name it. None if ``None``.
         snapshots: v2 only: tell a client that says who it is what is known of its channel.
         date_offset: seconds by which the ``Date`` of the answers is wrong.
+        answer: what the model says, in place of the canned answer.
+        models: what the account-owned routes have to offer.
+        key_budget: what the Virtual Key may spend in all; ``None`` is no limit.
         credential_header: take credentials in this header instead of ``Authorization``, and say so in the challenge.
     """
 
@@ -76,6 +80,9 @@ class Settings:
     operator: str | None = None
     snapshots: bool = True
     date_offset: float = 0.0
+    answer: str | None = None
+    models: tuple[str, ...] = MODELS
+    key_budget: int | None = None
 
     def __post_init__(self) -> None:
         """Check the values.
@@ -85,8 +92,13 @@ class Settings:
         """
         if set(self.prices) != set(PLANS) or not all(_is_amount(price) for price in self.prices.values()):
             raise ValueError(f"prices: expected an amount for each of {', '.join(PLANS)}")
-        if not _is_amount(self.amount) or not (self.suggested_deposit is None or _is_amount(self.suggested_deposit)):
-            raise ValueError("amount and suggested_deposit are whole numbers of base units")
+        optional = (self.suggested_deposit, self.key_budget)
+        if not _is_amount(self.amount) or not all(amount is None or _is_amount(amount) for amount in optional):
+            raise ValueError("amount, suggested_deposit and key_budget are whole numbers of base units")
+        if not all(isinstance(model, str) and model for model in self.models):
+            raise ValueError("models: expected a list of names")
+        if not isinstance(self.answer, str | None):
+            raise ValueError("answer: expected a text")
         for name, allowed in CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name}: expected one of {', '.join(allowed)}")
@@ -105,6 +117,8 @@ class Settings:
         values = dict(changes)
         if "prices" in values:
             values["prices"] = {**self.prices, **values["prices"]}
+        if "models" in values:
+            values["models"] = tuple(values["models"])
         if "denied_payers" in values:
             values["denied_payers"] = tuple(payer.lower() for payer in values["denied_payers"])
         return dataclasses.replace(self, **values)

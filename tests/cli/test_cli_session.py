@@ -70,6 +70,8 @@ def test_the_sandbox_serves_until_it_is_interrupted(box: Box) -> None:
     try:
         urls = json.loads(served.stdout.readline())
         assert httpx.get(f"{urls['base_url']}/free", trust_env=False).text.startswith("This resource")
+        bearer = {"authorization": f"Bearer {urls['virtual_key']}"}
+        assert httpx.get(f"{urls['base_url']}/models", headers=bearer, trust_env=False).json()["data"]
         box.configure(
             f'[networks.local]\nchain_id = {CHAIN_ID}\nrpc_url = "{urls["rpc_url"]}"\n'
             f'token = "{TOKEN}"\nescrows = ["{ESCROW}"]\n'

@@ -18,7 +18,7 @@ import sys
 from pathlib import Path
 from ando_cli.sandbox.server import SandboxConfig, Settings, run_forever
 config = SandboxConfig(path=Path(sys.argv[1]), settings=Settings(model_seconds=float(sys.argv[2])))
-run_forever(config, lambda base_url, rpc_url: print(base_url, rpc_url, flush=True))
+run_forever(config, lambda base_url, rpc_url, virtual_key: print(base_url, rpc_url, flush=True))
 """
 
 

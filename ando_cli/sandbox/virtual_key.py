@@ -1,0 +1,57 @@
+"""The one Virtual Key of a sandbox: who has it, and what was spent with it."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from typing import TYPE_CHECKING
+
+from ando_cli.sandbox.problems import Problem
+
+if TYPE_CHECKING:
+    from ando_cli.sandbox.database import Database
+
+
+class VirtualKey:
+    """A key, and its account in the shared file. Amounts are in base units."""
+
+    def __init__(self, key: str, database: Database) -> None:
+        self.key = key
+        self._database = database
+        self._row = f"spent:{hashlib.sha256(key.encode()).hexdigest()}"
+
+    def check(self, authorization: str | None) -> None:
+        """Check that an ``Authorization`` header carries this key.
+
+        Raises:
+            Problem: it does not, or there is none.
+        """
+        if authorization is None:
+            raise Problem("missing_api_key")
+        scheme, _, token = authorization.partition(" ")
+        if scheme.lower() == "payment":
+            raise Problem("wrong_route", "This route takes a Virtual Key only.")
+        if scheme.lower() != "bearer" or not _equal(token.strip(" "), self.key):
+            raise Problem("invalid_api_key")
+
+    @property
+    def spent(self) -> int:
+        """What was spent with this key in all, by every process that shares the file."""
+        row = self._database.row("SELECT value FROM meta WHERE key = ?", (self._row,))
+        return int(row[0]) if row else 0
+
+    def charge(self, cost: int, budget: int | None) -> None:
+        """Add the cost of a request, where a budget leaves room for it.
+
+        Raises:
+            Problem: it does not, and nothing was added.
+        """
+        with self._database.transaction() as connection:
+            spent = self.spent + cost
+            if budget is not None and spent > budget:
+                raise Problem("budget_exhausted")
+            connection.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (self._row, str(spent)))
+
+
+def _equal(one: str, other: str) -> bool:
+    return hmac.compare_digest(one.encode(errors="surrogateescape"), other.encode())
