@@ -34,6 +34,7 @@ COMMANDS = {
     "session": "Open, top up, look at and close payment channels.",
     "voucher": "Sign and check vouchers by hand; take apart what is sent to pay.",
     "wallet": "Create, import, show, export or remove the wallet key.",
+    "config": "Look at and change what is configured.",
     "sandbox": "Run a local gateway and chain to try things out. No money.",
 }
 

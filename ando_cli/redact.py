@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from urllib.parse import urlsplit
 
 _DECIMALS = 6
 _KEPT_CONTROLS = {"\n", "\t"}
@@ -34,6 +35,18 @@ def printable(text: str) -> str:
 def short(identifier: str) -> str:
     """Shorten a hex identifier for display: ``0x1234abcd…cdef``."""
     return identifier if len(identifier) <= 16 else f"{identifier[:10]}…{identifier[-4:]}"
+
+
+def host_only(url: str) -> str:
+    """A URL as far as its host: hosted endpoints carry their key in the path, the query or before the host."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        return "[redacted]"
+    host = f"[{host}]" if ":" in host else host
+    shown = f"{parts.scheme}://{host}" + (f":{port}" if port else "")
+    return shown if url.rstrip("/").lower() == shown else f"{shown}/…"
 
 
 def amount(base_units: int) -> str:

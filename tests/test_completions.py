@@ -51,7 +51,7 @@ def test_the_scripts_in_the_repository_are_current(shell: str) -> None:
     ("line", "expected"),
     [
         ("ando ch", ["chat"]),
-        ("ando ", ["chat", "request", "session", "voucher", "wallet", "sandbox"]),
+        ("ando ", ["chat", "request", "session", "voucher", "wallet", "config", "sandbox"]),
         ("ando --rpc", ["--rpc-url"]),
         ("ando --sandbox session o", ["open"]),
         ("ando session li", ["list"]),

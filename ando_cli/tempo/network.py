@@ -19,7 +19,16 @@ from ando_cli.tempo.protocol import Protocol
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["NETWORKS", "PRECOMPILE", "SANDBOX", "Network", "is_address", "normalise_address", "parse_network"]
+__all__ = [
+    "NETWORKS",
+    "NETWORK_KEYS",
+    "PRECOMPILE",
+    "SANDBOX",
+    "Network",
+    "is_address",
+    "normalise_address",
+    "parse_network",
+]
 
 PRECOMPILE = "0x4d50500000000000000000000000000000000000"
 """Where every Tempo chain has the v2 escrow (TIP-1034)."""
@@ -92,7 +101,7 @@ SANDBOX = Network(
 """The built-in sandbox. Its chain lives in this process, so ``rpc_url`` is filled in when it has started."""
 
 _RESERVED = frozenset((*NETWORKS, SANDBOX.name))
-_KEYS = frozenset(("chain_id", "rpc_url", "token", "token_symbol", "escrows", "precompiles"))
+NETWORK_KEYS = frozenset(("chain_id", "rpc_url", "token", "token_symbol", "escrows", "precompiles"))
 # Compiled where they are first used: most runs read no configuration.
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 _SYMBOL = r"[!-~]{1,16}"
@@ -115,7 +124,7 @@ def parse_network(name: str, table: Mapping[str, object]) -> Network:
         raise _wrong(f"networks.{name[:64]!r}", "the name must be letters, digits, '.', '_' or '-'")
     if name in _RESERVED:
         raise _wrong(f"networks.{name}", "the name is built in, choose another")
-    unknown = sorted(set(table) - _KEYS)
+    unknown = sorted(set(table) - NETWORK_KEYS)
     if unknown:
         raise _wrong(f"networks.{name}.{unknown[0][:64]!r}", "unknown key")
 
