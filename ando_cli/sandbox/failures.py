@@ -51,5 +51,7 @@ def answer_failures(access_log: AccessLog | None) -> Middleware:
 
 
 def _place(error: Exception) -> str:
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    return f"{Path(frame.filename).name}:{frame.lineno}"
+    """The last line of ours that an error came through."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if Path(frame.filename).parent == Path(__file__).parent]
+    return f"{Path(ours[-1].filename).name}:{ours[-1].lineno}"

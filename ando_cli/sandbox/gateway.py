@@ -105,6 +105,9 @@ class Gateway:
         fault = self.faults.take(entry.action) or NO_FAULT
         try:
             return await self._serve(request, asked, fault, entry)
+        except Exception:
+            entry.status = 500
+            raise
         finally:
             if self._access_log is not None:
                 outcome = entry.status if entry.dropped is None else f"dropped {entry.dropped}"

@@ -76,6 +76,14 @@ def test_the_events_arrive_one_by_one(holder: KeyHolder) -> None:
         assert json.loads(seen[4].removeprefix("data: "))["choices"][0]["delta"] == {"content": " is"}
 
 
+@pytest.mark.parametrize("streamed", [False, True])
+def test_the_model_takes_its_time(holder: KeyHolder, streamed: bool) -> None:
+    holder.change_settings(model_seconds=0.1)
+    start = time.monotonic()
+    assert holder.ask(stream=streamed).status_code == 200
+    assert time.monotonic() - start >= 0.1
+
+
 def test_a_client_that_hangs_up_in_mid_stream_is_noticed(holder: KeyHolder) -> None:
     holder.sandbox.faults.push(Fault(on="chat", stream={"event_delay": 0.05}))
     body = {"model": MODEL, "messages": HELLO, "stream": True}
