@@ -30,10 +30,15 @@ if TYPE_CHECKING:
 # Name -> the line shown in the list of commands. The module of each is imported only when it is called.
 COMMANDS = {
     "chat": "Ask the model, pay for the answer, print it.",
+    "models": "List the models that a Virtual Key may use.",
+    "respond": "Ask on the Responses route, with a Virtual Key.",
+    "think": "Ask on the reasoning route, with a Virtual Key.",
+    "complete": "Have a text continued, with a Virtual Key.",
     "request": "Send any HTTP request and pay for it where it asks to be paid.",
     "session": "Open, top up, look at and close payment channels.",
     "voucher": "Sign and check vouchers by hand; take apart what is sent to pay.",
     "wallet": "Create, import, show, export or remove the wallet key.",
+    "key": "Store, show, list or remove Virtual Keys.",
     "config": "Look at and change what is configured.",
     "sandbox": "Run a local gateway and chain to try things out. No money.",
 }

@@ -7,21 +7,25 @@ no wallet, and a voucher on an open channel needs no chain.
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ando_cli.client import AndoClient
 from ando_cli.delegates import FileDelegates, KeyringDelegates
 from ando_cli.errors import PaymentError, StoreError, UsageError
-from ando_cli.files import make_private_folder
+from ando_cli.files import make_private_folder, replace_private
+from ando_cli.rails.bearer import BearerAuth
 from ando_cli.rails.payment import PaymentAuth
 from ando_cli.redact import amount
 from ando_cli.session.lifecycle import Deposit, Lifecycle
 from ando_cli.session.policy import Caps
 from ando_cli.session.store import Store
+from ando_cli.settings import KEY_RAIL, MPP_RAIL
 from ando_cli.tempo.keys import PrivateKey
+from ando_cli.virtual_keys import VirtualKeys
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,6 +42,7 @@ if TYPE_CHECKING:
     from ando_cli.tempo.rpc import Rpc
 
 STORE_FILE = "sessions.db"
+MODELS_FILE = "models.json"
 _SANDBOX_FUNDS = 100_000_000
 _SANDBOX_RATION = 20_000_000
 """The sandbox's wallet is filled up to 100 when it holds less than 20: its money costs nothing."""
@@ -53,6 +58,7 @@ class PayOptions:
     deposit: int | None = None
     protocol: Protocol | None = None
     delegate: bool = False
+    profile: str | None = None
     connect_timeout: float | None = None
     timeout: float | None = None
 
@@ -75,6 +81,14 @@ def existing_store(settings: Settings) -> Store | None:
     return open_store(settings) if (settings.folders.state / STORE_FILE).exists() else None
 
 
+def remember_models(settings: Settings, names: list[str]) -> None:
+    """Keep the names of the models for the shell's completion, which must not ask the gateway."""
+    folder = settings.folders.state
+    with suppress(OSError):
+        make_private_folder(folder)
+        replace_private(folder / MODELS_FILE, json.dumps({"models": names}).encode())
+
+
 def import_sandbox() -> ModuleType:
     """The sandbox's server, which is an optional part.
 
@@ -94,32 +108,60 @@ def import_sandbox() -> ModuleType:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a command works with: the settings in force, the lifecycle, and what makes a client for a rail."""
+    """What a command works with: the settings in force, the lifecycle, what finds a Virtual Key, and what makes a
+    client for a rail."""
 
     settings: Settings
     lifecycle: Lifecycle
+    virtual_key: Callable[[], str]
     client: Callable[[httpx.Auth], AndoClient]
 
 
 @contextmanager
-def connect(state: Invocation, options: PayOptions) -> Iterator[AndoClient]:
-    """A client that pays, with everything behind it; closed with the block.
+def connect(state: Invocation, options: PayOptions, rail: str = MPP_RAIL) -> Iterator[AndoClient]:
+    """A client that pays on ``rail``, with everything behind it; closed with the block.
 
     Raises:
         UsageError: a setting is wrong.
         StoreError: the sandbox's files cannot be written.
+        WalletError: the rail is that of a Virtual Key, and there is none.
     """
     with assemble(state, options) as parts:
-        yield parts.client(
-            PaymentAuth(
-                parts.lifecycle,
-                gateway_of=parts.settings.gateway_of,
-                accepted_payee=options.accept_payee,
-                protocol=options.protocol,
-                stage=state.terminal.stage,
-                warn=state.terminal.warn,
-            )
+        yield connect_with_key(state, parts) if rail == KEY_RAIL else connect_with_channel(state, parts, options)
+
+
+def connect_with_channel(state: Invocation, parts: Parts, options: PayOptions) -> AndoClient:
+    """A client that pays from the channel of each gateway."""
+    return parts.client(
+        PaymentAuth(
+            parts.lifecycle,
+            gateway_of=parts.settings.gateway_of,
+            accepted_payee=options.accept_payee,
+            protocol=options.protocol,
+            stage=state.terminal.stage,
+            warn=state.terminal.warn,
         )
+    )
+
+
+def connect_with_key(state: Invocation, parts: Parts, key: str | None = None) -> AndoClient:
+    """A client that sends a Virtual Key: ``key``, or the one that is found.
+
+    Raises:
+        WalletError: there is none, or it is for another gateway.
+    """
+    found = parts.virtual_key() if key is None else key
+    settings = parts.settings
+    return parts.client(
+        BearerAuth(
+            found,
+            base_url=settings.base_url,
+            gateway=settings.gateway,
+            store=lambda: parts.lifecycle.store,
+            stage=state.terminal.stage,
+            warn=state.terminal.warn,
+        )
+    )
 
 
 @contextmanager
@@ -133,13 +175,16 @@ def assemble(state: Invocation, options: PayOptions) -> Iterator[Parts]:
     with ExitStack() as stack:
         settings = state.settings
         if settings.sandbox:
-            settings, key = stack.enter_context(_sandbox(settings))
+            settings, key, sandbox = stack.enter_context(_sandbox(settings))
 
             def find_key() -> PrivateKey:
                 return key
 
             def find_address() -> str:
                 return key.address
+
+            def find_virtual_key() -> str:
+                return str(sandbox.virtual_key)
 
             delegates: Delegates = FileDelegates(settings.folders.state)
         else:
@@ -149,6 +194,9 @@ def assemble(state: Invocation, options: PayOptions) -> Iterator[Parts]:
 
             def find_address() -> str:
                 return state.open_wallet().noted_address()
+
+            def find_virtual_key() -> str:
+                return VirtualKeys(state.environ, settings.profile).find(options.profile, settings.gateway).value
 
             delegates = KeyringDelegates()
 
@@ -189,7 +237,7 @@ def assemble(state: Invocation, options: PayOptions) -> Iterator[Parts]:
             stack.callback(client.close)
             return client
 
-        yield Parts(settings, lifecycle, make_client)
+        yield Parts(settings, lifecycle, find_virtual_key, make_client)
 
 
 def _consent(
@@ -216,8 +264,8 @@ def _consent(
 
 
 @contextmanager
-def _sandbox(settings: Settings) -> Iterator[tuple[Settings, PrivateKey]]:
-    """A sandbox for the length of one command, and a wallet in it that always has play money."""
+def _sandbox(settings: Settings) -> Iterator[tuple[Settings, PrivateKey, Any]]:
+    """A sandbox for the length of one command, a wallet in it that always has play money, and the sandbox itself."""
     folder = settings.folders.state
     key = _sandbox_key(folder / "wallet.key")
     server = import_sandbox()
@@ -226,7 +274,7 @@ def _sandbox(settings: Settings) -> Iterator[tuple[Settings, PrivateKey]]:
         if int(sandbox.rpc("eth_call", balance_of, "latest"), 16) < _SANDBOX_RATION:
             sandbox.fund(key.address, _SANDBOX_FUNDS)
         network = dataclasses.replace(settings.network, rpc_url=sandbox.rpc_url)
-        yield dataclasses.replace(settings, base_url=sandbox.base_url, network=network), key
+        yield dataclasses.replace(settings, base_url=sandbox.base_url, network=network), key, sandbox
 
 
 def _sandbox_key(path: Path) -> PrivateKey:

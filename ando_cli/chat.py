@@ -8,14 +8,18 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ando_cli.errors import ServerError, UsageError
 from ando_cli.redact import amount
+from ando_cli.session.ledger import Rail
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ando_cli.rails.payment import Paid
+    from ando_cli.session.ledger import Usage
     from ando_cli.tempo.network import Network
 
 PLANS = ("Starter", "Plus", "Premium")
@@ -23,6 +27,13 @@ DEFAULT_PLAN = "Starter"
 DEFAULT_MAX_TOKENS = 1024
 _LARGEST_MAX_TOKENS = 10_000_000
 _LIMITS = ("max_tokens", "max_completion_tokens")
+_OPTION_OF = {
+    "messages": "the prompt", "prompt": "the prompt", "input": "the prompt", "instructions": "--system",
+    "model": "--model", "model_optimization": "--model", "plan": "--plan", "max_tokens": "--max-tokens",
+    "max_output_tokens": "--max-tokens", "temperature": "--temperature", "top_p": "--top-p", "seed": "--seed",
+    "stop": "--stop", "stream": "--no-stream",
+}  # fmt: skip
+"""The members of a body that an option writes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +49,8 @@ class Prompt:
     top_p: float | None = None
     seed: int | None = None
     stop: tuple[str, ...] = ()
+    extra: dict[str, Any] = field(default_factory=dict)
+    """Further members of the body, from ``--set``."""
 
 
 def build_body(prompt: Prompt, piped: str = "") -> bytes:
@@ -46,10 +59,15 @@ def build_body(prompt: Prompt, piped: str = "") -> bytes:
     Raises:
         UsageError: an empty prompt, an unknown plan, an option out of range.
     """
-    content = "\n\n".join(part for part in (piped.strip("\n"), prompt.text) if part.strip())
-    if not content:
-        raise UsageError("the prompt is empty", hint='write it as an argument, ando chat "hello", or pipe it in')
-    messages = [{"role": "system", "content": prompt.system}] if prompt.system else []
+    return build_turn(prompt, messages_of(prompt, piped))
+
+
+def build_turn(prompt: Prompt, messages: list[dict[str, Any]]) -> bytes:
+    """As ``build_body``, with the messages of a whole conversation.
+
+    Raises:
+        UsageError: as ``build_body``.
+    """
     body: dict[str, Any] = {"plan": _plan(DEFAULT_PLAN if prompt.plan is None else prompt.plan)}
     if prompt.model is None:
         body["model_optimization"] = True
@@ -57,20 +75,79 @@ def build_body(prompt: Prompt, piped: str = "") -> bytes:
         body |= {"model_optimization": False, "model": prompt.model}
     else:
         raise UsageError("the model's name is empty", hint="leave out --model to let the gateway pick one")
-    body |= {
-        "messages": [*messages, {"role": "user", "content": content}],
-        "max_tokens": _max_tokens(DEFAULT_MAX_TOKENS if prompt.max_tokens is None else prompt.max_tokens),
-        "stream": False,
-    }
+    body |= {"messages": messages, "max_tokens": max_tokens_of(prompt), "stream": False}
+    return encode(body | sampling_of(prompt) | prompt.extra)
+
+
+def join_words(prompt: Prompt, piped: str) -> str:
+    """What is asked: the piped text, then the words of the prompt.
+
+    Raises:
+        UsageError: there is neither.
+    """
+    content = "\n\n".join(part for part in (piped.strip("\n"), prompt.text) if part.strip())
+    if not content:
+        raise UsageError("the prompt is empty", hint='write it as an argument, ando chat "hello", or pipe it in')
+    return content
+
+
+def messages_of(prompt: Prompt, piped: str = "") -> list[dict[str, Any]]:
+    """The messages of a single question.
+
+    Raises:
+        UsageError: the prompt is empty.
+    """
+    system = [{"role": "system", "content": prompt.system}] if prompt.system else []
+    return [*system, {"role": "user", "content": join_words(prompt, piped)}]
+
+
+def max_tokens_of(prompt: Prompt) -> int:
+    """The longest answer to pay for, in tokens; it is always sent.
+
+    Raises:
+        UsageError: it is no count of tokens.
+    """
+    return _max_tokens(DEFAULT_MAX_TOKENS if prompt.max_tokens is None else prompt.max_tokens)
+
+
+def sampling_of(prompt: Prompt) -> dict[str, Any]:
+    """The members of a body that shape the answer, those that were asked for.
+
+    Raises:
+        UsageError: one is out of range.
+    """
+    shaped: dict[str, Any] = {}
     if prompt.temperature is not None:
-        body["temperature"] = _within(prompt.temperature, 0, 2, "--temperature")
+        shaped["temperature"] = _within(prompt.temperature, 0, 2, "--temperature")
     if prompt.top_p is not None:
-        body["top_p"] = _within(prompt.top_p, 0, 1, "--top-p")
+        shaped["top_p"] = _within(prompt.top_p, 0, 1, "--top-p")
     if prompt.seed is not None:
-        body["seed"] = prompt.seed
+        shaped["seed"] = prompt.seed
     if prompt.stop:
-        body["stop"] = list(prompt.stop)
-    return _encode(body)
+        shaped["stop"] = list(prompt.stop)
+    return shaped
+
+
+def parse_extra(pairs: Sequence[str]) -> dict[str, Any]:
+    """The values of ``--set KEY=VALUE``: JSON where they are, else text.
+
+    Raises:
+        UsageError: one is no pair, given twice, or a member that has an option of its own.
+    """
+    extra: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, text = pair.partition("=")
+        if not key or not equals:
+            raise UsageError("--set takes KEY=VALUE", hint="for example: --set frequency_penalty=0.5")
+        if key in _OPTION_OF:
+            raise UsageError(f"--set {key} has an option of its own", hint=f"use {_OPTION_OF[key]}")
+        if key in extra:
+            raise UsageError(f"--set {key} is given twice", hint="leave one of them out")
+        try:
+            extra[key] = json.loads(text, parse_constant=_no_number)
+        except (ValueError, RecursionError):
+            extra[key] = text
+    return extra
 
 
 def check_body(body: bytes) -> bytes:
@@ -79,15 +156,7 @@ def check_body(body: bytes) -> bytes:
     Raises:
         UsageError: not a JSON object with messages, or one that asks for what this route does not do.
     """
-    try:
-        value = json.loads(body)
-    except (ValueError, RecursionError):
-        raise UsageError("the body is not valid JSON", hint="check it with `jq .`") from None
-    if not isinstance(value, dict) or not isinstance(value.get("messages"), list) or not value["messages"]:
-        raise UsageError(
-            "the body is not a JSON object with messages",
-            hint='write {"messages":[{"role":"user","content":"hi"}],"max_tokens":64}',
-        )
+    value = read_object(body)
     if value.get("stream") not in (None, False):
         raise UsageError(
             'the paid route does not stream: "stream" must be false', hint="leave it out, or set it to false"
@@ -101,10 +170,37 @@ def check_body(body: bytes) -> bytes:
         )
     if value.get("model") is None and value.get("model_optimization") is False:
         raise UsageError('"model_optimization" is false and no model is named', hint='add "model"')
-    for name in _LIMITS:
-        if value.get(name) is not None:
-            _max_tokens(value[name], name)
+    check_limits(value)
     return body
+
+
+def read_object(body: bytes) -> dict[str, Any]:
+    """The chat request in ``body``.
+
+    Raises:
+        UsageError: it is not a JSON object with messages.
+    """
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        raise UsageError("the body is not valid JSON", hint="check it with `jq .`") from None
+    if not isinstance(value, dict) or not isinstance(value.get("messages"), list) or not value["messages"]:
+        raise UsageError(
+            "the body is not a JSON object with messages",
+            hint='write {"messages":[{"role":"user","content":"hi"}],"max_tokens":64}',
+        )
+    return value
+
+
+def check_limits(request: dict[str, Any]) -> None:
+    """Check what a chat request says of how long the answer may be.
+
+    Raises:
+        UsageError: it is no count of tokens.
+    """
+    for name in _LIMITS:
+        if request.get(name) is not None:
+            _max_tokens(request[name], name)
 
 
 def has_limit(body: bytes) -> bool:
@@ -140,21 +236,19 @@ def answer_text(answer: bytes) -> str:
     except (ValueError, KeyError, IndexError, TypeError, RecursionError):
         content = None
     if not isinstance(content, str):
-        raise ServerError(
-            "the gateway's answer holds no text", hint="show what it is with --json-output", code="unexpected_answer"
-        )
+        raise ServerError("the gateway's answer holds no text", hint="see what it is with -j", code="unexpected_answer")
     return content
 
 
-def describe_usage(answer: bytes, paid: Paid | None, network: Network) -> str:
+def describe_usage(usage: Usage, paid: Paid | None, network: Network, rail: str) -> str:
     """One line with the tokens and the money of an answer."""
-    parts = []
-    try:
-        usage = json.loads(answer)["usage"]
-        parts.append(f"tokens: {int(usage['prompt_tokens'])} in, {int(usage['completion_tokens'])} out")
-    except (ValueError, KeyError, TypeError, RecursionError):
-        parts.append("tokens: not told")
-    if paid is None:
+    if usage.prompt_tokens is None or usage.completion_tokens is None:
+        parts = ["tokens: not told"]
+    else:
+        parts = [f"tokens: {usage.prompt_tokens} in, {usage.completion_tokens} out"]
+    if rail == Rail.KEY:
+        parts.append("paid with a Virtual Key")
+    elif paid is None:
         parts.append("nothing was paid")
     else:
         symbol = network.token_symbol
@@ -163,6 +257,16 @@ def describe_usage(answer: bytes, paid: Paid | None, network: Network) -> str:
             parts.append(f"deposited: {amount(paid.deposited)}")
         parts.append(f"left: {amount(paid.channel.left)} of {amount(paid.channel.deposit)}")
     return " · ".join(parts)
+
+
+def content_of(message: object, member: str) -> str | None:
+    """A text in a message, or in the difference to one; ``None`` where there is none."""
+    value = message.get(member) if isinstance(message, dict) else None
+    return value if isinstance(value, str) else None
+
+
+def _no_number(text: str) -> None:
+    raise ValueError(text)  # NaN and Infinity: Python reads them, JSON has none
 
 
 def _plan(plan: object) -> str:
@@ -183,7 +287,12 @@ def _within(value: float, least: float, most: float, name: str) -> float:
     raise UsageError(f"{name} is out of range", hint=f"give a number from {least:g} to {most:g}")
 
 
-def _encode(body: dict[str, Any]) -> bytes:
+def encode(body: dict[str, Any]) -> bytes:
+    """A request body as the bytes that are sent.
+
+    Raises:
+        UsageError: its text is not UTF-8.
+    """
     try:
         return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
     except UnicodeEncodeError:  # arguments that are not UTF-8 arrive as lone surrogates

@@ -6,10 +6,13 @@ sent once more, the same bytes with the same credential, and never with a new on
 
 from __future__ import annotations
 
+import math
 import posixpath
+import re
+import time
 import urllib.request
 import zlib
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
@@ -18,6 +21,7 @@ import httpx
 from ando_cli import __version__
 from ando_cli.errors import NetworkError, PaymentError, ServerError, UsageError
 from ando_cli.mpp.problem import parse_problem
+from ando_cli.rails.bearer import STREAMED, BearerAuth, retry_after
 from ando_cli.rails.payment import CREDENTIAL, DRY_RUN, RESENT, UNSENT, Quote, Quoted
 from ando_cli.settings import check_url, origin
 
@@ -31,6 +35,9 @@ ERROR_BODY_LIMIT = 1024 * 1024
 
 PAID_BODY_LIMIT = 64 * 1024 * 1024
 """Bytes of a paid answer. It is kept in memory, so that a cut one is noticed while it can still be asked for again."""
+
+STREAM_LIMIT = 64 * 1024 * 1024
+"""Bytes of an answer that arrives piece by piece; no answer is that long."""
 
 _BEARER_ROUTES = ("/models", "/chat/completions", "/responses", "/think", "/completions")
 _NO_ANSWER = (httpx.ReadError, httpx.WriteError, httpx.CloseError, httpx.RemoteProtocolError, httpx.ReadTimeout,
@@ -72,6 +79,17 @@ class AndoClient:
         """Close the connections."""
         self._http.close()
 
+    def get(self, path: str) -> bytes:
+        """GET a path under the base URL and return the body of the answer, which is a success.
+
+        Raises:
+            AndoError: any other answer, or none.
+        """
+        response = self.send("GET", path, [("Accept", "application/json")])
+        if response.is_success:
+            return response.content
+        raise failure(response)
+
     def post(self, path: str, body: bytes) -> httpx.Response:
         """POST a JSON body to a path under the base URL and return the answer, which is a success.
 
@@ -103,19 +121,43 @@ class AndoClient:
         target = _as_sent(resolve_url(url, self._base_url))
         given = httpx.Headers(list(headers))
         check_rail(method, target, given.get("Authorization"))
-        pays = self._auth is not None and "Authorization" not in given and not is_bearer_route(target, self._base_url)
         extensions = {DRY_RUN: True} if dry_run else {}
-        try:
+        with _errors():
             request = self._http.build_request(
                 method, target, headers=given, content=body or None, extensions=extensions
             )
-            return self._http.send(request, auth=self._auth if pays else None)
-        except (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError):
-            raise _bad_url() from None
-        except httpx.TransportError as error:
-            raise _no_answer(error) from None
-        except httpx.DecodingError:
-            raise ServerError("the answer is compressed in a way that cannot be read", hint="try again") from None
+            return self._http.send(request, auth=self._auth if self._pays(target, given) else None)
+
+    @contextmanager
+    def stream(self, path: str, body: bytes) -> Iterator[httpx.Response]:
+        """POST a JSON body with the Virtual Key and hand on the answer, a success, before its body was read.
+
+        Raises:
+            AndoError: any other answer, or none.
+        """
+        # What is compressed cannot be shown as it arrives.
+        headers = {"Content-Type": "application/json", "Accept": "text/event-stream", "Accept-Encoding": "identity"}
+        target = _as_sent(resolve_url(path, self._base_url))
+        assert self._pays(target, httpx.Headers())
+        with _errors():
+            request = self._http.build_request(
+                "POST", target, headers=headers, content=body, extensions={STREAMED: True}
+            )
+            response = self._http.send(request, auth=self._auth, stream=True)
+        try:
+            if not response.is_success:
+                raise failure(response)
+            assert isinstance(response.stream, httpx.SyncByteStream)
+            response.stream = _Bounded(response.stream)
+            yield response
+        finally:
+            response.close()
+
+    def _pays(self, target: str, given: httpx.Headers) -> bool:
+        """Whether this client's rail is the one that the route at ``target`` takes, and not chosen by the caller."""
+        if self._auth is None or "Authorization" in given:
+            return False
+        return isinstance(self._auth, BearerAuth) is is_bearer_route(target, self._base_url)
 
     def quote(self, path: str, body: bytes) -> Quote | None:
         """Ask what a POST would cost; ``None`` where it costs nothing.
@@ -130,6 +172,19 @@ class AndoClient:
         if response.is_success:
             return None
         raise failure(response)
+
+
+@contextmanager
+def _errors() -> Iterator[None]:
+    """Turn what httpx raises into errors for people."""
+    try:
+        yield
+    except (httpx.InvalidURL, httpx.UnsupportedProtocol, UnicodeError):
+        raise _bad_url() from None
+    except httpx.TransportError as error:
+        raise _no_answer(error) from None
+    except httpx.DecodingError:
+        raise ServerError("the answer is compressed in a way that cannot be read", hint="try again") from None
 
 
 def resolve_url(url: str, base_url: str) -> str:
@@ -198,13 +253,31 @@ def check_rail(method: str, url: str, authorization: str | None) -> None:
         )
 
 
+def check_key_route(url: str, base_url: str, authorization: str | None) -> None:
+    """Refuse to add the Virtual Key to a request that is not for a route of its gateway that takes one.
+
+    Raises:
+        UsageError: nothing was sent.
+    """
+    if authorization is not None:
+        raise UsageError("the request has an Authorization of its own", hint="leave out the header, or --rail key")
+    if not is_bearer_route(url, base_url):
+        raise UsageError(
+            "this URL is not a route of the gateway that takes a Virtual Key",
+            hint=f"those are {', '.join(_BEARER_ROUTES)}; leave out --rail key",
+        )
+
+
 def failure(response: httpx.Response) -> PaymentError | ServerError:
     """The error for an answer that is not a success."""
     problem = parse_problem(response.status_code, response.content)
     request_id = response.headers.get("x-request-id", "")
-    where = f" (request {request_id[:64]})" if request_id.replace("-", "").isalnum() else ""
-    if 300 <= response.status_code < 400:
-        error: PaymentError | ServerError = ServerError(
+    where = f" (request {request_id[:64]})" if re.fullmatch("[A-Za-z0-9._-]+", request_id) else ""
+    told = "authorization" in response.request.headers and _key_failure(response, where)
+    if told:
+        error: PaymentError | ServerError = told
+    elif 300 <= response.status_code < 400:
+        error = ServerError(
             f"the server answered with a redirect ({response.status_code}), which is not followed",
             hint="a payment must not follow a redirect; use the final URL",
             code="redirect",
@@ -220,6 +293,37 @@ def failure(response: httpx.Response) -> PaymentError | ServerError:
         )
     error.body = response.content
     return error
+
+
+def _key_failure(response: httpx.Response, where: str) -> PaymentError | ServerError | None:
+    """The error for an answer that is about the Virtual Key that was sent; ``None`` where it is about another thing."""
+    scheme, _, key = response.request.headers["authorization"].partition(" ")
+    if scheme.lower() != "bearer":
+        return None
+    problem = parse_problem(response.status_code, response.content)
+    message = problem.message.replace(key, "…")  # some servers quote it
+    match response.status_code:
+        case 401:
+            return ServerError(
+                f"the gateway does not accept the Virtual Key: {message}{where}",
+                hint="it is wrong, revoked, or for another route; look at the connection in Ando, then `ando key set`",
+                code="key_refused",
+            )
+        case 402:
+            return PaymentError(
+                f"the Virtual Key's budget is exhausted: {message}{where}",
+                hint="raise the connection's limit in Ando, or pay per use with --rail mpp; nothing was paid here",
+                code="key_budget_exhausted",
+            )
+        case 429:
+            pause = retry_after(response.headers, time.time())
+            when = "later" if pause is None else f"in {math.ceil(pause)} seconds"
+            return ServerError(
+                f"the gateway has had too many requests with this key: {message}{where}",
+                hint=f"try again {when}, one request at a time",
+                code="rate_limited",
+            )
+    return None
 
 
 class _Wire(httpx.BaseTransport):
@@ -252,6 +356,24 @@ def _connect_through(proxy: str | None) -> httpx.HTTPTransport:
             "the proxy in the environment cannot be used",
             hint="set HTTPS_PROXY (or ALL_PROXY) to an http:// or https:// URL, or NO_PROXY for this host",
         ) from None
+
+
+class _Bounded(httpx.SyncByteStream):
+    """A body that ends with an error where it does not end by itself."""
+
+    def __init__(self, inner: httpx.SyncByteStream) -> None:
+        self._inner = inner
+
+    def __iter__(self) -> Iterator[bytes]:
+        read = 0
+        for chunk in self._inner:
+            read += len(chunk)
+            if read > STREAM_LIMIT:
+                raise httpx.ReadError("the answer does not end")
+            yield chunk
+
+    def close(self) -> None:
+        self._inner.close()
 
 
 class _Transport(httpx.BaseTransport):
@@ -328,6 +450,7 @@ def _decoded(response: httpx.Response, limit: int) -> Iterator[bytes]:
 
 def _no_answer(error: httpx.TransportError) -> NetworkError:
     paid = CREDENTIAL in error.request.extensions
+    keyed = error.request.headers.get("authorization", "").startswith("Bearer ") and error.request.method == "POST"
     host = error.request.url.host
     if isinstance(error, _NOT_SENT):
         again = "; the voucher stays valid for the next request" if paid else ""
@@ -343,4 +466,10 @@ def _no_answer(error: httpx.TransportError) -> NetworkError:
             code="outcome_unknown",
         )
     what = "did not answer in time" if isinstance(error, httpx.TimeoutException) else "broke off the connection"
+    if keyed:
+        return NetworkError(
+            f"{host} {what}: whether the key was charged is unknown",
+            hint="asking again may be charged again",
+            code="outcome_unknown",
+        )
     return NetworkError(f"{host} {what}", hint="nothing was paid; try again", code="no_answer")

@@ -13,6 +13,7 @@ import sys
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal
 
@@ -21,7 +22,7 @@ from ando_cli.errors import AndoError, ExitCode, UsageError
 from ando_cli.settings import SWITCH
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 SPINNER_DELAY = 0.4
 """Seconds to wait before a spinner appears; quick answers never load ``rich``."""
@@ -120,6 +121,26 @@ class Terminal:
             self.stdout.flush()
             self.stdout.buffer.write(data)  # type: ignore[attr-defined]
             self.stdout.flush()
+
+    def answer_pieces(self, pieces: Iterable[str]) -> None:
+        """Write an answer to stdout as it arrives, with a line break at its end; a spinner until it begins."""
+        arriving = iter(pieces)
+        with self.progress():
+            first = next(arriving, "")
+        last = ""
+        try:
+            for piece in chain((first,), arriving):
+                last = self._write_piece(piece) or last
+        finally:
+            if last and not last.endswith("\n"):
+                self._write_piece("\n")  # also of an answer that broke off: what follows is on a line of its own
+
+    def _write_piece(self, piece: str) -> str:
+        shown = redact.printable(piece) if self.stdout_tty else piece
+        with self._writing():
+            self.stdout.write(shown)
+            self.stdout.flush()
+        return shown
 
     @contextmanager
     def _writing(self) -> Iterator[None]:

@@ -28,6 +28,8 @@ DEFAULT_MAX_DEPOSIT = 5_000_000
 DEFAULT_CONNECT_TIMEOUT = 10.0
 DEFAULT_TIMEOUT = 300.0
 
+MPP_RAIL, KEY_RAIL = RAILS = ("mpp", "key")
+
 SANDBOX_GATEWAY = "sandbox"
 """The name under which the built-in sandbox's channels are kept: its port changes from run to run."""
 
@@ -44,6 +46,9 @@ KEYS: dict[str, Key] = {
         Key("max_deposit", Kind.AMOUNT, "The most that one deposit may be.", default=DEFAULT_MAX_DEPOSIT),
         Key("timeout", Kind.SECONDS, "The longest wait for an answer.", default=DEFAULT_TIMEOUT),
         Key("connect_timeout", Kind.SECONDS, "The longest wait for a connection.", default=DEFAULT_CONNECT_TIMEOUT),
+        Key("rail", Kind.TEXT, "How ando chat pays: mpp or key.", default=MPP_RAIL, choices=RAILS),
+        Key("profile", Kind.TEXT, "Which of the stored Virtual Keys is used."),
+        Key("model", Kind.TEXT, "The model, where -m names none."),
         Key("delegate", Kind.SWITCH, "Whether a new channel gets a key of its own.", default=False),
     )
 }
@@ -84,6 +89,9 @@ class Settings:
     max_spend: int | None
     connect_timeout: float
     timeout: float
+    rail: str = MPP_RAIL
+    profile: str | None = None
+    model: str | None = None
     delegate: bool = False
     """Whether a new channel gets a key of its own, which signs its vouchers."""
 
@@ -204,6 +212,9 @@ def merge(flags: Flags, environ: Mapping[str, str], config: Mapping[str, Any], f
         max_spend=value("max_spend"),
         connect_timeout=value("connect_timeout"),
         timeout=value("timeout"),
+        rail=value("rail"),
+        profile=value("profile"),
+        model=value("model"),
         delegate=value("delegate"),
     )
 

@@ -19,9 +19,11 @@ from ando_cli.chat import (
     describe_usage,
     has_limit,
     is_body,
+    parse_extra,
     smallest_body,
 )
 from ando_cli.errors import ServerError, UsageError
+from ando_cli.session.ledger import Usage
 from ando_cli.tempo.network import SANDBOX
 
 if TYPE_CHECKING:
@@ -120,12 +122,31 @@ def test_an_answer_without_text_is_an_error(answer: bytes) -> None:
 
 
 def test_usage_is_one_line_and_survives_any_answer() -> None:
-    told = b'{"usage":{"prompt_tokens":5,"completion_tokens":7}}'
+    told = Usage(None, 5, 7)
     paid: Any = SimpleNamespace(
         spent=270, deposited=5_000_000, channel=SimpleNamespace(left=4_999_730, deposit=5_000_000)
     )
-    assert describe_usage(told, None, SANDBOX) == "tokens: 5 in, 7 out · nothing was paid"
-    shown = describe_usage(told, paid, SANDBOX)
+    assert describe_usage(told, None, SANDBOX, "mpp") == "tokens: 5 in, 7 out · nothing was paid"
+    assert describe_usage(told, None, SANDBOX, "key") == "tokens: 5 in, 7 out · paid with a Virtual Key"
+    shown = describe_usage(told, paid, SANDBOX, "mpp")
     assert f"spent: 0.00027 {SANDBOX.token_symbol} · deposited: 5.00 · left: 4.99973 of 5.00" in shown
-    for answer in (b"", b"[]", b"null", b'{"usage":null}', b'{"usage":{"prompt_tokens":"x"}}', b'{"usage":[]}'):
-        assert describe_usage(answer, None, SANDBOX).startswith("tokens: not told")
+    assert describe_usage(Usage(), None, SANDBOX, "mpp").startswith("tokens: not told")
+
+
+def test_set_takes_json_and_text_but_nothing_that_has_an_option() -> None:
+    assert parse_extra(["a=1", "b=[1,2]", "c=text", "d=", 'e="1"', "f=x=y", "g=NaN", "h=null"]) == {
+        "a": 1, "b": [1, 2], "c": "text", "d": "", "e": "1", "f": "x=y", "g": "NaN", "h": None,
+    }  # fmt: skip
+    for pair, hint in (("model=x", "--model"), ("stream=true", "--no-stream"), ("messages=[]", "the prompt")):
+        with pytest.raises(UsageError) as refused:
+            parse_extra([pair])
+        assert hint in (refused.value.hint or "")
+    for pairs in (["a"], ["=1"], ["a=1", "a=2"]):
+        with pytest.raises(UsageError):
+            parse_extra(pairs)
+
+
+def test_what_is_set_is_in_the_body_beside_the_rest() -> None:
+    body = json.loads(build_body(Prompt(text="hi", extra={"frequency_penalty": 0.5})))
+    assert body["frequency_penalty"] == 0.5
+    assert body["messages"] == [{"role": "user", "content": "hi"}]

@@ -10,6 +10,7 @@ from shutil import which
 
 import pytest
 
+from ando_cli.app import COMMANDS
 from ando_cli.completions import FILES, script
 
 SCRIPTS = Path(__file__).resolve().parent.parent / "completions"
@@ -51,7 +52,7 @@ def test_the_scripts_in_the_repository_are_current(shell: str) -> None:
     ("line", "expected"),
     [
         ("ando ch", ["chat"]),
-        ("ando ", ["chat", "request", "session", "voucher", "wallet", "config", "sandbox"]),
+        ("ando ", [*COMMANDS]),
         ("ando --rpc", ["--rpc-url"]),
         ("ando --sandbox session o", ["open"]),
         ("ando session li", ["list"]),

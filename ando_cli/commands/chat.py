@@ -2,33 +2,55 @@
 
 from __future__ import annotations
 
-from pathlib import Path  # noqa: TC003 - Typer reads the annotations when it runs
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ando_cli import account
+from ando_cli import chat as mpp
 from ando_cli.app import invocation
 from ando_cli.assembly import connect
-from ando_cli.chat import Prompt, answer_text, build_body, check_body, describe_usage, has_limit, is_body
+from ando_cli.chat import Prompt, describe_usage
 from ando_cli.client import CHAT_PATH
 from ando_cli.command import Command
-from ando_cli.commands._input import read_source, read_stdin
+from ando_cli.commands._ask import ask_with_key, deliver, prompt_of, request_body, warn_without_limit
 from ando_cli.commands._options import (
     AcceptPayeeOption,
     ConnectTimeoutOption,
     DryRunOption,
     MaxSpendOption,
+    MaxTokensOption,
+    ModelOption,
+    OutputOption,
+    ProfileOption,
+    RailOption,
+    SeedOption,
+    SetOption,
+    StopOption,
+    SystemOption,
+    TemperatureOption,
     TimeoutOption,
+    TopPOption,
+    UsageOption,
     YesOption,
+    chosen_rail,
+    key_options,
     pay_options,
+    refuse_given,
 )
 from ando_cli.commands._quote import show_quote
 from ando_cli.errors import UsageError
 from ando_cli.output import check_writable
+from ando_cli.rails.body import read_usage
 from ando_cli.rails.payment import PAID
+from ando_cli.settings import KEY_RAIL, MPP_RAIL
 
 if TYPE_CHECKING:
-    from ando_cli.output import Terminal
+    from pathlib import Path
+
+    from ando_cli.app import Invocation
+    from ando_cli.assembly import PayOptions
 
 app = typer.Typer(add_completion=False)
 
@@ -37,6 +59,7 @@ Examples:
   ando chat "what is the capital of america?"
   cat report.txt | ando chat "summarise this"
   ando chat --max-spend 5 --usage -s "answer in French" "good morning"
+  ando chat --rail key -m Qwen/Qwen3-8B-AWQ "good morning"
   echo '{"messages":[{"role":"user","content":"hi"}],"max_tokens":8}' |
     ando chat -j
 """
@@ -48,31 +71,28 @@ def chat(
     prompt: Annotated[
         list[str] | None, typer.Argument(metavar="PROMPT", help="What to ask. Piped text goes before it.")
     ] = None,
-    system: Annotated[str | None, typer.Option("--system", "-s", metavar="TEXT", help="The system message.")] = None,
-    model: Annotated[
-        str | None,
-        typer.Option("--model", "-m", metavar="NAME", help="Use this model instead of the one the gateway picks."),
-    ] = None,
+    system: SystemOption = None,
+    model: ModelOption = None,
     plan: Annotated[
         str | None, typer.Option(help="Starter, Plus or Premium.", metavar="NAME", show_default="Starter")
     ] = None,
-    max_tokens: Annotated[
-        int | None, typer.Option(metavar="N", help="The longest answer to pay for.", show_default="1024")
-    ] = None,
-    temperature: Annotated[float | None, typer.Option(metavar="X", help="Sampling temperature, 0 to 2.")] = None,
-    top_p: Annotated[float | None, typer.Option("--top-p", metavar="X", help="Nucleus sampling, 0 to 1.")] = None,
-    seed: Annotated[int | None, typer.Option(metavar="N", help="Seed for repeatable sampling.")] = None,
-    stop: Annotated[
-        list[str] | None, typer.Option(metavar="TEXT", help="Stop before this text; may be repeated.")
-    ] = None,
+    max_tokens: MaxTokensOption = None,
+    temperature: TemperatureOption = None,
+    top_p: TopPOption = None,
+    seed: SeedOption = None,
+    stop: StopOption = None,
+    extra: SetOption = None,
     body: Annotated[
         str | None,
         typer.Option(metavar="@FILE|-", help="Send this JSON body, byte for byte, instead of building one."),
     ] = None,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write the answer to FILE.")
-    ] = None,
-    usage: Annotated[bool, typer.Option("--usage", "-u", help="Show tokens and spend on stderr.")] = False,
+    output: OutputOption = None,
+    usage: UsageOption = False,
+    no_stream: Annotated[
+        bool, typer.Option("--no-stream", help="Print the answer when it is complete. The paid route always does.")
+    ] = False,
+    rail: RailOption = None,
+    profile: ProfileOption = None,
     dry_run: DryRunOption = False,
     max_spend: MaxSpendOption = None,
     yes: YesOption = False,
@@ -80,24 +100,39 @@ def chat(
     timeout: TimeoutOption = None,
     connect_timeout: ConnectTimeoutOption = None,
 ) -> None:
-    """Ask the model, pay for the answer from the channel, print it."""
+    """Ask the model, pay for the answer, print it.
+
+    It is paid for from the channel (--rail mpp), or by the account that a Virtual Key belongs to (--rail key).
+    """
     state = invocation(ctx)
+    words = prompt_of(
+        prompt, system=system, model=model, plan=plan, max_tokens=max_tokens, temperature=temperature, top_p=top_p,
+        seed=seed, stop=stop, extra=extra,
+    )  # fmt: skip
+    if chosen_rail(rail, state.settings) == KEY_RAIL:
+        refuse_given(
+            KEY_RAIL,
+            {"--plan": plan, "--max-spend": max_spend, "--accept-payee": accept_payee, "--dry-run": dry_run or None},
+        )
+        options = key_options(profile, timeout, connect_timeout)
+        _with_key(state, words, body, options, output=output, usage=usage, no_stream=no_stream)
+    else:
+        refuse_given(MPP_RAIL, {"--profile": profile})
+        options = pay_options(max_spend, yes, accept_payee, timeout, connect_timeout)
+        _from_channel(state, words, body, options, output=output, usage=usage, dry_run=dry_run)
+
+
+def _from_channel(
+    state: Invocation, words: Prompt, source: str | None, options: PayOptions, *,
+    output: Path | None, usage: bool, dry_run: bool,
+) -> None:  # fmt: skip
     terminal = state.terminal
-    options = pay_options(max_spend, yes, accept_payee, timeout, connect_timeout)
-    words = Prompt(
-        text=" ".join(prompt or []),
-        system=system,
-        model=model,
-        plan=plan,
-        max_tokens=max_tokens,
-        temperature=temperature,
-        top_p=top_p,
-        seed=seed,
-        stop=tuple(stop or ()),
-    )
-    content = _body(terminal, words, body)
-    if not has_limit(content):
-        terminal.warn("the body sets no max_tokens, so the gateway decides how long and how dear the answer is")
+
+    def build(typed: Prompt, piped: str) -> bytes:
+        return mpp.build_body(_with_model(typed, state), piped)
+
+    content = request_body(terminal, words, source, mpp.check_body, build)
+    warn_without_limit(terminal, content)
     if output is not None:
         check_writable(output)
     with connect(state, options) as client:
@@ -107,43 +142,40 @@ def chat(
             return
         response = client.post(CHAT_PATH, content)
     answer = response.content
-    answer = terminal.document(answer) if terminal.json_output else answer_text(answer).encode()
-    answer = answer if answer.endswith(b"\n") else answer + b"\n"
-    if output is not None:
-        terminal.save(output, answer)
-    else:
-        terminal.answer_bytes(answer)
+    deliver(terminal, answer, mpp.answer_text, output)
     if usage:
-        terminal.note(describe_usage(response.content, response.extensions.get(PAID), state.settings.network))
+        paid = response.extensions.get(PAID)
+        terminal.note(describe_usage(read_usage(answer), paid, state.settings.network, MPP_RAIL))
 
 
-def _body(terminal: Terminal, words: Prompt, source: str | None) -> bytes:
-    """The request's bytes: a JSON body that was handed in, or one built from the flags and the piped text."""
-    if source is not None:
-        if words != Prompt():
-            raise UsageError(
-                "--body is the whole request, and a prompt or its options would be lost",
-                hint="put them into the body, or leave out --body",
-            )
-        if source != "-" and not source.startswith("@"):
-            raise UsageError("--body takes a file", hint="write --body @FILE, or --body - for stdin")
-        return check_body(read_source(terminal, "@-" if source == "-" else source))
-    data = b"" if terminal.stdin_tty else read_stdin(terminal)
-    piped = _decode(data)
-    if not words.text and is_body(piped):
-        if words != Prompt():
-            raise UsageError(
-                "a whole request was piped in, and the options would be lost",
-                hint="put them into the body, or give a prompt",
-            )
-        return check_body(data)
-    if words == Prompt() and piped.lstrip().startswith("{"):
-        return check_body(data)  # meant as a body, and broken: it says how
-    return build_body(words, piped)
+def _with_key(
+    state: Invocation, words: Prompt, source: str | None, options: PayOptions, *,
+    output: Path | None, usage: bool, no_stream: bool,
+) -> None:  # fmt: skip
+    terminal = state.terminal
+    streams = not (no_stream or terminal.json_output or output is not None)
+
+    def build(typed: Prompt, piped: str) -> bytes:
+        return account.build_chat(_with_model(typed, state), piped, stream=streams)
+
+    content = request_body(terminal, words, source, account.check_chat, build)
+    warn_without_limit(terminal, content)
+    if not account.is_streamed(content):
+        ask_with_key(
+            state, account.CHAT_PATH, content, mpp.answer_text, options=options, output=output, usage=usage
+        )  # fmt: skip
+        return
+    if not streams:
+        raise UsageError('the body asks for a stream: "stream" is true', hint="set it to false")
+    from ando_cli.streaming import stream_answer
+
+    with connect(state, options, KEY_RAIL) as client:
+        terminal.stage("asking with the Virtual Key")
+        with stream_answer(client, account.CHAT_PATH, content) as answer:
+            terminal.answer_pieces(piece.text for piece in answer)
+    if usage:
+        terminal.note(describe_usage(answer.usage, None, state.settings.network, KEY_RAIL))
 
 
-def _decode(data: bytes) -> str:
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise UsageError("the piped text is not UTF-8", hint="convert it first, for example with iconv") from None
+def _with_model(words: Prompt, state: Invocation) -> Prompt:
+    return words if words.model is not None else replace(words, model=state.settings.model)

@@ -10,7 +10,7 @@ import typer
 
 from ando_cli.app import invocation
 from ando_cli.assembly import connect
-from ando_cli.client import check_rail, failure, resolve_url
+from ando_cli.client import check_key_route, check_rail, failure, resolve_url
 from ando_cli.command import Command
 from ando_cli.commands._input import read_source
 from ando_cli.commands._options import (
@@ -18,14 +18,19 @@ from ando_cli.commands._options import (
     ConnectTimeoutOption,
     DryRunOption,
     MaxSpendOption,
+    ProfileOption,
+    RailOption,
     YesOption,
+    chosen_rail,
     pay_options,
+    refuse_given,
 )
 from ando_cli.commands._quote import show_quote
 from ando_cli.errors import AndoError, NetworkError, UsageError
 from ando_cli.output import check_writable
 from ando_cli.rails.payment import Quoted
 from ando_cli.redact import clean
+from ando_cli.settings import KEY_RAIL, MPP_RAIL
 
 if TYPE_CHECKING:
     import httpx
@@ -39,7 +44,7 @@ app = typer.Typer(add_completion=False)
 
 EXAMPLES = """\
 Examples:
-  ando request /models -H "Authorization: Bearer $ANDO_VIRTUAL_KEY"
+  ando request --rail key /models
   ando request /mpp/chat/completions --json @body.json
   ando request --dry-run --json @body.json https://example.com/paid
 """
@@ -84,15 +89,20 @@ def request(
     max_spend: MaxSpendOption = None,
     yes: YesOption = False,
     accept_payee: AcceptPayeeOption = None,
+    rail: RailOption = None,
+    profile: ProfileOption = None,
 ) -> None:
     """Send a request and print the answer's body; where the answer is a 402 challenge, pay and send it again.
+
+    With --rail key it carries the Virtual Key, to a route of the gateway that takes one, and nothing is paid.
 
     Credentials and receipts are never shown. An answer that is not a success is printed too, and sets the exit code.
     """
     state = invocation(ctx)
     terminal = state.terminal
     terminal.quiet = terminal.quiet or silent
-    options = pay_options(max_spend, yes, accept_payee, timeout, connect_timeout)
+    options = pay_options(max_spend, yes, accept_payee, timeout, connect_timeout, profile=profile)
+    keyed = rail is not None and chosen_rail(rail, state.settings) == KEY_RAIL
     if json_body is not None and data is not None:
         raise UsageError("--json and --data exclude each other", hint="leave one of them out")
     headers = [_header(line) for line in header or ()]
@@ -100,6 +110,11 @@ def request(
     verb = _method(method, head=head, has_body=json_body is not None or data is not None)
     given = {name.lower(): value for name, value in headers}
     check_rail(verb, target, given.get("authorization"))
+    if keyed:
+        check_key_route(target, state.settings.base_url, given.get("authorization"))
+        refuse_given(KEY_RAIL, {"--max-spend": max_spend, "--accept-payee": accept_payee, "--dry-run": dry_run or None})
+    else:
+        refuse_given(MPP_RAIL, {"--profile": profile})
     body = b""
     if json_body is not None:
         body = _json(read_source(terminal, json_body))
@@ -113,7 +128,7 @@ def request(
             check_writable(path)
     if offline:
         raise NetworkError("offline: nothing was sent", hint="leave out --offline to send it", code="offline")
-    with connect(state, options) as client:
+    with connect(state, options, KEY_RAIL if keyed else MPP_RAIL) as client:
         terminal.stage(f"{verb} {clean(target.partition('?')[0])}")
         try:
             response = client.send(verb, url, headers, body, dry_run=dry_run)

@@ -1,0 +1,186 @@
+"""The rail of an account: a Virtual Key in ``Authorization: Bearer``, which nothing else adds.
+
+A gateway that is busy or broken is asked again, the same bytes, within bounds (protocol.md, section 1). A 402 here is
+an exhausted budget, not a challenge: it is never paid. What a request used goes into the ledger, so that one whose
+answer was lost is on record too.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+import uuid
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING
+
+import httpx
+
+from ando_cli.errors import StoreError, UsageError
+from ando_cli.rails.body import named, read_usage
+from ando_cli.rails.payment import UNSENT
+from ando_cli.session.ledger import Entry, Outcome, Rail, Usage
+from ando_cli.settings import may_carry_credentials, origin
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Mapping
+
+    from ando_cli.session.store import Store
+
+MAX_RETRIES = 3
+"""How often a request is sent again after a 429 or a 5xx."""
+
+LONGEST_PAUSE = 60.0
+"""Seconds that a ``Retry-After`` may ask for; whoever has to wait longer is told so instead."""
+
+STREAMED = "ando.streamed"
+"""Request extension: the answer is read piece by piece, and completed with ``Booking.finish`` when it has ended."""
+
+BOOKING = "ando.booking"
+"""Response extension: the ``Booking`` of a request that is in the ledger."""
+
+_FIRST_PAUSE = 0.5
+
+
+@dataclass(slots=True)
+class Booking:
+    """The ledger's row of one request; completed at most once.
+
+    Args:
+        finish_row: writes the outcome into the ledger.
+    """
+
+    _finish_row: Callable[[Outcome, Usage], None] = field(repr=False)
+    _open: bool = True
+
+    def finish(self, outcome: Outcome, usage: Usage | None = None) -> None:
+        """Say what came of the request."""
+        if self._open:
+            self._open = False
+            self._finish_row(outcome, usage or Usage())
+
+
+class BearerAuth(httpx.Auth):
+    """Adds the Virtual Key to requests of its gateway.
+
+    Args:
+        key: the Virtual Key.
+        base_url: the gateway that the key is for, with its ``/v1``.
+        gateway: the gateway's identity in the ledger.
+        store: opens the ledger.
+        stage: told what is happening, for the spinner and ``-v``.
+        warn: told what the user must know although the request goes on.
+        sleep: waits, in seconds.
+    """
+
+    def __init__(
+        self,
+        key: str,
+        *,
+        base_url: str,
+        gateway: str,
+        store: Callable[[], Store],
+        stage: Callable[[str], None] = lambda _: None,
+        warn: Callable[[str], None] = lambda _: None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._key = key
+        self._base_url = base_url
+        self._gateway = gateway
+        self._store = store
+        self._stage = stage
+        self._warn = warn
+        self._sleep = sleep
+
+    def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        """Send ``request`` with the key; where the gateway is busy or broken, wait and send the same bytes again.
+
+        Raises:
+            UsageError: the key would go where it must not.
+            WalletError: there is no key.
+        """
+        url = str(request.url)
+        if origin(url) != origin(self._base_url) or not may_carry_credentials(url):
+            raise UsageError(
+                "a Virtual Key goes to its own gateway alone, over https or to this machine itself",
+                hint="nothing was sent; check --base-url",
+                code="key_elsewhere",
+            )
+        request.headers["Authorization"] = f"Bearer {self._key}"
+        booking = self._book(request)
+        if request.method == "POST":
+            request.headers.setdefault("Idempotency-Key", str(uuid.uuid4()))
+        try:
+            response = yield from self._ask(request)
+        finally:
+            # An answer that was lost may have been charged: its row keeps saying that nobody knows.
+            if booking is not None and UNSENT in request.extensions:
+                booking.finish(Outcome.FAILED)
+        if booking is None:
+            return
+        if not response.is_success:
+            booking.finish(Outcome.FAILED)
+        elif STREAMED in request.extensions:
+            response.extensions[BOOKING] = booking
+        else:
+            booking.finish(Outcome.ANSWERED, read_usage(response.read()))
+
+    def _ask(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, httpx.Response]:
+        """Send ``request`` until the gateway has an answer to it, or has been asked often enough."""
+        for attempt in range(MAX_RETRIES + 1):
+            response = yield request
+            pause = _pause(response, attempt)
+            if pause is None or attempt == MAX_RETRIES:
+                break
+            self._stage(f"the gateway answered {response.status_code}: asking again in {pause:.0f} s")
+            self._sleep(pause)
+        return response
+
+    def _book(self, request: httpx.Request) -> Booking | None:
+        """Write the request into the ledger before it is sent. Looking something up is no use of the key."""
+        if request.method != "POST":
+            return None
+        model = named(request.read(), "model")
+        entry = Entry(None, self._gateway, "", request.url.path, model=model, rail=Rail.KEY)
+        try:
+            store = self._store()
+            row = store.book(None, entry)
+        except StoreError as error:
+            # There is no money in this record, and the key pays whether or not it can be written.
+            self._warn(f"this request is not in the ledger: {error.message}")
+            return None
+
+        def finish(outcome: Outcome, usage: Usage) -> None:
+            try:
+                store.finish(row, outcome, usage)
+            except StoreError as error:
+                self._warn(f"the outcome was not booked: {error.message}")
+
+        return Booking(finish)
+
+
+def _pause(response: httpx.Response, attempt: int) -> float | None:
+    """Seconds until the request may be sent again; ``None`` where asking again is no use, or would take too long."""
+    status = response.status_code
+    if status != 429 and not (500 <= status < 600 and status != 501):
+        return None
+    told = retry_after(response.headers, time.time())
+    if told is not None:
+        return told if told <= LONGEST_PAUSE else None
+    # Not all of those that were sent away at once may come back at once.
+    return _FIRST_PAUSE * (1 << attempt) * random.uniform(0.8, 1.2)  # noqa: S311
+
+
+def retry_after(headers: Mapping[str, str], now: float) -> float | None:
+    """What a ``Retry-After`` header asks for (RFC 9110, section 10.2.3), in seconds from ``now``.
+
+    ``None`` where there is none, or none that can be read.
+    """
+    value = headers.get("retry-after", "").strip()
+    if value.isdecimal() and len(value) < 10:
+        return float(value)
+    try:
+        moment: float = parsedate_to_datetime(value).timestamp()
+    except (ValueError, OverflowError):
+        return None
+    return max(0.0, moment - now)
