@@ -8,7 +8,9 @@ middle: the offer is read and checked alike, and everything is recorded before i
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from ando_cli.errors import PaymentError
 from ando_cli.mpp.malformed import MalformedError
@@ -18,6 +20,7 @@ from ando_cli.rails.payment import PaymentAuth
 from ando_cli.redact import clean
 from ando_cli.session import closing
 from ando_cli.session.channel import State
+from ando_cli.session.ledger import Entry, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
     from ando_cli.session.channel import Channel, ChannelKey
     from ando_cli.session.closing import Ended
     from ando_cli.session.lifecycle import Lifecycle
+    from ando_cli.session.policy import Committed
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +85,8 @@ class ManagementAuth(PaymentAuth):
         channel = self._find(key)
         if isinstance(self._action, TopUpBy):
             self._stage("topping up the channel")
-            channel = lifecycle.top_up_by(channel, turn.offer.request, self._action.amount)
+            book = partial(self._book_by_hand, turn)
+            channel = lifecycle.top_up_by(channel, turn.offer.request, self._action.amount, book)
             response = yield self._paid(request, turn, channel, lifecycle.payload(channel))
             if not response.is_success:
                 raise _refused(response)
@@ -141,6 +146,12 @@ class ManagementAuth(PaymentAuth):
                 code="deposit_in_flight",
             )
         return channel
+
+    def _book_by_hand(self, turn: Turn, channel: Channel, committed: Committed) -> None:
+        entry = Entry(
+            channel.channel_id, turn.gateway, channel.network, urlsplit(turn.url).path, deposited=committed.deposited
+        )
+        self._lifecycle.store.book(None, entry, Outcome.BY_HAND)
 
     def _now(self, channel: Channel) -> Channel:
         return self._lifecycle.store.channel(channel.channel_id) or channel

@@ -11,6 +11,7 @@ import uuid
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -29,6 +30,7 @@ from ando_cli.session import hints, planner, policy
 from ando_cli.session.ledger import Entry, Outcome, Usage
 from ando_cli.session.lifecycle import WAIT_SECONDS, busy
 from ando_cli.session.planner import Open, Progress, Refresh, Refuse, Resend, Resolve, Step, TopUp, Voucher, Wait
+from ando_cli.session.policy import Committed
 from ando_cli.session.snapshot import from_headers
 from ando_cli.settings import may_carry_credentials
 from ando_cli.tempo.protocol import Protocol
@@ -138,6 +140,8 @@ class Turn:
     booked: Entry | None = None
     raised: int = 0
     deposited: int = 0
+    gone: Committed = field(default_factory=Committed)
+    """What of the two went to a channel that pays no longer, and stands in an earlier row."""
     hinted: bool = False
     """Whether the gateway's hint about a channel was looked at. Once is enough: it is the chain that is asked then."""
     out: httpx.Request | None = None
@@ -252,9 +256,7 @@ class PaymentAuth(httpx.Auth):
                 continue  # there is a channel already, whose record was lost
             if isinstance(step, Open):
                 self._stage("opening a channel")
-                channel = lifecycle.open(key, terms)
-                turn.raised += terms.amount
-                turn.deposited += channel.deposit
+                channel = lifecycle.open(key, terms, partial(self._commit, turn))
                 turn.progress = replace(turn.progress, raised=True)
             assert channel is not None  # the planner names no other step without one
             if isinstance(step, Resolve):
@@ -266,8 +268,7 @@ class PaymentAuth(httpx.Auth):
                 turn.progress = replace(turn.progress, resent=True)
             elif isinstance(step, TopUp):
                 self._stage("topping up the channel")
-                channel = lifecycle.top_up(channel, terms, step.needed)
-                turn.deposited += channel.pending.amount if channel.pending else 0
+                channel = lifecycle.top_up(channel, terms, step.needed, partial(self._commit, turn))
                 turn.progress = replace(turn.progress, topped_up=True)
             elif isinstance(step, Voucher):
                 self._stage("paying")
@@ -328,10 +329,9 @@ class PaymentAuth(httpx.Auth):
         """Record the raise and the ledger's row, before anything is signed or sent."""
         if not self._lifecycle.voucher(channel, step):
             raise AssertionError("nobody else plans within the transaction")
-        turn.raised += step.raised_by
         # What pays is the voucher, also while another process tops the channel up.
         raised = replace(channel, cumulative_amount=step.cumulative_amount, pending=None)
-        self._book(turn, raised)
+        self._commit(turn, raised, Committed(raised=step.raised_by))
         return raised
 
     def _wait(self, turn: Turn) -> None:
@@ -610,12 +610,26 @@ class PaymentAuth(httpx.Auth):
             channel, accepted=max(accepted, channel.accepted), spent=max(spent, channel.spent), metered=metered
         )
 
+    def _commit(self, turn: Turn, channel: Channel, committed: Committed) -> None:
+        """Write into the ledger what the request commits, in the transaction that records it with the channel."""
+        turn.raised += committed.raised
+        turn.deposited += committed.deposited
+        self._book(turn, channel)
+
     def _book(self, turn: Turn, channel: Channel) -> None:
-        """Write the request into the ledger, or what it committed since."""
+        """Write the request into the ledger, or what it committed since.
+
+        Where another channel than before pays now, the row of the first one ends: its vouchers were turned down.
+        """
+        before = turn.booked
+        if before is not None and before.channel_id != channel.channel_id:
+            self._finish(turn, Outcome.FAILED, Usage())
+            turn.row, turn.booked = None, None
+            turn.gone = Committed(turn.gone.deposited + before.deposited, turn.gone.raised + before.authorised)
         entry = Entry(
             channel_id=channel.channel_id, gateway=turn.gateway, network=channel.network,
             path=urlsplit(turn.url).path, model=named(turn.body, "model"), plan=named(turn.body, "plan"),
-            authorised=turn.raised, deposited=turn.deposited,
+            authorised=turn.raised - turn.gone.raised, deposited=turn.deposited - turn.gone.deposited,
         )  # fmt: skip
         if entry != turn.booked:
             turn.row = self._lifecycle.store.book(turn.row, entry)

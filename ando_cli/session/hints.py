@@ -64,8 +64,16 @@ def catch_up(lifecycle: Lifecycle, channel: Channel, snapshot: Mapping[str, Any]
     found = snapshots.adopted(proven, state, channel.key)
     if found is None:
         return False
-    if not lifecycle.store.raise_cumulative(channel.channel_id, channel.cumulative_amount, found.cumulative_amount):
-        return False
-    lifecycle.store.opened(channel.channel_id, found.deposit)
-    lifecycle.store.receipted(channel.channel_id, found.accepted, found.spent)
+    store, raised = lifecycle.store, found.cumulative_amount
+    with store.transaction():
+        before = store.channel(channel.channel_id)
+        if before is None or not store.raise_cumulative(channel.channel_id, channel.cumulative_amount, raised):
+            return False
+        store.opened(channel.channel_id, found.deposit)
+        store.receipted(channel.channel_id, found.accepted, found.spent)
+        store.carry(
+            channel.channel_id,
+            authorised=raised - before.cumulative_amount,
+            spent=max(0, found.spent - before.spent),
+        )
     return True

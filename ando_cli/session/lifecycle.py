@@ -88,6 +88,16 @@ class Deposit:
     symbol: str
 
 
+class Book(typing.Protocol):
+    """Writes into the ledger what is committed to a channel; called in the transaction that records it."""
+
+    def __call__(self, channel: Channel, committed: Committed, /) -> None: ...
+
+
+def _unbooked(_: Channel, __: Committed) -> None:
+    """Nothing goes into the ledger."""
+
+
 class Lifecycle:
     """Carries out the steps for one gateway's channels.
 
@@ -230,8 +240,11 @@ class Lifecycle:
         """
         return _lock(self._locks / (hashlib.sha256(repr(key).encode()).hexdigest()[:32] + ".lock"))
 
-    def open(self, key: ChannelKey, request: SessionRequest) -> Channel:
+    def open(self, key: ChannelKey, request: SessionRequest, book: Book = _unbooked) -> Channel:
         """Decide the deposit, ask for consent, sign the transaction, and record the channel as opening.
+
+        Args:
+            book: writes into the ledger what is committed, in the same step as the record.
 
         Raises:
             PaymentError: a limit or the balance is too small, the clock is wrong, or the answer was no.
@@ -253,7 +266,9 @@ class Lifecycle:
         signer = self._make_delegate() if self._delegate else key.payer
         try:
             channel = self._sign_open(key, request, deposit, fees, signer)
-            self.store.add(channel)
+            with self.store.transaction():
+                self.store.add(channel)
+                book(channel, Committed(deposited=deposit, raised=request.amount))
         except Exception:
             self._drop_delegate(signer, key.payer)  # no channel came to be that it could sign for
             raise
@@ -279,8 +294,11 @@ class Lifecycle:
             pending=Pending(signed.transaction, deposit, valid_before),
         )  # fmt: skip
 
-    def top_up(self, channel: Channel, request: SessionRequest, needed: int) -> Channel:
+    def top_up(self, channel: Channel, request: SessionRequest, needed: int, book: Book = _unbooked) -> Channel:
         """Decide how much, ask for consent, sign the transaction, and record it as pending.
+
+        Args:
+            book: as for ``open``.
 
         Raises:
             PaymentError: a limit or the balance is too small, the clock is wrong, or the answer was no.
@@ -289,9 +307,9 @@ class Lifecycle:
         self.signer(channel)  # what cannot be spent is not added to
         fees, balance, reserve = self._means(request)
         additional = policy.top_up_amount(request, self.caps, self.committed, needed, balance, reserve)
-        return self._add(channel, request, additional, fees)
+        return self._add(channel, request, additional, fees, book)
 
-    def top_up_by(self, channel: Channel, request: SessionRequest, additional: int) -> Channel:
+    def top_up_by(self, channel: Channel, request: SessionRequest, additional: int, book: Book = _unbooked) -> Channel:
         """Add what the user named: as ``top_up``, but an error where a limit does not cover it.
 
         Raises:
@@ -300,9 +318,9 @@ class Lifecycle:
         self.signer(channel)
         fees, balance, reserve = self._means(request)
         policy.explicit_deposit(additional, 1, self.caps, self.committed, balance, reserve)
-        return self._add(channel, request, additional, fees)
+        return self._add(channel, request, additional, fees, book)
 
-    def _add(self, channel: Channel, request: SessionRequest, additional: int, fees: Fees) -> Channel:
+    def _add(self, channel: Channel, request: SessionRequest, additional: int, fees: Fees, book: Book) -> Channel:
         from ando_cli.tempo.transaction import top_up_transaction
 
         policy.check_size(channel.deposit + additional, channel.terms.protocol)
@@ -315,8 +333,10 @@ class Lifecycle:
             fee_payer=request.fee_payer,
         )  # fmt: skip
         pending = Pending(transaction, additional, valid_before)
-        if not self.store.topping_up(channel.channel_id, pending):
-            raise StoreError("the channel changed while it was topped up", hint="try again", code="store_conflict")
+        with self.store.transaction():
+            if not self.store.topping_up(channel.channel_id, pending):
+                raise StoreError("the channel changed while it was topped up", hint="try again", code="store_conflict")
+            book(channel, Committed(deposited=additional))
         self._commit(deposited=additional)
         return replace(channel, pending=pending)
 

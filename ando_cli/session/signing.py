@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ando_cli.errors import PaymentError, StoreError
 from ando_cli.redact import amount
 from ando_cli.session.channel import Channel, State
+from ando_cli.session.ledger import Entry, Outcome
 from ando_cli.tempo.voucher import recover_voucher_signer, sign_voucher, voucher_digest
 
 if TYPE_CHECKING:
@@ -128,8 +129,11 @@ def record_voucher(store: Store, channel: Channel, cumulative_amount: int, allow
             # Once is enough: whoever is faster raises the record too, and this raise then comes to less.
             allow(raised_by)
             allowed = True
-        if store.raise_cumulative(channel.channel_id, channel.cumulative_amount, cumulative_amount):
-            return raised_by
+        with store.transaction():
+            if store.raise_cumulative(channel.channel_id, channel.cumulative_amount, cumulative_amount):
+                entry = Entry(channel.channel_id, channel.gateway, channel.network, "", authorised=raised_by)
+                store.book(None, entry, Outcome.BY_HAND)
+                return raised_by
         found = store.channel(channel.channel_id)
         if found is None:
             raise StoreError(

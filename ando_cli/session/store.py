@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING
 
 from ando_cli.errors import StoreError
 from ando_cli.files import make_private_folder
-from ando_cli.session import traffic
+from ando_cli.session import ledger, traffic
 from ando_cli.session.channel import LIVE
+from ando_cli.session.ledger import Outcome
 from ando_cli.session.schema import CHANNEL_COLUMNS, MIGRATIONS, channel_row, read_channel
 
 if TYPE_CHECKING:
@@ -25,11 +26,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ando_cli.session.channel import Channel, ChannelKey, Pending, State
-    from ando_cli.session.ledger import Entry, Outcome, Usage
+    from ando_cli.session.ledger import Entry, Row, Usage
     from ando_cli.session.traffic import Claim, Traffic
 
 BUSY_SECONDS = 10.0
 
+_EVER = 2**63 - 1
 _NOTHING_PENDING = "pending_transaction = NULL, pending_amount = NULL, pending_valid_before = NULL"
 _KEY = "gateway = ? AND network = ? AND chain_id = ? AND escrow = ? AND token = ? AND payee = ? AND payer = ?"
 
@@ -179,6 +181,7 @@ class Store:
             known = self.channel(channel.channel_id)
             if known is None:
                 self.add(channel)
+                self.carry(channel.channel_id, authorised=channel.cumulative_amount, spent=channel.spent)
                 return
             self._change(
                 "state = ?, deposit = ?, cumulative_amount = ?, accepted = ?, spent = ?, closes_at = ?, "
@@ -191,6 +194,16 @@ class Store:
                 ),
                 (channel.channel_id,),
             )  # fmt: skip
+            self.carry(
+                channel.channel_id,
+                authorised=max(0, channel.cumulative_amount - known.cumulative_amount),
+                spent=max(0, channel.spent - known.spent),
+            )
+
+    def carry(self, channel_id: str, *, authorised: int, spent: int) -> None:
+        """Write into the ledger what was signed and spent for a channel elsewhere, as it comes on record here."""
+        with self._write() as db:
+            ledger.adjust(db, channel_id, Outcome.CARRIED, int(self._clock()), authorised=authorised, spent=spent)
 
     def topping_up(self, channel_id: str, pending: Pending) -> bool:
         """Record a signed top-up before it is sent; False where another one is under way."""
@@ -208,10 +221,18 @@ class Store:
         )  # fmt: skip
 
     def ended(self, channel_id: str, state: State, captured: int | None = None) -> None:
-        """Record that the channel is closed, with what the payee took, or that it never came to be."""
+        """Record that the channel is closed, with what the payee took, or that it never came to be.
+
+        What the payee took is what was spent, whatever receipts said; the ledger has the difference as a row.
+        """
         assert state not in LIVE
-        taken, values = ("", ()) if captured is None else (", spent = ?", (str(captured),))
-        self._change(f"state = ?{taken}, {_NOTHING_PENDING}", "channel_id = ?", (state, *values), (channel_id,))
+        with self._write() as db:
+            if captured is not None:
+                spent = db.execute("SELECT spent FROM channels WHERE channel_id = ?", (channel_id,)).fetchone()
+                beyond = captured - int(spent[0]) if spent is not None else 0
+                ledger.adjust(db, channel_id, Outcome.CLOSED, int(self._clock()), spent=beyond)
+                self._change("spent = ?", "channel_id = ?", (str(captured),), (channel_id,))
+            self._change(f"state = ?, {_NOTHING_PENDING}", "channel_id = ?", (state,), (channel_id,))
 
     def forget(self, channel_id: str) -> None:
         """Drop the record of a channel. What it holds is on the chain, but we no longer know what we signed.
@@ -226,37 +247,25 @@ class Store:
             )
             db.execute("DELETE FROM channels WHERE channel_id = ?", (channel_id,))
 
-    def book(self, row: int | None, entry: Entry) -> int:
+    def book(self, row: int | None, entry: Entry, outcome: Outcome = Outcome.UNKNOWN) -> int:
         """Write a request that is about to be paid into the ledger, and return its row.
 
         A new row's outcome is unknown until it is known, which is also what a crash leaves. ``row`` is what an earlier
-        call for the same request returned: only what it committed has changed since.
+        call for the same request returned: only what it committed has changed since. Another ``outcome`` is for money
+        that is committed without a request.
         """
-        amounts = (str(entry.authorised), str(entry.deposited))
         with self._write() as db:
-            if row is not None:
-                db.execute("UPDATE ledger SET authorised = ?, deposited = ? WHERE id = ?", (*amounts, row))
-                return row
-            cursor = db.execute(
-                "INSERT INTO ledger "
-                "(at, rail, gateway, network, session, path, model, plan, outcome, authorised, deposited) VALUES "
-                "(?, ?, ?, ?, ifnull((SELECT number FROM channels WHERE channel_id = ?), 0), ?, ?, ?, 'unknown', ?, ?)",
-                (
-                    int(self._clock()), entry.rail, entry.gateway, entry.network, entry.channel_id, entry.path,
-                    entry.model, entry.plan, *amounts,
-                ),
-            )  # fmt: skip
-        assert cursor.lastrowid is not None
-        return cursor.lastrowid
+            return ledger.book(db, row, entry, outcome, int(self._clock()))
 
     def finish(self, row: int, outcome: Outcome, usage: Usage) -> None:
         """Complete a row of the ledger with what came of it."""
-        spent = None if usage.spent is None else str(usage.spent)
         with self._write() as db:
-            db.execute(
-                "UPDATE ledger SET outcome = ?, spent = ?, prompt_tokens = ?, completion_tokens = ? WHERE id = ?",
-                (outcome, spent, usage.prompt_tokens, usage.completion_tokens, row),
-            )
+            ledger.finish(db, row, outcome, usage)
+
+    def ledger(self, since: int = 0, until: int = _EVER) -> list[Row]:
+        """The rows of the ledger from ``since`` on and before ``until``, in unix seconds; the oldest first."""
+        with self._errors(), self._lock:
+            return ledger.read(self._db, since, until)
 
     def _change(self, assignment: str, condition: str, values: tuple[object, ...], where: tuple[object, ...]) -> bool:
         with self._write() as db:

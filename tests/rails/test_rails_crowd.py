@@ -71,9 +71,18 @@ def session(sandbox: Sandbox) -> dict[str, Any]:
     return known
 
 
-def check(crowd: Crowd, sandbox: Sandbox, settings: Settings, requests: int) -> None:
+def booked(crowd: Crowd) -> tuple[int, int]:
+    """What the rows of the ledger add up to: authorised and spent."""
+    store = Store(Path(crowd.folder) / "sessions.db")
+    rows = store.ledger()
+    store.close()
+    return sum(row.authorised for row in rows), sum(row.spent or 0 for row in rows)
+
+
+def check(crowd: Crowd, sandbox: Sandbox, settings: Settings, requests: int, *, meddled: bool = False) -> None:
     """What holds whoever sent the requests, and however many at once."""
     channel, known = record(crowd), session(sandbox)
+    assert meddled or booked(crowd) == (channel.cumulative_amount, channel.spent), "every base unit is in one row"
     assert channel.state is State.OPEN
     assert (channel.accepted, channel.cumulative_amount) == (int(known["accepted"]),) * 2, "both know the last voucher"
     assert (channel.spent, requests) == (int(known["spent"]), known["units"]), "each request was charged once"
@@ -148,7 +157,7 @@ def test_what_a_killed_request_authorised_is_used_by_the_next(tmp_path: Path) ->
             [channel] = lifecycle.store.channels()
             assert lifecycle.store.raise_cumulative(channel.channel_id, 3 * FULL_PRICE, 4 * FULL_PRICE)
             assert crowd.send(client, 1, threads=1) == ["answered"]
-        check(crowd, sandbox, IN_FULL, 4)
+        check(crowd, sandbox, IN_FULL, 4, meddled=True)
 
 
 def test_a_request_whose_raise_was_never_answered_does_not_make_the_next_pay_twice(tmp_path: Path) -> None:
@@ -159,4 +168,4 @@ def test_a_request_whose_raise_was_never_answered_does_not_make_the_next_pay_twi
             # Its answer was never booked: the gateway has charged it, and the store does not know.
             lifecycle.store._db.execute("UPDATE channels SET accepted = '0', spent = '0'")
             assert crowd.send(client, 4, threads=4) == ["answered"] * 4
-        check(crowd, sandbox, IN_FULL, 5)
+        check(crowd, sandbox, IN_FULL, 5, meddled=True)

@@ -618,6 +618,10 @@ def test_a_channel_that_the_chain_shows_closed_is_followed_by_another(bench: Ben
     bench.gateway.script = [lambda seen: bench.gateway.challenge(seen, "session/channel-finalized")]
     assert bench.send().status_code == 200
     assert [known.state for known in bench.store.channels()] == [State.OPEN, State.CLOSED]
+    assert [(row.channel_id, row.outcome, row.authorised, row.spent) for row in bench.store.ledger()] == [
+        (old.channel_id, "failed", 0, None),
+        (bench.live.channel_id, "answered", MILLION, MILLION // 4),
+    ]
 
 
 def test_a_gateway_that_closes_the_channel_it_had_raised_gets_no_second_amount(bench: Bench) -> None:

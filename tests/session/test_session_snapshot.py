@@ -230,8 +230,12 @@ def test_a_channel_that_is_on_record_is_left_as_it_is(bench: Bench, state: State
 
 
 def test_a_record_that_is_behind_catches_up_with_what_was_signed_elsewhere(bench: Bench) -> None:
-    assert hints.catch_up(bench.lifecycle, bench.have(deposit=2 * MILLION), snapshot())
+    before = bench.have(deposit=2 * MILLION)
+    assert hints.catch_up(bench.lifecycle, before, snapshot())
     known = bench.known
+    [row] = bench.store.ledger()
+    moved = SIGNED - before.cumulative_amount, SPENT - before.spent
+    assert (row.outcome, row.authorised, row.spent) == ("carried", *moved)
     assert (known.cumulative_amount, known.deposit, known.accepted, known.spent) == (SIGNED, DEPOSIT, SIGNED, SPENT)
     assert bench.lifecycle.committed.raised == 0
 
