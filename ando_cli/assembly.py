@@ -25,7 +25,6 @@ from ando_cli.session.policy import Caps
 from ando_cli.session.store import Store
 from ando_cli.settings import KEY_RAIL, MPP_RAIL
 from ando_cli.tempo.keys import PrivateKey
-from ando_cli.virtual_keys import VirtualKeys
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -196,6 +195,8 @@ def assemble(state: Invocation, options: PayOptions) -> Iterator[Parts]:
                 return state.open_wallet().noted_address()
 
             def find_virtual_key() -> str:
+                from ando_cli.virtual_keys import VirtualKeys  # not on the paid path
+
                 return VirtualKeys(state.environ, settings.profile).find(options.profile, settings.gateway).value
 
             delegates = KeyringDelegates()

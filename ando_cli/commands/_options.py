@@ -10,7 +10,6 @@ import typer
 from ando_cli.assembly import PayOptions
 from ando_cli.errors import UsageError
 from ando_cli.settings import KEY_RAIL, MPP_RAIL, RAILS, parse_amount, parse_seconds
-from ando_cli.virtual_keys import check_profile
 
 if TYPE_CHECKING:
     from ando_cli.settings import Settings
@@ -133,7 +132,13 @@ def pay_options(
         deposit=deposit,
         protocol=protocol,
         delegate=delegate,
-        profile=None if profile is None else check_profile(profile),
+        profile=None if profile is None else _checked(profile),
         timeout=None if timeout is None else parse_seconds(timeout, "--timeout"),
         connect_timeout=None if connect_timeout is None else parse_seconds(connect_timeout, "--connect-timeout"),
     )
+
+
+def _checked(profile: str) -> str:
+    from ando_cli.virtual_keys import check_profile  # not on the paid path
+
+    return check_profile(profile)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ando_cli import account
 from ando_cli import chat as mpp
 from ando_cli.app import invocation
 from ando_cli.assembly import connect
@@ -152,6 +151,9 @@ def _with_key(
     state: Invocation, words: Prompt, source: str | None, options: PayOptions, *,
     output: Path | None, usage: bool, no_stream: bool,
 ) -> None:  # fmt: skip
+    from ando_cli import account  # not on the paid path
+    from ando_cli.streaming import stream_answer
+
     terminal = state.terminal
     streams = not (no_stream or terminal.json_output or output is not None)
 
@@ -167,8 +169,6 @@ def _with_key(
         return
     if not streams:
         raise UsageError('the body asks for a stream: "stream" is true', hint="set it to false")
-    from ando_cli.streaming import stream_answer
-
     with connect(state, options, KEY_RAIL) as client:
         terminal.stage("asking with the Virtual Key")
         with stream_answer(client, account.CHAT_PATH, content) as answer:

@@ -7,7 +7,6 @@ answer was lost is on record too.
 
 from __future__ import annotations
 
-import random
 import time
 import uuid
 from dataclasses import dataclass, field
@@ -167,6 +166,8 @@ def _pause(response: httpx.Response, attempt: int) -> float | None:
     told = retry_after(response.headers, time.time())
     if told is not None:
         return told if told <= LONGEST_PAUSE else None
+    import random  # it takes longer to load than this module
+
     # Not all of those that were sent away at once may come back at once.
     return _FIRST_PAUSE * (1 << attempt) * random.uniform(0.8, 1.2)  # noqa: S311
 
