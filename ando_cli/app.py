@@ -40,6 +40,7 @@ COMMANDS = {
     "wallet": "Create, import, show, export or remove the wallet key.",
     "key": "Store, show, list or remove Virtual Keys.",
     "config": "Look at and change what is configured.",
+    "doctor": "Look at what paying needs, and say what is missing.",
     "sandbox": "Run a local gateway and chain to try things out. No money.",
 }
 
@@ -61,8 +62,9 @@ class Invocation:
         """
         return load(self.flags, self.environ)
 
-    def open_wallet(self) -> WalletStore:
-        """The wallet of this invocation: its environment, its configuration folder, its terminal to ask on.
+    def open_wallet(self, *, asking: bool = True) -> WalletStore:
+        """The wallet of this invocation: its environment, its configuration folder, and unless it is not ``asking``,
+        its terminal to ask on.
 
         Raises:
             UsageError: with ``--sandbox``, whose wallet looks after itself; or a setting is wrong.
@@ -72,7 +74,7 @@ class Invocation:
         if self.settings.sandbox:
             raise UsageError("the sandbox looks after its own wallet", hint="leave out --sandbox")
         path = self.settings.folders.config / "keystore.json"
-        return WalletStore(self.environ, path, self.terminal.secret_prompt())
+        return WalletStore(self.environ, path, self.terminal.secret_prompt() if asking else None)
 
     def record(self, name: str, value: Any) -> None:
         """Take one global option as it is parsed, before or after the subcommand."""

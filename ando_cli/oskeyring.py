@@ -66,6 +66,15 @@ def delete(account: str = WALLET) -> None:
     _with_backends(lambda backends: _delete(backends, account))
 
 
+def usable() -> list[str]:
+    """The names of the backends that secrets are kept in, the preferred one first.
+
+    Raises:
+        WalletError: as ``read``.
+    """
+    return _with_backends(lambda backends: [str(backend.name) for backend in backends])
+
+
 def _read(backends: Sequence[KeyringBackend], account: str) -> str | None:
     found = (backend.get_password(SERVICE, account) for backend in backends)
     return next((secret for secret in found if secret is not None), None)

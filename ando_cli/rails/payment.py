@@ -451,7 +451,7 @@ class PaymentAuth(httpx.Auth):
                 self._stage("more was signed for this channel on another machine")
 
     def _take_offer(self, response: httpx.Response, turn: Turn) -> None:
-        self._lifecycle.gateway_time = _date(response)
+        self._lifecycle.gateway_time = server_time(response)
         try:
             turn.offer = self._read_offer(response, turn)
         except PaymentError as error:
@@ -645,8 +645,8 @@ class PaymentAuth(httpx.Auth):
             self._warn(f"the outcome was not booked: {error.message}")
 
 
-def _date(response: httpx.Response) -> float | None:
-    """The gateway's clock as it says itself, in unix seconds."""
+def server_time(response: httpx.Response) -> float | None:
+    """The server's clock as it says itself, in unix seconds."""
     try:
         return parsedate_to_datetime(response.headers.get("Date", "")).timestamp()
     except (ValueError, OverflowError):

@@ -11,7 +11,7 @@ import os
 import sqlite3
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
 from ando_cli.errors import StoreError
@@ -287,11 +287,7 @@ class Store:
             db = sqlite3.connect(self._path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
             version = int(db.execute("PRAGMA user_version").fetchone()[0])
             if version > len(MIGRATIONS):
-                raise StoreError(
-                    f"the session store was written by a newer ando (schema {version})",
-                    hint="update ando; the store was not touched",
-                    code="store_newer",
-                )
+                raise _newer(version)
             db.execute("PRAGMA synchronous = FULL")
             if version < len(MIGRATIONS):
                 self._write_ahead(db)
@@ -367,11 +363,44 @@ class Store:
                 ) from None
             raise _unwritable(self._path.parent, text) from None
         except sqlite3.DatabaseError:
-            raise StoreError(
-                "the session store is damaged",
-                hint=f"move {self._path.name} in {self._path.parent} away; the deposits themselves are on the chain",
-                code="store_damaged",
-            ) from None
+            raise _damaged(self._path) from None
+
+
+def examine(path: Path) -> int:
+    """The version of the schema of the store at ``path``, whose file is looked through for damage, and not changed.
+
+    Raises:
+        StoreError: it is damaged, cannot be read, or was written by a newer version.
+    """
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", timeout=1, uri=True)) as db:
+            sound = db.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok"
+            version = int(db.execute("PRAGMA user_version").fetchone()[0])
+    except sqlite3.OperationalError as error:
+        raise StoreError(f"the session store cannot be read: {error}", hint=f"check {path}", code="store") from None
+    except sqlite3.DatabaseError:
+        sound, version = False, 0
+    if not sound:
+        raise _damaged(path)
+    if version > len(MIGRATIONS):
+        raise _newer(version)
+    return version
+
+
+def _damaged(path: Path) -> StoreError:
+    return StoreError(
+        "the session store is damaged",
+        hint=f"move {path.name} in {path.parent} away; the deposits themselves are on the chain",
+        code="store_damaged",
+    )
+
+
+def _newer(version: int) -> StoreError:
+    return StoreError(
+        f"the session store was written by a newer ando (schema {version})",
+        hint="update ando; the store was not touched",
+        code="store_newer",
+    )
 
 
 def _unwritable(folder: Path, why: str) -> StoreError:

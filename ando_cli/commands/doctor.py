@@ -1,0 +1,98 @@
+"""``ando doctor``: look at everything that paying needs, and say what to do where something is missing."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ando_cli.app import invocation
+from ando_cli.assembly import PayOptions, assemble, existing_store
+from ando_cli.command import Command
+from ando_cli.doctor.examination import Records, Subject, examine, without_settings
+from ando_cli.doctor.report import Status, tidy
+from ando_cli.errors import ExitCode, UsageError
+from ando_cli.settings import parse_seconds
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ando_cli.app import Invocation
+    from ando_cli.doctor.report import Line
+    from ando_cli.output import Terminal
+
+DEFAULT_TIMEOUT = 10.0
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command(
+    cls=Command,
+    epilog="""\
+Examples:
+  ando doctor
+  ando --sandbox doctor
+  ando doctor -j | jq '.checks[] | select(.status != "pass")'
+""",
+)
+def doctor(
+    ctx: typer.Context,
+    timeout: Annotated[
+        float | None, typer.Option(metavar="SECONDS", help="The longest wait for each answer.", show_default="10")
+    ] = None,
+) -> None:
+    """Look at everything that paying needs, and say what to do where something is missing.
+
+    Nothing is paid, changed or signed. What is shown is safe to paste: it holds no key, address or name.
+    The exit code is 0 where nothing failed, else 1.
+    """
+    state = invocation(ctx)
+    patience = DEFAULT_TIMEOUT if timeout is None else parse_seconds(timeout, "--timeout")
+    with state.terminal.progress():
+        state.terminal.stage("looking")
+        lines = tidy(_lines(state, patience), state.environ)
+    _show(state.terminal, lines)
+    if any(line.status is Status.FAIL for line in lines):
+        raise typer.Exit(ExitCode.GENERAL)
+
+
+def _lines(state: Invocation, timeout: float) -> list[Line]:
+    try:
+        sandbox = state.settings.sandbox
+    except UsageError as error:
+        return without_settings(error)
+    with assemble(state, PayOptions()) as parts:
+
+        def wallet() -> tuple[str, str]:
+            if sandbox:
+                return "the sandbox", parts.lifecycle.payer
+            store = state.open_wallet(asking=False)
+            address = store.noted_address()
+            return store.variable or f"the {store.place()}", address
+
+        def records() -> Records:
+            found = existing_store(parts.settings)
+            if found is None:
+                return Records()
+            with closing(found) as store:
+                pinned = store.pinned_payee(parts.settings.gateway, parts.settings.network.name)
+                return Records(store.channels(), pinned)
+
+        return examine(Subject(parts.settings, wallet, records, timeout))
+
+
+def _show(terminal: Terminal, lines: Sequence[Line]) -> None:
+    if terminal.structured:
+        ok = all(line.status is not Status.FAIL for line in lines)
+        checks = [
+            {"name": line.name, "status": str(line.status), "found": line.found, "fix": line.fix} for line in lines
+        ]
+        terminal.json({"ok": ok, "checks": checks})
+        return
+    rows = []
+    for line in lines:
+        rows.append((str(line.status), line.name, line.found))
+        if line.fix is not None and line.status is not Status.PASS:
+            rows.append(("", "", f"try: {line.fix}"))
+    terminal.table(("status", "check", "found"), rows, right=(), fold=("found",))

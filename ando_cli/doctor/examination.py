@@ -1,0 +1,163 @@
+"""The whole examination: what can wait for somebody else is asked at the same time, each for so long and no longer."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from ando_cli.doctor import machine, servers
+from ando_cli.doctor.report import Line, Status
+from ando_cli.errors import AndoError, NetworkError
+from ando_cli.redact import amount
+from ando_cli.session.channel import State
+from ando_cli.settings import KEY_RAIL
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ando_cli.session.channel import Channel
+    from ando_cli.settings import Settings
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """What the store holds: all channels, and whom this gateway was first paid at on this network."""
+
+    channels: Sequence[Channel] = ()
+    pinned_payee: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is examined.
+
+    Attributes:
+        settings: those in force.
+        wallet: tells where the wallet's key is and its address, without asking for a password.
+        records: reads the store, if there is one.
+        timeout: seconds for each question to somebody else.
+    """
+
+    settings: Settings
+    wallet: Callable[[], tuple[str, str]]
+    records: Callable[[], Records]
+    timeout: float
+
+
+def examine(subject: Subject) -> list[Line]:
+    """Look at everything, and say how it stands."""
+    settings, timeout = subject.settings, subject.timeout
+    state, records = _state(subject)
+    gateway = _Task(lambda: servers.gateway(settings, records.pinned_payee, timeout))
+    keyring = _Task(machine.keyring)
+    wallet = _Task(subject.wallet)
+    import ando_cli.tempo.rpc  # noqa: F401 - here, so that the time it takes is not counted as the chain's
+
+    chain = _Task(lambda: servers.chain(settings, timeout))
+    held = _Task(lambda: servers.balance(settings, wallet.result(timeout)[1], timeout))
+
+    seen_gateway = gateway.result_or(timeout, lambda error: servers.Seen((Line.of_error("gateway", error),)))
+    seen_chain = chain.result_or(timeout, lambda error: servers.Seen((Line.of_error("RPC", error),)))
+    lines = [
+        machine.versions(),
+        _looked_at("configuration", lambda: machine.configuration(settings.folders)),
+        state,
+        keyring.result_or(timeout, lambda error: Line.of_error("keyring", error, Status.WARN)),
+        *seen_gateway.lines,
+        *seen_chain.lines,
+        servers.clock(seen_gateway.ahead, seen_chain.ahead),
+        _wallet(subject, records, wallet, held),
+    ]
+    return [_without_channels(line) for line in lines] if settings.rail == KEY_RAIL else lines
+
+
+def without_settings(error: AndoError) -> list[Line]:
+    """What can be said where the settings do not load."""
+    return [machine.versions(), Line.of_error("configuration", error)]
+
+
+def _without_channels(line: Line) -> Line:
+    """The line for somebody who pays with a Virtual Key: what only a channel needs is no failure."""
+    spared = line.status is Status.FAIL and line.name in ("paid route", "RPC", "chain", "clock", "wallet")
+    return replace(line, status=Status.WARN) if spared else line
+
+
+def _looked_at(name: str, look: Callable[[], Line]) -> Line:
+    try:
+        return look()
+    except OSError as error:
+        return Line(name, Status.FAIL, f"cannot be looked at: {error.strerror}", "check who may read its folder")
+
+
+def _state(subject: Subject) -> tuple[Line, Records]:
+    line = _looked_at("state", lambda: machine.state(subject.settings.folders))
+    if line.status is Status.FAIL:
+        return line, Records()
+    try:
+        return line, subject.records()
+    except AndoError as error:
+        return Line.of_error("state", error), Records()
+
+
+def _wallet(subject: Subject, records: Records, wallet: _Task[tuple[str, str]], held: _Task[int]) -> Line:
+    try:
+        source, _ = wallet.result(subject.timeout)
+    except AndoError as error:
+        return Line.of_error("wallet", error)
+    network = subject.settings.network
+    left = sum(
+        channel.left for channel in records.channels if channel.state is State.OPEN and channel.network == network.name
+    )
+    in_channels = f", and {amount(left)} left in channels" if left else ""
+    try:
+        balance = held.result(subject.timeout)
+    except AndoError as error:
+        found = f"in {source}; what it holds is unknown: {error.message}{in_channels}"
+        return Line("wallet", Status.WARN, found, "see to what failed above")
+    found = f"in {source}, holds {amount(balance)} {network.token_symbol}{in_channels}"
+    if balance or left:
+        return Line("wallet", Status.PASS, found)
+    fix = f"send {network.token_symbol} on {network.name} to the address that `ando wallet address` shows"
+    return Line("wallet", Status.FAIL, found, fix)
+
+
+class _Task(Generic[_T]):
+    """A question that is asked in a thread of its own, which the process does not wait for at its end."""
+
+    def __init__(self, ask: Callable[[], _T]) -> None:
+        self._ask = ask
+        self._answers: list[_T] = []
+        self._error: AndoError | None = None
+        self._started = time.monotonic()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._answers.append(self._ask())
+        except AndoError as error:
+            self._error = error
+
+    def result(self, timeout: float) -> _T:
+        """The answer, waited for until ``timeout`` seconds after the question.
+
+        Raises:
+            AndoError: the question's own, or there is no answer yet.
+        """
+        self._thread.join(max(0.0, self._started + timeout - time.monotonic()))
+        if self._answers:
+            return self._answers[0]
+        raise self._error or NetworkError(
+            f"no answer within {timeout:g} seconds", hint="try again, with a longer --timeout", code="no_answer"
+        )
+
+    def result_or(self, timeout: float, otherwise: Callable[[AndoError], _T]) -> _T:
+        """The answer, or what is said of the error in its stead."""
+        try:
+            return self.result(timeout)
+        except AndoError as error:
+            return otherwise(error)

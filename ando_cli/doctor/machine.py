@@ -1,0 +1,83 @@
+"""What this machine says of itself, without asking anybody: versions, files, keyring, wallet."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sqlite3
+import stat
+from importlib import metadata
+from typing import TYPE_CHECKING
+
+from ando_cli import __version__, oskeyring
+from ando_cli.config import CONFIG_FILE
+from ando_cli.doctor.report import Line, Status
+from ando_cli.errors import AndoError, WalletError
+from ando_cli.session.store import examine
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from ando_cli.settings import Folders
+
+PACKAGES = ("httpx", "web3", "eth-account", "pytempo", "coincurve", "keyring", "typer", "rich")
+STORE_FILE = "sessions.db"
+
+
+def versions() -> Line:
+    """The versions of everything that a report of a mistake should name."""
+    found = {name: _version(name) for name in PACKAGES}
+    missing = [name for name, version in found.items() if version is None]
+    told = [f"ando {__version__}", f"Python {platform.python_version()} on {platform.system()} {platform.machine()}"]
+    told += [f"{name} {version}" for name, version in found.items() if version] + [f"SQLite {sqlite3.sqlite_version}"]
+    if missing:
+        return Line("versions", Status.FAIL, f"missing: {', '.join(missing)}; {', '.join(told)}", "install ando anew")
+    return Line("versions", Status.PASS, ", ".join(told))
+
+
+def configuration(folders: Folders) -> Line:
+    """The file that was read, which loads if this is asked at all."""
+    path = folders.config / CONFIG_FILE
+    if not path.exists():
+        return Line("configuration", Status.PASS, f"the defaults: there is no {path}")
+    return _private(path, 0o600) or Line("configuration", Status.PASS, f"{path} is valid")
+
+
+def state(folders: Folders) -> Line:
+    """The state folder and the store in it, as far as can be seen without changing them."""
+    folder = folders.state
+    if not folder.exists():
+        return Line("state", Status.PASS, f"nothing yet: {folder} is made when it is needed")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return Line("state", Status.FAIL, f"{folder} cannot be written", "give yourself the right to write there")
+    path = folder / STORE_FILE
+    try:
+        found = f"{path}, schema {examine(path)}" if path.exists() else f"{folder}, without a channel yet"
+    except AndoError as error:
+        return Line.of_error("state", error)
+    open_to_others = _private(folder, 0o700, "state") or (_private(path, 0o600, "state") if path.exists() else None)
+    return open_to_others or Line("state", Status.PASS, found)
+
+
+def keyring() -> Line:
+    """The OS keyring, which keeps the wallet, delegated keys and Virtual Keys where there is one."""
+    try:
+        names = oskeyring.usable()
+    except WalletError as error:
+        return Line.of_error("keyring", error, Status.WARN)
+    return Line("keyring", Status.PASS, ", ".join(names))
+
+
+def _private(path: Path, mode: int, name: str = "configuration") -> Line | None:
+    """A warning where others can get at ``path``. Windows keeps such things elsewhere than in the mode."""
+    found = stat.S_IMODE(path.stat().st_mode)
+    if os.name == "nt" or not found & 0o077:
+        return None
+    return Line(name, Status.WARN, f"{path} is open to others (mode {found:04o})", f"chmod {mode:o} {path}")
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
