@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 
 import pytest
@@ -9,6 +10,9 @@ from hypothesis import settings
 
 settings.register_profile("ando", deadline=None)
 settings.load_profile("ando")
+
+# A shell has Ctrl-C ignored by what it starts in the background, and so would be the commands that the tests interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 RECURSION_LIMIT = sys.getrecursionlimit()
 

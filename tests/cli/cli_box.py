@@ -8,29 +8,29 @@ import json
 import os
 import pty
 import select
-import signal
 import sqlite3
 import struct
 import subprocess
-import sys
 import tempfile
 import termios
 import time
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import forked
+from forked import ANDO
 
 from ando_cli.sandbox.config import CHAIN_ID, ESCROW, TOKEN
 from ando_cli.tempo.keys import PrivateKey
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from ando_cli.sandbox.faults import Fault, Faults
     from ando_cli.sandbox.gateway import Entry
     from ando_cli.sandbox.server import Sandbox
 
-ANDO = Path(sys.executable).with_name("ando")
 KEY = PrivateKey.parse("6d" * 32)
 MILLION = 1_000_000
 PATIENCE = 60.0
@@ -113,6 +113,11 @@ class Box:
 
     def run(self, *arguments: str, stdin: str | bytes = b"", **variables: str | None) -> Done:
         """Run ``ando`` without a terminal. A variable that is ``None`` is not set."""
+        content = stdin.encode() if isinstance(stdin, str) else stdin
+        return _checked(Done(*forked.run(arguments, self._environment(variables), self.folder, content, PATIENCE)))
+
+    def installed(self, *arguments: str, stdin: str | bytes = b"", **variables: str | None) -> Done:
+        """As ``run``, but the installed script in an interpreter that starts for it."""
         done = subprocess.run(
             [ANDO, *arguments],
             input=stdin.encode() if isinstance(stdin, str) else stdin,
@@ -192,16 +197,12 @@ class OnTerminal:
         with tempfile.TemporaryFile() as source:
             source.write(piped or b"")
             source.seek(0)
-            self.process = subprocess.Popen(
-                [ANDO, *arguments],
-                stdin=slave if piped is None else source,
-                stdout=self._out if pipe_out else slave,
-                stderr=slave,
-                env=environment,
-                cwd=folder,
-                start_new_session=True,
-                preexec_fn=lambda: fcntl.ioctl(2, termios.TIOCSCTTY, 0),
+            streams = (
+                slave if piped is None else source.fileno(),
+                self._out.fileno() if pipe_out else slave,
+                slave,
             )
+            self.process = forked.forks().start(arguments, environment, folder, streams, terminal=True)
         os.close(slave)
 
     def until(self, text: str, patience: float = PATIENCE) -> str:
@@ -249,7 +250,7 @@ class OnTerminal:
                 return False
             self._shown += data
             return bool(data)
-        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.kill()
         raise AssertionError(f"the command did not end: {self.screen!r}")
 
 

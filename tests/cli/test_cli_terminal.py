@@ -136,8 +136,15 @@ def test_an_answer_cannot_drive_the_terminal_but_reaches_a_pipe_as_it_is(warm: G
 @pytest.mark.parametrize(("locale", "utf8"), [("C", None), ("POSIX", None), ("C", "0")])
 def test_an_answer_in_any_language_survives_a_narrow_locale(warm: Gateway, locale: str, utf8: str | None) -> None:
     warm.fail(Fault(on="voucher", status=200, body_text='{"choices":[{"message":{"content":"grüß 東京 🙂"}}]}'))
-    done = warm.box.run("chat", "hi", LC_ALL=locale, PYTHONUTF8=utf8, PYTHONCOERCECLOCALE=utf8)
+    done = warm.box.installed("chat", "hi", LC_ALL=locale, PYTHONUTF8=utf8, PYTHONCOERCECLOCALE=utf8)
     assert (done.code, done.stdout) == (0, "grüß 東京 🙂\n")
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["chat", "-j"], ["chat", "hi"], ["session", "show"]], ids=" ".join
+)
+def test_what_is_forked_for_the_tests_is_the_command_that_is_installed(warm: Gateway, arguments: list[str]) -> None:
+    assert warm.box.run(*arguments) == warm.box.installed(*arguments)
 
 
 # streams that are not there

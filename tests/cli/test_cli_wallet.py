@@ -10,18 +10,21 @@ import re
 import select
 import stat
 import subprocess
-import sys
 import threading
 import time
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import eth_keyfile.keyfile
+import forked
 import pytest
+from forked import ANDO
 
 from ando_cli import keystore
 from ando_cli.tempo.keys import PrivateKey
 
-ANDO = Path(sys.executable).with_name("ando")
+if TYPE_CHECKING:
+    from pathlib import Path
+
 KEY = PrivateKey.parse("6d" * 32)
 OTHER = PrivateKey.parse("7e" * 32)
 PASSWORD = "correct horse"
@@ -59,6 +62,7 @@ class Box:
     """One user's machine: a home folder, a keyring, an environment."""
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.home = folder / "home"
         self.ring = folder / "ring.json"
         self.keystore = self.home / "keystore.json"
@@ -77,18 +81,13 @@ class Box:
         return self
 
     def ando(self, *arguments: str, stdin: str | bytes = b"", **variables: str) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            [ANDO, *arguments],
-            input=stdin.encode() if isinstance(stdin, str) else stdin,
-            capture_output=True,
-            env=self.environment | variables,
-            timeout=60,
-        )
-        stdout, stderr = done.stdout.decode(), done.stderr.decode()
+        content = stdin.encode() if isinstance(stdin, str) else stdin
+        code, out, err = forked.run(arguments, self.environment | variables, self.folder, content)
+        stdout, stderr = out.decode(), err.decode()
         assert "Traceback" not in stderr
         for secret in (KEY.to_hex()[2:], OTHER.to_hex()[2:], PASSWORD):
             assert secret not in (stdout + stderr).lower()
-        return subprocess.CompletedProcess(done.args, done.returncode, stdout, stderr)
+        return subprocess.CompletedProcess(arguments, code, stdout, stderr)
 
     def kept(self) -> str | None:
         """The secret in the keyring."""
