@@ -8,7 +8,7 @@ import importlib
 import os
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from typer._click.shell_completion import CompletionItem
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ando_cli.wallet import WalletStore
+
+_FORMS = ("--json-output", "-j", "--toon-output", "-t")
 
 # Name -> the line shown in the list of commands. The module of each is imported only when it is called.
 COMMANDS = {
@@ -113,6 +115,20 @@ def _version(ctx: typer.Context, value: bool) -> None:
         raise typer.Exit
 
 
+def _describe_here(ctx: Any, param: Any, value: Any) -> Any:
+    # At the root the names of a command may follow, which only the root's ``invoke`` knows.
+    if value and ctx.parent is not None and not ctx.resilient_parsing:
+        _describe(invocation(ctx), ctx.command_path.split()[1:])
+    return value
+
+
+def _describe(state: Invocation, words: Sequence[str]) -> NoReturn:
+    from ando_cli.describe import describe
+
+    state.terminal.json(describe(get_command(app), words, state))
+    raise typer.Exit
+
+
 class SharedOptionsGroup(Group):
     """A group that gives the global options to each of its commands too, so that they may stand on either side."""
 
@@ -128,7 +144,15 @@ class LazyGroup(SharedOptionsGroup):
     def __init__(self, **settings: Any) -> None:
         super().__init__(**settings)
         for option in _global_options(self):
-            option.callback = _record  # named in each option, it would be taken apart by Typer as often
+            # Named in each option, it would be taken apart by Typer as often.
+            option.callback = _describe_here if option.name == "description" else _record
+
+    def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
+        """Call the command that is named, or with ``--describe`` describe it."""
+        if ctx.params.get("description"):
+            words = [word for word in (*ctx._protected_args, *ctx.args) if word not in _FORMS]
+            _describe(invocation(ctx), words)
+        return super().invoke(ctx)
 
     def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
         """The names, in the order of ``COMMANDS``."""
@@ -238,6 +262,15 @@ def _root(
             rich_help_panel=GLOBAL_PANEL,
         ),
     ] = 0,
+    description: Annotated[
+        bool,
+        typer.Option(
+            "--describe",
+            is_eager=True,
+            help="Print what a command takes, or all commands, as JSON.",
+            rich_help_panel=GLOBAL_PANEL,
+        ),
+    ] = False,
     version: Annotated[
         bool, typer.Option("--version", "-V", is_eager=True, callback=_version, help="Print the version.")
     ] = False,

@@ -140,9 +140,7 @@ def test_an_answer_in_any_language_survives_a_narrow_locale(warm: Gateway, local
     assert (done.code, done.stdout) == (0, "grüß 東京 🙂\n")
 
 
-@pytest.mark.parametrize(
-    "arguments", [["--help"], ["chat", "-j"], ["chat", "hi"], ["session", "show"]], ids=" ".join
-)
+@pytest.mark.parametrize("arguments", [["--help"], ["chat", "-j"], ["chat", "hi"], ["session", "show"]], ids=" ".join)
 def test_what_is_forked_for_the_tests_is_the_command_that_is_installed(warm: Gateway, arguments: list[str]) -> None:
     assert warm.box.run(*arguments) == warm.box.installed(*arguments)
 
