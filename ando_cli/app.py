@@ -37,6 +37,7 @@ COMMANDS = {
     "think": "Ask on the reasoning route, with a Virtual Key.",
     "complete": "Have a text continued, with a Virtual Key.",
     "request": "Send any HTTP request and pay for it where it asks to be paid.",
+    "spend": "See what was spent, and on what.",
     "session": "Open, top up, look at and close payment channels.",
     "voucher": "Sign and check vouchers by hand; take apart what is sent to pay.",
     "wallet": "Create, import, show, export or remove the wallet key.",

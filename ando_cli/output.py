@@ -17,12 +17,18 @@ from itertools import chain
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal
 
-from ando_cli import redact
+from ando_cli import chart, redact
 from ando_cli.errors import AndoError, ExitCode, UsageError
 from ando_cli.settings import SWITCH
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+CHART_WIDTH = 80
+"""Characters that a table with bars is wide at most."""
+
+MIN_BAR = 8
+"""Characters below which bars say nothing, and are left out."""
 
 SPINNER_DELAY = 0.4
 """Seconds to wait before a spinner appears; quick answers never load ``rich``."""
@@ -227,23 +233,66 @@ class Terminal:
         return error.exit_code
 
     def table(
-        self, columns: Sequence[str], rows: Sequence[Sequence[str]], *, right: Sequence[str], fold: Sequence[str]
+        self,
+        columns: Sequence[str],
+        rows: Sequence[Sequence[str]],
+        *,
+        right: Sequence[str],
+        fold: Sequence[str],
+        bars: Sequence[int] = (),
+        spare: Sequence[str] = (),
     ) -> None:
         """Draw a table on stdout; columns in ``right`` are aligned there, those in ``fold`` give way on a narrow one.
 
-        An amount that is folded is misread, so the others stay whole.
+        An amount that is folded is misread, so the others stay whole. Where there is too little room for that, the
+        columns in ``spare`` are left out, the last ones first. ``bars`` has a value for each row, which is drawn at its
+        end as far as there is room.
         """
         from rich.console import Console
         from rich.table import Table
         from rich.text import Text
 
-        table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
-        for column in columns:
-            side: Literal["left", "right"] = "right" if column in right else "left"
-            table.add_column(column, justify=side, overflow="fold", no_wrap=column not in fold)
-        for row in rows:
-            table.add_row(*(Text(redact.clean(cell, 200)) for cell in row))
-        Console(file=self.stdout, no_color=bool(self.environ.get("NO_COLOR")), highlight=False).print(table)
+        console = Console(file=self.stdout, no_color=bool(self.environ.get("NO_COLOR")), highlight=False)
+
+        def build(shown: Sequence[str], drawn: Sequence[str] = ()) -> Table:
+            table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+            for column in shown:
+                side: Literal["left", "right"] = "right" if column in right else "left"
+                table.add_column(column, justify=side, overflow="fold", no_wrap=column not in fold)
+            if drawn:
+                table.add_column("", no_wrap=True)
+            for number, row in enumerate(rows):
+                cells = [
+                    Text(redact.clean(cell, 200)) for name, cell in zip(columns, row, strict=True) if name in shown
+                ]
+                table.add_row(*cells, *([Text(drawn[number], style="cyan")] if drawn else []))
+            return table
+
+        unbounded = console.options.update(width=10_000)
+        shown = list(columns)
+        for column in reversed(spare):
+            if console.measure(build(shown), options=unbounded).minimum > console.width and column in shown:
+                shown.remove(column)
+        room = min(console.width, CHART_WIDTH) - console.measure(build(shown), options=unbounded).maximum - 1
+        drawn = chart.bars(bars, room, plain=not self._draws(chart.FULL)) if bars and room >= MIN_BAR else []
+        console.print(build(shown, drawn))
+
+    def _draws(self, character: str) -> bool:
+        """Whether stdout's encoding has ``character``."""
+        try:
+            character.encode(getattr(self.stdout, "encoding", None) or "ascii")
+        except (LookupError, UnicodeEncodeError):
+            return False
+        return True
+
+    def csv(self, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+        """Write rows with a heading to stdout as CSV; ``None`` is an empty field."""
+        import csv
+
+        written = io.StringIO()
+        writer = csv.writer(written, lineterminator="\n")
+        writer.writerows((columns, *rows))
+        self.answer(written.getvalue())
 
     def ask(self, question: str) -> bool | None:
         """Ask a yes-or-no question of the person at the terminal; ``None`` where there is nobody to ask.

@@ -8,6 +8,7 @@ left to Typer.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,6 +80,8 @@ def _reader(param: TyperOption | TyperArgument) -> _Reader | None:
     info = param.type_descriptor.parameter_info
     wanted: Any = param.type_descriptor.annotation
     wanted = str if wanted == list[str] else wanted
+    if wanted not in _READERS and isinstance(wanted, type) and issubclass(wanted, StrEnum):
+        return _Reader(wanted, f"one of {', '.join(wanted)}", None, None)
     if wanted not in _READERS or info.parser is not None or info.exists or not (info.file_okay and info.dir_okay):
         return None
     read, expected = _READERS[wanted]

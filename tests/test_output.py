@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 import json
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from toon_format import decode
@@ -178,3 +179,53 @@ def test_a_paid_answer_that_cannot_be_saved_goes_to_stdout(tmp_path: Path) -> No
     with pytest.raises(AndoError, match="cannot write"):
         saving.save(tmp_path, b"dear words\n")
     assert out.getvalue() == b"dear words\n"
+
+
+class Narrow(Screen):
+    """A screen whose encoding has no blocks to draw bars with."""
+
+    encoding = "latin-1"  # type: ignore[assignment]
+
+
+TABLE: dict[str, Any] = {
+    "columns": ("day", "tokens", "spent"),
+    "rows": [["2026-11-01", "1,000,000,000", "1.00"], ["2026-11-02", "5", "0.25"]],
+    "right": ("tokens", "spent"),
+    "fold": (),
+}
+
+
+def drawn(screen: Screen, monkeypatch: pytest.MonkeyPatch, columns: int, **more: Any) -> list[str]:
+    """A table on a screen of that width."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+    terminal(out=screen, NO_COLOR="1").table(**TABLE, **more)
+    return [re.sub(r"\x1b\[[0-9;]*m", "", line).rstrip() for line in written(screen).splitlines()]
+
+
+def test_a_table_has_bars_as_far_as_there_is_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = drawn(Screen(), monkeypatch, 50, bars=[1_000_000, 250_000])
+    assert lines == [
+        "day               tokens spent",
+        "2026-11-01 1,000,000,000  1.00 ###################",
+        "2026-11-02             5  0.25 ####",
+    ], "where nobody says what the encoding is"
+    assert len(drawn(Screen(), monkeypatch, 200, bars=[4, 1])[1]) <= 80
+    assert "#" not in "".join(drawn(Screen(), monkeypatch, 36, bars=[4, 1])), "too short to say anything"
+
+
+def test_bars_are_blocks_where_the_encoding_has_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "█" in drawn(type("Utf8", (Screen,), {"encoding": "utf-8"})(), monkeypatch, 80, bars=[4, 1])[1]
+    assert "#" in drawn(Narrow(), monkeypatch, 80, bars=[4, 1])[1]
+
+
+def test_a_narrow_terminal_does_without_what_can_be_spared_so_that_amounts_stay_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lines = drawn(Screen(), monkeypatch, 20, spare=("tokens",))
+    assert lines == ["day        spent", "2026-11-01  1.00", "2026-11-02  0.25"]
+
+
+def test_csv_leaves_empty_what_is_not_known() -> None:
+    shown = terminal()
+    shown.csv(("name", "spent"), [["a,b", None], ['"', "0.25"]])
+    assert written(shown.stdout) == 'name,spent\n"a,b",\n"""",0.25\n'
