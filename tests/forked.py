@@ -1,9 +1,8 @@
-"""``ando`` as a fork of an interpreter that has loaded its libraries already.
+"""Commands as forks of an interpreter that has loaded ``ando``'s libraries already.
 
 A fresh interpreter loads for half a second, and for two where a chain is asked, and the tests run ``ando`` a thousand
-times. A fork goes through the same entry point, in a process, a session, a folder and an environment of its own. What
-only a fresh start can show (the installed script, what it loads, how the interpreter reads its settings) is for tests
-that start one.
+times. A fork runs the same script, in a process, a session, a folder and an environment of its own. What only a fresh
+start can show (what it loads, how the interpreter reads its settings) is for tests that start one.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ import importlib
 import json
 import os
 import pkgutil
+import runpy
 import select
 import signal
 import socket
@@ -87,16 +87,27 @@ class Forks:
 
     def start(
         self,
-        arguments: Sequence[str],
+        command: Sequence[str | Path],
         environment: dict[str, str],
         folder: Path,
         streams: tuple[int, int, int],
         *,
         terminal: bool = False,
     ) -> Fork:
-        """Run ``ando`` with stdin, stdout and stderr at these descriptors; the last one is its ``terminal``, if any."""
+        """Run a script of Python's with stdin, stdout and stderr at these descriptors.
+
+        Args:
+            command: the script and its arguments.
+            environment, folder: where it runs.
+            terminal: the last descriptor is a terminal, and the command's own.
+        """
         mine, its = socket.socketpair()
-        order = {"arguments": arguments, "environment": environment, "folder": str(folder), "terminal": terminal}
+        order = {
+            "command": [str(part) for part in command],
+            "environment": environment,
+            "folder": str(folder),
+            "terminal": terminal,
+        }
         with its:
             socket.send_fds(self._control, [json.dumps(order).encode()], [*streams, its.fileno()])
         return Fork(mine)
@@ -129,7 +140,7 @@ def run(
 
 @dataclass(frozen=True)
 class _Order:
-    arguments: list[str]
+    command: list[str]
     environment: dict[str, str]
     folder: str
     terminal: bool
@@ -142,15 +153,17 @@ class _Order:
         os.environ.clear()
         os.environ.update(self.environment)
         time.tzset()
-        sys.argv = [str(ANDO), *self.arguments]
-        sys.path[:1] = [str(ANDO.parent), *filter(None, self.environment.get("PYTHONPATH", "").split(os.pathsep))]
+        sys.argv = self.command
+        script = self.command[0]
+        sys.path[:1] = [
+            str(Path(script).parent),
+            *filter(None, self.environment.get("PYTHONPATH", "").split(os.pathsep)),
+        ]
         # As the interpreter makes them.
         sys.stdin = sys.__stdin__ = _stream(0, sys.stdin, "r")  # type: ignore[misc]
         sys.stdout = sys.__stdout__ = _stream(1, sys.stdout, "w")  # type: ignore[misc]
         sys.stderr = sys.__stderr__ = _stream(2, sys.stderr, "w", buffering=1)  # type: ignore[misc]
-        from ando_cli.__main__ import main
-
-        main()
+        runpy.run_path(script, run_name="__main__")
 
 
 def _stream(number: int, like: Any, mode: str, buffering: int = -1) -> Any:

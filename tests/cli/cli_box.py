@@ -202,7 +202,7 @@ class OnTerminal:
                 self._out.fileno() if pipe_out else slave,
                 slave,
             )
-            self.process = forked.forks().start(arguments, environment, folder, streams, terminal=True)
+            self.process = forked.forks().start([ANDO, *arguments], environment, folder, streams, terminal=True)
         os.close(slave)
 
     def until(self, text: str, patience: float = PATIENCE) -> str:

@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-import subprocess
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import forked
 import pytest
 from eth_account import Account
 
@@ -20,13 +18,13 @@ from ando_cli.tempo.voucher import sign_voucher
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from eth_account.signers.local import LocalAccount
     from real_chain import Chain, Escrow, FundedKey
 
 pytestmark = pytest.mark.integration
 
-ANDO = Path(sys.executable).with_name("ando")
 PRICE = 10_000
 # "hi" is 1 token and 4 for the message; with 23 more the three turns of 28 tokens leave less than a fourth one needs.
 TURN = ("chat", "--max-tokens", "22", "hi")
@@ -53,12 +51,10 @@ class User:
         }
 
     def run(self, *arguments: str) -> str:
-        done = subprocess.run(
-            [ANDO, *arguments], capture_output=True, text=True, env=self.environment, stdin=subprocess.DEVNULL
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        assert "warning" not in done.stderr
-        return done.stdout
+        code, out, err = forked.run(arguments, self.environment, self.store.parent.parent)
+        assert code == 0, (out, err)
+        assert b"warning" not in err
+        return out.decode()
 
     def session(self) -> dict[str, Any]:
         [session] = json.loads(self.run("session", "list", "--full"))

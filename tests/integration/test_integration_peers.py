@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import forked
 import pytest
 from real_peer import LossyProxy, MppxClient, mppx_server, rpc_with_enough_gas
 
@@ -31,7 +32,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.integration
 
-ANDO = Path(sys.executable).with_name("ando")
 MILLION = 1_000_000
 BODY = {"messages": [{"role": "user", "content": "hi"}], "max_tokens": 8}
 
@@ -63,9 +63,8 @@ class User:
             "ANDO_HOME": str(self.folder),
             "ANDO_PRIVATE_KEY": self.payer.key.hex(),
         }
-        return subprocess.run(
-            [ANDO, *arguments], capture_output=True, text=True, env=environment, stdin=subprocess.DEVNULL, check=False
-        )
+        code, out, err = forked.run(arguments, environment, self.folder)
+        return subprocess.CompletedProcess(arguments, code, out.decode(), err.decode())
 
     def ask(self, *command: str) -> str:
         """Run a paying command that must work, without a warning."""

@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import forked
 import pytest
 
 from ando_cli.sandbox.server import Sandbox, SandboxConfig
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from eth_account.signers.local import LocalAccount
     from real_chain import Chain, Escrow, FundedKey
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
-ANDO = Path(sys.executable).with_name("ando")
 MILLION = 1_000_000
 GRACE = 15 * 60
 
@@ -31,6 +29,7 @@ class Machine:
     """A machine of the payer's, with nothing on it but the key and a configuration that trusts the escrow."""
 
     def __init__(self, folder: Path, payer: LocalAccount, escrow: Escrow, base_url: str) -> None:
+        self.folder = folder
         folder.mkdir()
         (folder / "config.toml").write_text(
             f'network = "local"\nbase_url = "{base_url}"\n'
@@ -46,11 +45,9 @@ class Machine:
 
     def ando(self, *arguments: str, code: int = 0) -> Any:
         """Run a command; what it answered in JSON."""
-        done = subprocess.run(
-            [ANDO, *arguments, "-j"], capture_output=True, text=True, env=self.environment, stdin=subprocess.DEVNULL
-        )
-        assert done.returncode == code, done.stdout + done.stderr
-        return json.loads(done.stdout)
+        found, out, err = forked.run([*arguments, "-j"], self.environment, self.folder)
+        assert found == code, (out, err)
+        return json.loads(out)
 
     def chat(self, *options: str) -> None:
         assert self.ando("chat", "--max-tokens", "20", "hi", *options)

@@ -7,7 +7,7 @@ requests with so many threads, and prints what became of each.
 from __future__ import annotations
 
 import json
-import subprocess
+import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
@@ -26,7 +26,6 @@ from ando_cli.tempo.network import Network
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from contextlib import AbstractContextManager
 
 BODY = b'{"plan":"Starter","messages":[{"role":"user","content":"hi"}],"max_tokens":8}'
 
@@ -91,24 +90,38 @@ class Crowd:
         """The same from so many processes, each with so many requests and threads, which begin together."""
         config = Path(self.folder) / "crowd.json"
         config.write_text(json.dumps({"crowd": self.__dict__, "requests": requests, "threads": threads}))
-        command = [sys.executable, __file__, str(config)]
-
-        def start() -> AbstractContextManager[subprocess.Popen[str]]:
-            return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
         with ExitStack() as stack:
-            workers = [stack.enter_context(start()) for _ in range(count)]
+            workers = [stack.enter_context(_Worker(config)) for _ in range(count)]
             for worker in workers:
-                assert worker.stdout is not None
-                assert worker.stdout.readline() == "ready\n"
+                assert worker.out.readline() == "ready\n"
             for worker in workers:
-                assert worker.stdin is not None
-                worker.stdin.write("go\n")
-                worker.stdin.flush()
-            outcomes: list[str] = []
-            for worker in workers:
-                outcomes += json.loads(worker.communicate(timeout=300)[0])
-        return outcomes
+                worker.into.write("go\n")
+                worker.into.flush()
+            return [outcome for worker in workers for outcome in json.loads(worker.out.readline())]
+
+
+class _Worker:
+    """Another process that takes part."""
+
+    def __init__(self, config: Path) -> None:
+        from forked import forks  # the workers do not find it, and do not need it
+
+        stdin, into = os.pipe()
+        out, stdout = os.pipe()
+        self.into, self.out = open(into, "w"), open(out)  # noqa: PTH123, SIM115 - closed at the end
+        self._process = forks().start(
+            [Path(__file__), str(config)], dict(os.environ), config.parent, (stdin, stdout, sys.__stderr__.fileno())
+        )
+        os.close(stdin)
+        os.close(stdout)
+
+    def __enter__(self) -> _Worker:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.into.close()
+        self.out.close()
+        self._process.wait(60)
 
 
 def main(config: str) -> None:
