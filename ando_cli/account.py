@@ -7,7 +7,6 @@ by name alone: it is sent a chat request, and its answer is read as a chat compl
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ando_cli.chat import (
@@ -22,6 +21,7 @@ from ando_cli.chat import (
     sampling_of,
 )
 from ando_cli.errors import ServerError, UsageError
+from ando_cli.records import record
 
 if TYPE_CHECKING:
     from ando_cli.chat import Prompt
@@ -33,7 +33,7 @@ THINK_PATH = "/think"
 COMPLETE_PATH = "/completions"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Model:
     """One model that a key may use. ``created`` is unix seconds, where the gateway tells."""
 

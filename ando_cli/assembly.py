@@ -10,7 +10,6 @@ import dataclasses
 import json
 import os
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ando_cli.client import AndoClient
@@ -19,6 +18,7 @@ from ando_cli.errors import PaymentError, StoreError, UsageError
 from ando_cli.files import make_private_folder, replace_private
 from ando_cli.rails.bearer import BearerAuth
 from ando_cli.rails.payment import PaymentAuth
+from ando_cli.records import record
 from ando_cli.redact import amount
 from ando_cli.session.lifecycle import Deposit, Lifecycle
 from ando_cli.session.policy import Caps
@@ -47,7 +47,7 @@ _SANDBOX_RATION = 20_000_000
 """The sandbox's wallet is filled up to 100 when it holds less than 20: its money costs nothing."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class PayOptions:
     """What the flags of a paying command say. Amounts in base units, timeouts in seconds."""
 
@@ -105,7 +105,7 @@ def import_sandbox() -> ModuleType:
     return server
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Parts:
     """What a command works with: the settings in force, the lifecycle, what finds a Virtual Key, and what makes a
     client for a rail."""

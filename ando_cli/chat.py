@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 from ando_cli.errors import ServerError, UsageError
+from ando_cli.records import record
 from ando_cli.redact import amount
 from ando_cli.session.ledger import Rail
 
@@ -36,7 +37,7 @@ _OPTION_OF = {
 """The members of a body that an option writes."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Prompt:
     """What was typed: the words, and the options that shape the answer. ``None`` where an option was not given."""
 

@@ -5,11 +5,11 @@ Which keys there are is one table, :data:`ando_cli.settings.KEYS`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from ando_cli.errors import UsageError
+from ando_cli.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -40,7 +40,7 @@ class Source(StrEnum):
     DEFAULT = "default"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Key:
     """One thing that can be configured.
 
@@ -66,7 +66,7 @@ class Key:
         return "ANDO_" + self.name.upper().replace(".", "_")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Given:
     """A value that is in force: text from a flag or a variable, what TOML has from the file, or the default.
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ando_cli import redact
 from ando_cli.config import CONFIG_FILE, NETWORKS_TABLE, Kind, Source
+from ando_cli.records import record
 from ando_cli.settings import KEYS, given, merge, read_value
 from ando_cli.tempo.network import SANDBOX
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _SANDBOXED = ("base_url", "network", "rpc_url")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Row:
     """One value in force.
 

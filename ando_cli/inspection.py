@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -18,6 +17,7 @@ from ando_cli.mpp.base64url import decode_object, encode
 from ando_cli.mpp.challenge import parse_challenges
 from ando_cli.mpp.malformed import MalformedError
 from ando_cli.mpp.receipt import parse_receipt
+from ando_cli.records import record
 from ando_cli.redact import short
 from ando_cli.session.signing import DOMAIN_VERSION, Drawer
 from ando_cli.tempo.abi import normalise_address
@@ -48,7 +48,7 @@ class Kind(StrEnum):
     VOUCHER = "voucher"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Inspected:
     """What the input is, its members for a reader, and what of it could not be read."""
 

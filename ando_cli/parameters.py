@@ -7,13 +7,14 @@ left to Typer.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 from typer.core import TyperArgument, TyperOption
+
+from ando_cli.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +28,7 @@ _READERS: dict[Any, tuple[Callable[[str], Any], str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class _Reader:
     """Reads the text of one parameter: the one method that Typer calls of a parameter's "runtime" half."""
 

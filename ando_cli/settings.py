@@ -10,13 +10,13 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from ando_cli.config import CONFIG_FILE, NETWORKS_TABLE, Given, Key, Kind, Source, find, read_config
 from ando_cli.errors import UsageError
+from ando_cli.records import record
 from ando_cli.tempo.network import NETWORKS, SANDBOX, Network, parse_network
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ KEYS: dict[str, Key] = {
 """Everything that can be configured, beside the tables of networks."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Folders:
     """Where the configuration and the state live."""
 
@@ -63,7 +63,7 @@ class Folders:
     state: Path
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Flags:
     """The global options, as typed. ``None`` or ``False`` where they were not."""
 
@@ -77,7 +77,7 @@ class Flags:
     verbose: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Settings:
     """One command's configuration. Amounts in base units of the network's token, timeouts in seconds."""
 

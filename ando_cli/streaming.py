@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -17,6 +16,7 @@ from ando_cli.errors import NetworkError, ServerError
 from ando_cli.mpp.problem import parse_problem
 from ando_cli.rails.bearer import BOOKING, Booking
 from ando_cli.rails.body import usage_of
+from ando_cli.records import record
 from ando_cli.session.ledger import Outcome, Usage
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _DONE = "[DONE]"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Piece:
     """A part of the answer, or of the reasoning that leads to it."""
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import re
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from ando_cli import oskeyring
 from ando_cli.errors import UsageError, WalletError
+from ando_cli.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -29,7 +30,7 @@ _LONGEST = 1024
 _WITHOUT_KEYRING = f"set {VARIABLE}, or unlock or install a keyring"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class VirtualKey:
     """A key and where it came from. ``gateway`` is the origin that it is for, ``None`` where the environment has it."""
 

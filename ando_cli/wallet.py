@@ -21,12 +21,13 @@ from __future__ import annotations
 import os
 import re
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import TYPE_CHECKING, NoReturn
 
 from ando_cli import keystore, oskeyring
 from ando_cli.errors import WalletError
+from ando_cli.records import record
 from ando_cli.tempo.keys import PrivateKey
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class Place(StrEnum):
     KEYSTORE = "keystore"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Wallet:
     """A usable key, and where it was found: the name of a variable, ``keyring`` or ``keystore``."""
 

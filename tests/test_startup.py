@@ -43,7 +43,7 @@ LAYERS = (
     "__main__", "commands", "app", "command", "completions", "describe", "help", "parameters", "assembly", "doctor",
     "streaming", "account", "chat", "output", "chart", "client", "rails", "inspection", "session", "mpp",
     "wallet", "virtual_keys", "delegates", "config_file", "config_view", "settings", "config", "oskeyring", "keystore",
-    "tempo", "files", "redact", "errors", "sandbox",
+    "tempo", "files", "redact", "errors", "records", "sandbox",
 )  # fmt: skip
 
 MODULES = sorted(PACKAGE.rglob("*.py"))

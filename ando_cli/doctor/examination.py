@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from ando_cli.doctor import machine, servers
 from ando_cli.doctor.report import Line, Status
 from ando_cli.errors import AndoError, NetworkError
+from ando_cli.records import record
 from ando_cli.redact import amount
 from ando_cli.session.channel import State
 from ando_cli.settings import KEY_RAIL
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Records:
     """What the store holds: all channels, and whom this gateway was first paid at on this network."""
 
@@ -31,7 +32,7 @@ class Records:
     pinned_payee: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Subject:
     """What is examined.
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ando_cli.records import record
 from ando_cli.redact import clean
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ class Status(StrEnum):
     """Paying does not work like this."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Line:
     """One thing that was looked at: its name, how it stands, what was found, and what to do about it."""
 

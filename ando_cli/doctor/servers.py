@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ando_cli.account import MODELS_PATH
@@ -15,6 +14,7 @@ from ando_cli.mpp.challenge import parse_challenges
 from ando_cli.mpp.malformed import MalformedError
 from ando_cli.mpp.session import parse_session_request
 from ando_cli.rails.payment import server_time
+from ando_cli.records import record
 from ando_cli.redact import amount, clean, host_only
 from ando_cli.session.lifecycle import TRANSACTION_SECONDS
 from ando_cli.session.policy import Trust, check_trust
@@ -28,7 +28,7 @@ _CLOCK_TOLERANCE = 5
 """Seconds that a clock may be off without a word: an HTTP date has whole seconds, and answers take their time."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Seen:
     """What a server showed: the lines for it, and how many seconds its clock is ahead of ours, if it told the time."""
 

@@ -19,12 +19,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from ando_cli.mpp import fields
 from ando_cli.mpp.base64url import decode_object
 from ando_cli.mpp.malformed import MalformedError
+from ando_cli.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -40,7 +41,7 @@ _REQUIRED = ("id", "realm", "method", "intent", "request")
 _OPTIONAL = ("expires", "digest", "opaque", "description", "header")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Challenge:
     """One payment challenge, every parameter the string that was received (quoting undone, nothing else).
 

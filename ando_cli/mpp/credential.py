@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 from ando_cli.mpp.base64url import encode
+from ando_cli.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 # Whoever holds a transaction or a signature can submit it: neither is shown by any repr.
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class OpenPayload:
     """Open the channel: a signed transaction for the server to broadcast, with the first voucher.
 
@@ -42,7 +43,7 @@ class OpenPayload:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TopUpPayload:
     """Add ``additional_deposit`` base units to the channel: a signed transaction for the server to broadcast."""
 
@@ -61,7 +62,7 @@ class TopUpPayload:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class VoucherPayload:
     """Pay with a voucher: the payee may take up to ``cumulative_amount`` base units over the channel's whole life."""
 
@@ -74,7 +75,7 @@ class VoucherPayload:
         return {"action": "voucher", **_signed(self)}
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ClosePayload:
     """Ask for a cooperative close, with the voucher up to which the payee may settle."""
 

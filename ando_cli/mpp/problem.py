@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ando_cli.mpp import fields
 from ando_cli.mpp.malformed import MalformedError
+from ando_cli.records import record
 from ando_cli.redact import clean
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ _REACTIONS: dict[str, Code] = {code.value: code for code in Code} | CANONICAL
 _REACTIONS |= {name.removeprefix("session/"): code for name, code in _REACTIONS.items()}
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Problem:
     """An error answer.
 

@@ -7,7 +7,7 @@ middle: the offer is read and checked alike, and everything is recorded before i
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -17,6 +17,7 @@ from ando_cli.mpp.malformed import MalformedError
 from ando_cli.mpp.problem import Code, parse_problem
 from ando_cli.mpp.receipt import parse_receipt
 from ando_cli.rails.payment import PaymentAuth
+from ando_cli.records import record
 from ando_cli.redact import clean
 from ando_cli.session import closing
 from ando_cli.session.channel import State
@@ -35,19 +36,19 @@ if TYPE_CHECKING:
     from ando_cli.session.policy import Committed
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TopUpBy:
     """Add exactly ``amount`` base units to the deposit."""
 
     amount: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Close:
     """Close the channel: the payee takes what was spent, the rest comes back."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Managed:
     """What came of it: the channel as recorded now, and what a close came to."""
 

@@ -25,6 +25,7 @@ from ando_cli.mpp.problem import Problem, parse_problem
 from ando_cli.mpp.receipt import Receipt, parse_receipt
 from ando_cli.mpp.session import SessionRequest, parse_session_request
 from ando_cli.rails.body import named, read_usage
+from ando_cli.records import record
 from ando_cli.redact import amount, clean
 from ando_cli.session import hints, planner, policy
 from ando_cli.session.ledger import Entry, Outcome, Usage
@@ -92,7 +93,7 @@ class Offer:
         return self.answered or self.challenge.expired(now)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Quote:
     """What a request would lead to, for ``--dry-run``.
 
@@ -113,7 +114,7 @@ class Quoted(Exception):  # noqa: N818 - not an error: how a dry run leaves the 
         self.quote = quote
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Paid:
     """What paying one request came to, in base units. ``spent`` is ``None`` where no usable receipt said it."""
 

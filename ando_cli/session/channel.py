@@ -11,9 +11,11 @@ All amounts are integers in base units of the channel's token (6 decimals).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import TYPE_CHECKING
+
+from ando_cli.records import record
 
 if TYPE_CHECKING:
     from ando_cli.tempo.channel import ChannelTerms
@@ -35,7 +37,7 @@ FUNDED = (*LIVE, State.CLOSING, State.SPARE)
 """States in which a channel may hold money."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ChannelKey:
     """What one live channel is for: there is never more than one for the same key."""
 
@@ -48,7 +50,7 @@ class ChannelKey:
     payer: str
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Pending:
     """A signed transaction that was handed to the gateway and whose effect was not seen yet.
 
@@ -60,7 +62,7 @@ class Pending:
     valid_before: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Channel:
     """One payment channel of this wallet.
 

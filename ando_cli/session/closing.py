@@ -7,10 +7,10 @@ a fee.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ando_cli.errors import PaymentError
+from ando_cli.records import record
 from ando_cli.redact import amount
 from ando_cli.session.channel import State
 from ando_cli.session.lifecycle import TRANSACTION_SECONDS
@@ -29,7 +29,7 @@ _POLLS = 20
 _POLL_SECONDS = 0.25
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Ended:
     """What a closed channel came to, in base units, and the transaction that did it where it is known."""
 
@@ -38,7 +38,7 @@ class Ended:
     transaction: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Grace:
     """A requested close: when the deposit can be taken back, and the time now; unix seconds by the chain's clock."""
 

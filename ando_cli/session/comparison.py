@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ando_cli.errors import PaymentError
+from ando_cli.records import record
 from ando_cli.redact import amount, short
 from ando_cli.session.channel import FUNDED, Channel, State
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _ABSENT = (State.OPENING, State.CLOSED, State.ABANDONED)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Comparison:
     """What the chain says, ``None`` where it shows no such channel, and the names of what differs from our record."""
 
@@ -25,7 +25,7 @@ class Comparison:
     differences: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Change:
     """One part of a record, before and after. Amounts in base units, times in unix seconds."""
 
@@ -34,7 +34,7 @@ class Change:
     after: str | int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Synced:
     """A channel that was compared with the chain, what that changed, and what the user should know."""
 

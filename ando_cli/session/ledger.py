@@ -7,10 +7,10 @@ what was spent. What SQL there is about the table stands here; amounts are decim
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from ando_cli.records import record
 from ando_cli.session.channel import FUNDED, State
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Outcome(StrEnum):
 REQUESTS = (Outcome.UNKNOWN, Outcome.ANSWERED, Outcome.FAILED)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Entry:
     """What is known of a request when it is about to be paid. ``path`` is the URL's path without its query.
 
@@ -60,7 +60,7 @@ class Entry:
     rail: Rail = Rail.MPP
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Usage:
     """What a request used, in base units and tokens; ``None`` where nobody said."""
 
@@ -69,7 +69,7 @@ class Usage:
     completion_tokens: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Row:
     """One row as it is read back. Amounts in base units, ``at`` in unix seconds.
 

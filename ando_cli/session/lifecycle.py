@@ -16,12 +16,13 @@ import threading
 import time
 import typing
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from ando_cli.errors import AndoError, PaymentError, StoreError, WalletError
 from ando_cli.files import make_private_folder
 from ando_cli.mpp.credential import ClosePayload, OpenPayload, TopUpPayload, VoucherPayload
+from ando_cli.records import record
 from ando_cli.session import policy
 from ando_cli.session.channel import Channel, ChannelKey, Pending, State
 from ando_cli.session.policy import Caps, Committed
@@ -78,7 +79,7 @@ class Delegates(typing.Protocol):
     def remove(self, signer: str) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Deposit:
     """A deposit that is about to be signed for, as the user is asked about it. ``amount`` in base units."""
 

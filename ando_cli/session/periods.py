@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from ando_cli.errors import UsageError
+from ando_cli.records import record
 
 FORMS = "2026-11-30, 2026-11, today, yesterday, 7d, month"
 """How a span can be written, for help texts."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Span:
     """From ``since`` on and before ``until``, in unix seconds."""
 

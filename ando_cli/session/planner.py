@@ -38,11 +38,12 @@ in whichever order they arrive.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ando_cli.errors import PaymentError
 from ando_cli.mpp.problem import Code, Problem
+from ando_cli.records import record
 from ando_cli.redact import amount, clean, short
 from ando_cli.session.channel import Channel, State
 from ando_cli.session.policy import Caps, Committed, check_raise
@@ -59,24 +60,24 @@ BACKOFF = (0.5, 1.0, 2.0)
 """Seconds to wait before the retries that follow ``mpp_reservation_failed``."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Open:
     """Open a channel; its first voucher authorises ``cumulative_amount``."""
 
     cumulative_amount: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Resolve:
     """Ask the chain what became of the channel or of its pending transaction, then plan again."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Resend:
     """Send the pending, still valid open transaction once more: same channel id, so it cannot pay twice."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Voucher:
     """Sign ``cumulative_amount``, which is ``raised_by`` above what was signed before.
 
@@ -94,7 +95,7 @@ class Voucher:
         return Claim(channel.channel_id, request.amount if counts else 0, sent=True, hold=self.hold)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Wait:
     """Let other requests on this channel go first, and plan again in a moment. ``hold``: ask the others to, too."""
 
@@ -106,7 +107,7 @@ class Wait:
         return Claim(channel.channel_id, request.amount if counts else 0, hold=self.hold)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class TopUp:
     """Add at least ``needed`` to the deposit, so that the next voucher fits."""
 
@@ -117,14 +118,14 @@ class TopUp:
         return Wait(Hold.RAISES).claim(request, channel, progress)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Refresh:
     """Send the request unpaid once more, after ``delay`` seconds, to be given a fresh challenge."""
 
     delay: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Refuse:
     """Stop, with the error to show."""
 
@@ -134,7 +135,7 @@ class Refuse:
 Step = Open | Resolve | Resend | Voucher | Wait | TopUp | Refresh | Refuse
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Progress:
     """What was done so far for this one request.
 

@@ -7,10 +7,10 @@ of the user's limits decides. Amounts are base units.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ando_cli.errors import PaymentError
+from ando_cli.records import record
 from ando_cli.redact import amount
 from ando_cli.tempo.protocol import Protocol
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ando_cli.tempo.network import Network
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Caps:
     """The user's limits.
 
@@ -31,7 +31,7 @@ class Caps:
     max_spend: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Committed:
     """What this command has committed so far: moved into channels, and newly authorised."""
 
@@ -39,7 +39,7 @@ class Committed:
     raised: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Trust:
     """Whom a payment may go to. ``accepted_payee`` is a fingerprint that the user typed to accept a changed payee."""
 

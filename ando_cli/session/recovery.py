@@ -8,11 +8,12 @@ no gateway is believed about it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from ando_cli.errors import AndoError, NetworkError, PaymentError, UsageError
+from ando_cli.records import record
 from ando_cli.redact import amount, short
 from ando_cli.session.channel import FUNDED, Channel, State
 from ando_cli.session.policy import fingerprint
@@ -41,7 +42,7 @@ class Outcome(StrEnum):
 REFUSED = (Outcome.OTHER_PAYEE, Outcome.OTHER_TOKEN)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Found:
     """A channel that is open on the chain, as it is on record now, or would be. ``settled`` in base units."""
 
@@ -50,7 +51,7 @@ class Found:
     settled: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Search:
     """What a search found, and why it is incomplete where it is."""
 

@@ -6,10 +6,10 @@ it only rises, and never above the deposit.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ando_cli.errors import PaymentError, StoreError
+from ando_cli.records import record
 from ando_cli.redact import amount
 from ando_cli.session.channel import Channel, State
 from ando_cli.session.ledger import Entry, Outcome
@@ -26,7 +26,7 @@ DOMAIN_VERSION = "1"
 """The version in the EIP-712 domain of both protocols."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Drawer:
     """The channel that vouchers are drawn on: all that a digest depends on beside the amount. Lower-case hex."""
 

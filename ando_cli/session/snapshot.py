@@ -9,12 +9,12 @@ read at all, and ``spent`` is believed as it is in a receipt: up to what was sig
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ando_cli.mpp import fields
 from ando_cli.mpp.base64url import decode_object
 from ando_cli.mpp.malformed import MalformedError
+from ando_cli.records import record
 from ando_cli.session.channel import Channel, ChannelKey, State
 from ando_cli.tempo.channel import ChannelTerms
 from ando_cli.tempo.protocol import Protocol
@@ -32,7 +32,7 @@ _URL_SAFE = str.maketrans("+/", "-_")
 """In this one header mppx writes plain base64 with its padding, unlike in all others."""
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Proven:
     """A channel of ours, and an amount that was signed for it. Base units; ``spent`` is the gateway's word."""
 

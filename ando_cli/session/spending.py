@@ -6,10 +6,10 @@ up to the total. What nobody told the cost of is counted beside it, with the mos
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from ando_cli.records import record
 from ando_cli.session.ledger import Outcome, Rail, Row
 from ando_cli.session.periods import day_name
 
@@ -31,7 +31,7 @@ class By(StrEnum):
     SESSION = "session"
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Totals:
     """What some rows add up to. Amounts in base units.
 
@@ -60,7 +60,7 @@ class Totals:
     deposited: int
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Group:
     """The rows that have ``key`` in common. ``None`` where they have no such thing, such as a request without model."""
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import TYPE_CHECKING
+
+from ando_cli.records import record
 
 if TYPE_CHECKING:
     import sqlite3
@@ -35,7 +36,7 @@ class Hold(IntEnum):
     EVERYTHING = 2
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Traffic:
     """What other requests of ours are doing with a channel.
 
@@ -50,7 +51,7 @@ class Traffic:
     hold: Hold = Hold.NOTHING
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Claim:
     """What one request is doing with a channel."""
 

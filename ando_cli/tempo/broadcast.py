@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ando_cli.errors import NetworkError
+from ando_cli.records import record
 from ando_cli.tempo.endpoint import WrongAnswerError
 from ando_cli.tempo.keys import keccak256
 
@@ -25,7 +25,7 @@ _SECONDS = 40.0
 _POLL_SECONDS = 0.25
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Mined:
     """What became of a transaction that is in a block.
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from ando_cli.records import record
 from ando_cli.tempo.abi import (
     ZERO_ADDRESS,
     ZERO_HASH,
@@ -20,7 +19,7 @@ _ADDRESSES = ("payer", "payee", "token", "authorized_signer", "escrow", "operato
 _WORDS = ("salt", "expiring_nonce_hash")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ChannelTerms:
     """What a channel is made of. All of it is known before anything is sent, and so is the channel's id.
 

@@ -5,12 +5,12 @@ Tempo has no native coin: gas is priced in units of 10**-18 of a token, and paid
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from ando_cli.records import record
 
 _GAS_PRICE_UNITS_PER_BASE_UNIT = 10**12
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Fees:
     """The gas fields of a transaction.
 

@@ -9,10 +9,10 @@ This module loads web3: import it where a chain is asked, not before.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ando_cli.errors import PaymentError
+from ando_cli.records import record
 from ando_cli.redact import amount
 from ando_cli.tempo.abi import UINT64_MAX, address_word, bytes32_word
 from ando_cli.tempo.broadcast import Mined, broadcast
@@ -50,7 +50,7 @@ _CHANNEL_TYPES = ("bool", "uint64", "address", "address", "address", "address", 
 _CHANNEL_STATE_TYPES = ("uint96", "uint96", "uint32")
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ChannelState:
     """A channel as its escrow knows it (protocol.md section 4).
 

@@ -15,6 +15,7 @@ MODULES = sorted(Path(ando_cli.mpp.__file__).parent.glob("*.py"))
 ALLOWED = {
     "__future__",
     "ando_cli.mpp",
+    "ando_cli.records",
     "ando_cli.redact",
     "base64",
     "collections.abc",
