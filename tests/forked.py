@@ -130,9 +130,8 @@ def run(
     with TemporaryFile() as source, TemporaryFile() as out, TemporaryFile() as err:
         source.write(stdin)
         source.seek(0)
-        code = (
-            forks().start(arguments, environment, folder, (source.fileno(), out.fileno(), err.fileno())).wait(timeout)
-        )
+        streams = source.fileno(), out.fileno(), err.fileno()
+        code = forks().start([ANDO, *arguments], environment, folder, streams).wait(timeout)
         out.seek(0)
         err.seek(0)
         return code, out.read(), err.read()
