@@ -44,6 +44,7 @@ COMMANDS = {
     "key": "Store, show, list or remove Virtual Keys.",
     "config": "Look at and change what is configured.",
     "doctor": "Look at what paying needs, and say what is missing.",
+    "completions": "Print the script that lets a shell complete ando's words.",
     "sandbox": "Run a local gateway and chain to try things out. No money.",
 }
 

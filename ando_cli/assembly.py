@@ -23,7 +23,7 @@ from ando_cli.redact import amount
 from ando_cli.session.lifecycle import Deposit, Lifecycle
 from ando_cli.session.policy import Caps
 from ando_cli.session.store import Store
-from ando_cli.settings import KEY_RAIL, MPP_RAIL
+from ando_cli.settings import KEY_RAIL, MODELS_FILE, MPP_RAIL, STORE_FILE
 from ando_cli.tempo.keys import PrivateKey
 
 if TYPE_CHECKING:
@@ -40,8 +40,6 @@ if TYPE_CHECKING:
     from ando_cli.tempo.protocol import Protocol
     from ando_cli.tempo.rpc import Rpc
 
-STORE_FILE = "sessions.db"
-MODELS_FILE = "models.json"
 _SANDBOX_FUNDS = 100_000_000
 _SANDBOX_RATION = 20_000_000
 """The sandbox's wallet is filled up to 100 when it holds less than 20: its money costs nothing."""

@@ -35,12 +35,14 @@ fi"""
 
 class _Zsh(ZshComplete):
     def format_completion(self, item: CompletionItem) -> str:
-        return f'"{item.value}":"{_plain(item.help)}"'
+        # A colon ends the word where it is not escaped.
+        value = item.value.replace(":", r"\\:")
+        return f'"{value}":"{_plain(item.help)}"' if item.help else f'"{value}"'
 
 
 class _Fish(FishComplete):
     def format_completion(self, item: CompletionItem) -> str:
-        return f"{item.value}\t{_plain(item.help)}"
+        return f"{item.value}\t{_plain(item.help)}" if item.help else str(item.value)
 
 
 def register() -> None:

@@ -6,7 +6,6 @@ Pure: it reads Typer's commands and says what they take. Nothing is listed here 
 from __future__ import annotations
 
 import re
-from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -15,6 +14,7 @@ from typer.core import TyperArgument, TyperGroup, TyperOption
 from ando_cli import __version__
 from ando_cli.errors import ExitCode, UsageError
 from ando_cli.help import GLOBAL_PANEL
+from ando_cli.parameters import choices
 from ando_cli.settings import KEYS
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ _MEANINGS = {
 }
 _TYPES = {str: "string", int: "integer", float: "number", bool: "boolean"}
 _ENV = re.compile(r" ?\[env: ([A-Z_, ]+)\]")
-_CHOICES = re.compile(r"[a-z0-9-]+(\|[a-z0-9-]+)+")
 
 
 def describe(root: Any, words: Sequence[str], state: object = None) -> dict[str, Any]:
@@ -108,7 +107,7 @@ def _option(param: TyperOption) -> dict[str, Any]:
         help=_ENV.sub("", text),
         type="flag" if is_flag else _type(param),
         value=None if is_flag else param.metavar or "TEXT",
-        choices=_choices(param),
+        choices=choices(param),
         required=param.required,
         repeatable=bool(param.multiple or param.count),
         default=None if is_flag else _default(param),
@@ -131,13 +130,6 @@ def _default(param: TyperOption) -> str | None:
 def _type(param: TyperArgument | TyperOption) -> str:
     wanted: Any = param.type_descriptor.annotation
     return _TYPES.get(wanted, "string")
-
-
-def _choices(param: TyperOption) -> list[str]:
-    wanted: Any = param.type_descriptor.annotation
-    if isinstance(wanted, type) and issubclass(wanted, Enum):
-        return [str(choice.value) for choice in wanted]
-    return param.metavar.split("|") if _CHOICES.fullmatch(param.metavar or "") and param.metavar else []
 
 
 def _paragraphs(text: str | None) -> str:

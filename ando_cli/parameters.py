@@ -7,7 +7,8 @@ left to Typer.
 
 from __future__ import annotations
 
-from enum import StrEnum
+import re
+from enum import Enum, StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from ando_cli.records import record
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+_CHOICES = r"[a-z0-9-]+(\|[a-z0-9-]+)+"
 _READERS: dict[Any, tuple[Callable[[str], Any], str]] = {
     str: (str, "text"),
     int: (int, "a whole number"),
@@ -63,10 +65,36 @@ class _Option(TyperOption):
     def get_runtime_param(self) -> Any:
         return _reader(self) or super().get_runtime_param()
 
+    def shell_complete(self, ctx: typer.Context, incomplete: str) -> list[Any]:  # type: ignore[override]
+        """What a value can become."""
+        return _complete(self, ctx, incomplete) or super().shell_complete(ctx, incomplete)
+
 
 class _Argument(TyperArgument):
     def get_runtime_param(self) -> Any:
         return _reader(self) or super().get_runtime_param()
+
+    def shell_complete(self, ctx: typer.Context, incomplete: str) -> list[Any]:  # type: ignore[override]
+        """What a value can become."""
+        return _complete(self, ctx, incomplete) or super().shell_complete(ctx, incomplete)
+
+
+def choices(param: TyperOption | TyperArgument) -> list[str]:
+    """All that a value can be, where that is a few words: the members of an enum, or a metavar such as ``mpp|key``."""
+    wanted: Any = param.type_descriptor.annotation
+    if isinstance(wanted, type) and issubclass(wanted, Enum):
+        return [str(choice.value) for choice in wanted]
+    return param.metavar.split("|") if param.metavar and re.fullmatch(_CHOICES, param.metavar) else []
+
+
+def _complete(param: TyperOption | TyperArgument, ctx: typer.Context, incomplete: str) -> list[Any]:
+    from typer._click.shell_completion import CompletionItem
+
+    from ando_cli.candidates import offers
+
+    found = [(choice, "") for choice in choices(param)]
+    found = found or offers(param.name or "", ctx.params.get(param.name or "") or ())
+    return [CompletionItem(word, help=meaning or None) for word, meaning in found if word.startswith(incomplete)]
 
 
 def quicken(param: Any) -> None:

@@ -30,6 +30,10 @@ DEFAULT_TIMEOUT = 300.0
 
 MPP_RAIL, KEY_RAIL = RAILS = ("mpp", "key")
 
+STORE_FILE = "sessions.db"
+MODELS_FILE = "models.json"
+"""The files in the state folder: the record of channels, and the models that the gateway listed last."""
+
 SANDBOX_GATEWAY = "sandbox"
 """The name under which the built-in sandbox's channels are kept: its port changes from run to run."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -12,14 +13,33 @@ import pytest
 
 from ando_cli.app import COMMANDS
 from ando_cli.completions import FILES, script
+from ando_cli.session.channel import Channel, State
+from ando_cli.session.store import Store
+from ando_cli.tempo.channel import ChannelTerms
 
 SCRIPTS = Path(__file__).resolve().parent.parent / "completions"
 BIN = Path(sys.executable).parent
 
 
+def channel(number: int) -> Channel:
+    """An open channel, one for each gateway."""
+    one = "0x" + "11" * 20
+    terms = ChannelTerms(
+        payer=one, payee=one, token=one, salt=f"0x{number:064x}", authorized_signer=one, escrow=one, chain_id=4217
+    )
+    return Channel(channel_id=terms.channel_id, gateway=f"https://{number}.example", network="tempo", terms=terms,
+                   state=State.OPEN, deposit=5, cumulative_amount=1)  # fmt: skip
+
+
+def files(home: Path) -> list[Path]:
+    """What is there, but for the two files that SQLite has beside a database while it is read."""
+    return sorted(path for path in home.rglob("*") if not path.name.endswith(("-shm", "-wal")))
+
+
 def ask(home: Path, shell: str, line: str) -> str:
     """What ``ando`` answers to the script of ``shell`` when the cursor stands at the end of ``line``."""
     words = line.split(" ")
+    before = files(home)
     done = subprocess.run(
         [str(BIN / "ando")],
         env={
@@ -39,7 +59,7 @@ def ask(home: Path, shell: str, line: str) -> str:
         check=False,
     )
     assert (done.returncode, done.stderr) == (0, "")
-    assert not list(home.iterdir()), "completing writes nothing"
+    assert files(home) == before, "completing writes nothing"
     return done.stdout
 
 
@@ -66,6 +86,72 @@ def test_the_scripts_in_the_repository_are_current(shell: str) -> None:
 )
 def test_a_word_is_completed(tmp_path: Path, line: str, expected: list[str]) -> None:
     assert ask(tmp_path, "bash", line).split() == expected
+
+
+@pytest.fixture(scope="module")
+def lived_in(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with channels, models, and a configuration that is not even valid."""
+    home = tmp_path_factory.mktemp("lived-in")
+    store = Store(home / "state" / "sessions.db")
+    store.add(channel(1))
+    store.add(channel(2))
+    store.close()
+    (home / "state" / "models.json").write_text(json.dumps({"models": MODELS}))
+    (home / "config.toml").write_text("timeout = 3\n[networks.mine]\nchain_id = 0\n")
+    return home
+
+
+MODELS = ["Qwen/Qwen3-8B-AWQ", "org/model:free", "evil$(touch /tmp/x)", "`id`", "two words", "quo'te", 'quo"te', "", 7]
+"""A gateway names its models as it likes; the script for zsh evaluates what it is given."""
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("ando session show ", [channel(1).channel_id, channel(2).channel_id]),
+        ("ando session close --force 0x", [channel(1).channel_id, channel(2).channel_id]),
+        (f"ando voucher sign --channel {channel(1).channel_id[:9]}", [channel(1).channel_id]),
+        ("ando --sandbox session show ", []),
+        ("ando session show --sandbox ", []),
+        ("ando --network m", ["mine"]),
+        ("ando chat --network tempo-", ["tempo-moderato"]),
+        ("ando chat --model ", MODELS[:2]),
+        ("ando chat -m Q", MODELS[:1]),
+        ("ando chat --plan P", ["Plus", "Premium"]),
+        ("ando chat --rail ", ["mpp", "key"]),
+        ("ando session open --protocol ", ["v1", "v2"]),
+        ("ando completions f", ["fish"]),
+        ("ando config get max_", ["max_spend", "max_deposit"]),
+        ("ando config unset networks.mine.chain", ["networks.mine.chain_id"]),
+        ("ando config set deleg", ["delegate"]),
+        ("ando config set delegate ", ["true", "false"]),
+        ("ando config set timeout 3 rail ", ["mpp", "key"]),
+        ("ando config set network t", ["tempo", "tempo-moderato"]),
+        ("ando config set nothing ", []),
+        ("ando --describe session s", ["show", "sync"]),
+    ],
+)
+def test_a_value_is_completed_from_what_lies_on_this_machine(lived_in: Path, line: str, expected: list[str]) -> None:
+    assert sorted(ask(lived_in, "bash", line).split()) == sorted(expected)
+
+
+def test_what_is_broken_offers_nothing_and_says_nothing(tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir()
+    for broken in ("state/sessions.db", "state/models.json", "config.toml"):
+        (tmp_path / broken).write_bytes(b"\xff broken" * 500)
+    for line in ("ando session show ", "ando chat --model ", "ando config get networks."):
+        assert ask(tmp_path, "bash", line) == "\n"
+    assert ask(tmp_path, "bash", "ando --network t").split() == ["tempo", "tempo-moderato"]
+
+
+def test_zsh_is_told_where_a_word_with_a_colon_ends(lived_in: Path) -> None:
+    assert ask(lived_in, "zsh", "ando chat --model o") == """_arguments '*: :(("org/model\\\\:free"))'\n"""
+
+
+def test_the_scripts_are_printed_too() -> None:
+    for shell in FILES:
+        done = subprocess.run([BIN / "ando", "completions", shell], capture_output=True, text=True, check=True)
+        assert done.stdout == script(shell)
 
 
 def test_fish_and_zsh_are_told_what_a_word_means_on_one_line_each(tmp_path: Path) -> None:
@@ -106,9 +192,10 @@ def test_bash_completes_with_the_script(tmp_path: Path) -> None:
     complete -p ando
     COMP_WORDS=(ando chat --max); COMP_CWORD=2; _ando_completion ando; echo "${{COMPREPLY[@]}}"
     COMP_WORDS=(ando se); COMP_CWORD=1; _ando_completion ando; echo "${{COMPREPLY[@]}}"
+    COMP_WORDS=(ando --network tempo-); COMP_CWORD=2; _ando_completion ando; echo "${{COMPREPLY[@]}}"
     """
     assert in_shell("bash", check, tmp_path) == [
-        "complete -o default -F _ando_completion ando", "--max-tokens --max-spend", "session"
+        "complete -o default -F _ando_completion ando", "--max-tokens --max-spend", "session", "tempo-moderato"
     ]  # fmt: skip
 
 

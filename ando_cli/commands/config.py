@@ -62,17 +62,17 @@ Examples:
 )
 def get(
     ctx: typer.Context,
-    key: KeyArgument,
+    config_key: KeyArgument,
     reveal: Annotated[
         bool, typer.Option("--reveal", help="Show a URL in full, with the key that it may hold.")
     ] = False,
 ) -> None:
     """Print the value of KEY that is in force."""
     state = invocation(ctx)
-    config_file.check_name(key)
-    row = next((row for row in _rows(state, reveal=reveal) if row.key == key), None)
+    config_file.check_name(config_key)
+    row = next((row for row in _rows(state, reveal=reveal) if row.key == config_key), None)
     if row is None or row.value is None:
-        raise AndoError(f"{key} is not set", hint=f"ando config set {key} VALUE", code="not_set")
+        raise AndoError(f"{config_key} is not set", hint=f"ando config set {config_key} VALUE", code="not_set")
     if state.terminal.json_output:
         state.terminal.json(_shape(row))
     else:
@@ -94,16 +94,16 @@ Examples:
 )
 def set_(
     ctx: typer.Context,
-    pairs: Annotated[
+    config_pairs: Annotated[
         list[str],
         typer.Argument(metavar="KEY VALUE", help="Set KEY to VALUE; - reads it from stdin or a hidden prompt."),
     ],
 ) -> None:
     """Set keys in config.toml, if the result is valid."""
     state = invocation(ctx)
-    if len(pairs) % 2:
+    if len(config_pairs) % 2:
         raise UsageError("each key takes a value", hint="write ando config set KEY VALUE")
-    names, values = pairs[::2], pairs[1::2]
+    names, values = config_pairs[::2], config_pairs[1::2]
     for name in names:
         config_file.check_name(name)
     if values.count("-") > 1:
@@ -131,13 +131,13 @@ Examples:
 )
 def unset(
     ctx: typer.Context,
-    keys: Annotated[list[str], typer.Argument(metavar="KEY", help="What to take out of config.toml.")],
+    config_keys: Annotated[list[str], typer.Argument(metavar="KEY", help="What to take out of config.toml.")],
 ) -> None:
     """Take keys, or the table of a network, out of config.toml."""
     state = invocation(ctx)
     path = _path(state)
     with config_file.held(path):
-        text, removed = config_file.without(config_file.read(path), keys)
+        text, removed = config_file.without(config_file.read(path), config_keys)
         if removed:
             config_file.replace(path, text)
     if state.terminal.json_output:

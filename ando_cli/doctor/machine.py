@@ -14,6 +14,7 @@ from ando_cli.config import CONFIG_FILE
 from ando_cli.doctor.report import Line, Status
 from ando_cli.errors import AndoError, WalletError
 from ando_cli.session.store import examine
+from ando_cli.settings import STORE_FILE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from ando_cli.settings import Folders
 
 PACKAGES = ("httpx", "web3", "eth-account", "pytempo", "coincurve", "keyring", "typer", "rich")
-STORE_FILE = "sessions.db"
 
 
 def versions() -> Line:

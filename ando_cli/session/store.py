@@ -387,6 +387,19 @@ def examine(path: Path) -> int:
     return version
 
 
+def channel_states(path: Path) -> list[tuple[str, str, str]]:
+    """Id, state and gateway of each channel on record, the live ones first; for the shell, so quickly or not at all.
+
+    Raises:
+        sqlite3.Error: there is no store, it is busy, or it is none.
+    """
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", timeout=0.2, uri=True)) as db:
+        return db.execute(
+            "SELECT channel_id, state, gateway FROM channels "
+            "ORDER BY state NOT IN ('opening', 'open'), created_at DESC LIMIT 500"
+        ).fetchall()
+
+
 def _damaged(path: Path) -> StoreError:
     return StoreError(
         "the session store is damaged",

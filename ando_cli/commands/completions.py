@@ -1,0 +1,37 @@
+"""``ando completions``: print the script that lets a shell complete what is typed."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from ando_cli.app import invocation
+from ando_cli.command import Command
+from ando_cli.completions import FILES, script
+from ando_cli.errors import UsageError
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command(
+    cls=Command,
+    epilog="""\
+Examples:
+  eval "$(ando completions bash)"
+  ando completions bash > ~/.local/share/bash-completion/completions/ando
+  ando completions zsh > "${fpath[1]}/_ando"
+  ando completions fish > ~/.config/fish/completions/ando.fish
+""",
+)
+def completions(
+    ctx: typer.Context,
+    shell: Annotated[str, typer.Argument(metavar="bash|zsh|fish", help="The shell to print it for.")],
+) -> None:
+    """Print the script that lets a shell complete ando's words.
+
+    It completes commands and options, and the channels, networks, plans, models and configuration keys of this machine.
+    """
+    if shell not in FILES:
+        raise UsageError("there is no script for this shell", hint=f"choose one of: {', '.join(FILES)}")
+    invocation(ctx).terminal.answer(script(shell))
