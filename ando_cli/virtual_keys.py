@@ -32,21 +32,20 @@ _WITHOUT_KEYRING = f"set {VARIABLE}, or unlock or install a keyring"
 
 @record
 class VirtualKey:
-    """A key and where it came from. ``gateway`` is the origin that it is for, ``None`` where the environment has it."""
+    """A key and where it came from.
+
+    ``profile`` and ``gateway``, the origin that it is for, are ``None`` where it is not from the keyring.
+    """
 
     value: str = field(repr=False)
     profile: str | None
     gateway: str | None
+    source: str = "keyring"
 
     @property
     def preview(self) -> str:
         """Enough of a long key to tell it from another one, and nothing of a short one."""
         return f"{self.value[:3]}…{self.value[-4:]}" if len(self.value) >= 24 else "…"
-
-    @property
-    def source(self) -> str:
-        """Where it came from, for people."""
-        return VARIABLE if self.profile is None else "keyring"
 
 
 class VirtualKeys:
@@ -94,7 +93,7 @@ class VirtualKeys:
         """
         given = self._environ.get(VARIABLE)
         if profile is None and given:
-            return VirtualKey(check_key(given, VARIABLE), None, None)
+            return VirtualKey(check_key(given, VARIABLE), None, None, VARIABLE)
         return _stored(check_profile(profile or self._profile))
 
     def check_keyring(self) -> None:
@@ -139,7 +138,7 @@ class VirtualKeys:
             WalletError: the keyring cannot be used, and the environment has no key either.
         """
         given = self._environ.get(VARIABLE)
-        first = [VirtualKey(check_key(given, VARIABLE), None, None)] if given else []
+        first = [VirtualKey(check_key(given, VARIABLE), None, None, VARIABLE)] if given else []
         try:
             with _keyring():
                 names = sorted(_read_index())

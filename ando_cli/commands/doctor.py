@@ -14,6 +14,7 @@ from ando_cli.doctor.examination import Records, Subject, examine, without_setti
 from ando_cli.doctor.report import Status, tidy
 from ando_cli.errors import ExitCode, UsageError
 from ando_cli.settings import parse_seconds
+from ando_cli.virtual_keys import VirtualKey, VirtualKeys
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -71,6 +72,11 @@ def _lines(state: Invocation, timeout: float) -> list[Line]:
             address = store.noted_address()
             return store.variable or f"the {store.place()}", address
 
+        def virtual_key() -> VirtualKey | None:
+            if sandbox:
+                return VirtualKey(parts.virtual_key(), None, None, "the sandbox")
+            return VirtualKeys(state.environ, parts.settings.profile).look(None)
+
         def records() -> Records:
             found = existing_store(parts.settings)
             if found is None:
@@ -79,7 +85,7 @@ def _lines(state: Invocation, timeout: float) -> list[Line]:
                 pinned = store.pinned_payee(parts.settings.gateway, parts.settings.network.name)
                 return Records(store.channels(), pinned)
 
-        return examine(Subject(parts.settings, wallet, records, timeout))
+        return examine(Subject(parts.settings, wallet, virtual_key, records, timeout))
 
 
 def _show(terminal: Terminal, lines: Sequence[Line]) -> None:

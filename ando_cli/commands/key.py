@@ -56,9 +56,9 @@ def set_(
     terminal, settings = state.terminal, state.settings
     named = _profile(state, profile)
     options = key_options(named, timeout, connect_timeout)
-    key = VirtualKey(_read_key(terminal), named, settings.gateway)
     keys = VirtualKeys(state.environ)
-    keys.check_keyring()
+    keys.check_keyring()  # before anybody types
+    key = VirtualKey(_read_key(terminal), named, settings.gateway)
     count = None
     if not no_check:
         with assemble(state, options) as parts:

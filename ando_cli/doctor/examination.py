@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from ando_cli.session.channel import Channel
     from ando_cli.settings import Settings
+    from ando_cli.virtual_keys import VirtualKey
 
 _T = TypeVar("_T")
 
@@ -39,12 +40,14 @@ class Subject:
     Attributes:
         settings: those in force.
         wallet: tells where the wallet's key is and its address, without asking for a password.
+        virtual_key: the Virtual Key that would be used, or ``None`` where there is none.
         records: reads the store, if there is one.
         timeout: seconds for each question to somebody else.
     """
 
     settings: Settings
     wallet: Callable[[], tuple[str, str]]
+    virtual_key: Callable[[], VirtualKey | None]
     records: Callable[[], Records]
     timeout: float
 
@@ -56,6 +59,7 @@ def examine(subject: Subject) -> list[Line]:
     gateway = _Task(lambda: servers.gateway(settings, records.pinned_payee, timeout))
     keyring = _Task(machine.keyring)
     wallet = _Task(subject.wallet)
+    virtual_key = _Task(lambda: _virtual_key(subject))
     import ando_cli.tempo.rpc  # noqa: F401 - here, so that the time it takes is not counted as the chain's
 
     chain = _Task(lambda: servers.chain(settings, timeout))
@@ -72,6 +76,7 @@ def examine(subject: Subject) -> list[Line]:
         *seen_chain.lines,
         servers.clock(seen_gateway.ahead, seen_chain.ahead),
         _wallet(subject, records, wallet, held),
+        virtual_key.result_or(timeout, lambda error: Line.of_error("Virtual Key", error, _missing(settings))),
     ]
     return [_without_channels(line) for line in lines] if settings.rail == KEY_RAIL else lines
 
@@ -124,6 +129,23 @@ def _wallet(subject: Subject, records: Records, wallet: _Task[tuple[str, str]], 
         return Line("wallet", Status.PASS, found)
     fix = f"send {network.token_symbol} on {network.name} to the address that `ando wallet address` shows"
     return Line("wallet", Status.FAIL, found, fix)
+
+
+def _virtual_key(subject: Subject) -> Line:
+    settings = subject.settings
+    key = subject.virtual_key()
+    if key is None:
+        fix = "store one with `ando key set`, or set ANDO_VIRTUAL_KEY"
+        return Line("Virtual Key", _missing(settings), "there is none; only --rail key needs one", fix)
+    where = key.source if key.profile is None else f"{key.source}, profile {key.profile!r}"
+    if key.gateway not in (None, settings.gateway):
+        return Line("Virtual Key", _missing(settings), f"in {where}, for {key.gateway}", "use another --profile")
+    return Line("Virtual Key", Status.PASS, f"in {where}")
+
+
+def _missing(settings: Settings) -> Status:
+    """How bad it is to have no Virtual Key."""
+    return Status.FAIL if settings.rail == KEY_RAIL else Status.PASS
 
 
 class _Task(Generic[_T]):

@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 NETWORK = NETWORKS["tempo-moderato"]
 KEY = PrivateKey.parse("6d" * 32)
 NOWHERE = "http://127.0.0.1:1/v1"
-CHECKS = ["versions", "configuration", "state", "keyring", "gateway", "paid route", "RPC", "chain", "clock", "wallet"]
+CHECKS = [
+    "versions", "configuration", "state", "keyring", "gateway", "paid route", "RPC", "chain", "clock", "wallet",
+    "Virtual Key",
+]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -149,8 +152,13 @@ def test_who_pays_with_a_key_needs_no_wallet(ando: Ando, world: dict[str, str]) 
     done = ando(
         "doctor", "--timeout", "5", **world | {"ANDO_PRIVATE_KEY": "", "ANDO_RPC_URL": NOWHERE, "ANDO_RAIL": "key"}
     )
-    found = lines(done.worked())
+    found = lines(done)
     assert (found["wallet"]["status"], found["RPC"]["status"]) == ("warn", "warn")
+    assert (done.code, found["Virtual Key"]["status"]) == (1, "fail")
+    key = "sk-ando-0123456789abcdefghij"
+    done = ando("doctor", "--timeout", "5", **world | {"ANDO_RAIL": "key", "ANDO_VIRTUAL_KEY": key}).worked()
+    assert lines(done)["Virtual Key"] == {"status": "pass", "found": "in ANDO_VIRTUAL_KEY", "fix": None}
+    assert key not in done.out + done.err
 
 
 def test_a_gateway_that_is_none_is_told_from_one_that_is_down(
