@@ -45,6 +45,7 @@ COMMANDS = {
     "config": "Look at and change what is configured.",
     "doctor": "Look at what paying needs, and say what is missing.",
     "completions": "Print the script that lets a shell complete ando's words.",
+    "skill": "Print how an agent is to use ando.",
     "sandbox": "Run a local gateway and chain to try things out. No money.",
 }
 

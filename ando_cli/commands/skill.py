@@ -1,0 +1,33 @@
+"""``ando skill``: print how an agent is to use ando."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+import ando_cli
+from ando_cli.app import invocation
+from ando_cli.command import Command
+
+SKILL = Path(ando_cli.__file__).with_name("SKILL.md")
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command(
+    cls=Command,
+    epilog="""\
+Examples:
+  ando skill
+  ando skill > SKILL.md
+""",
+)
+def skill(ctx: typer.Context) -> None:
+    """Print how an agent is to use ando: what to pay with, the rules of money, exit codes, JSON."""
+    terminal = invocation(ctx).terminal
+    text = SKILL.read_text(encoding="utf-8")
+    if terminal.json_output:
+        terminal.json({"skill": text})
+    else:
+        terminal.answer(text)
