@@ -32,6 +32,7 @@ _FORMS = ("--json-output", "-j", "--toon-output", "-t")
 # Name -> the line shown in the list of commands. The module of each is imported only when it is called.
 COMMANDS = {
     "chat": "Ask the model, pay for the answer, print it.",
+    "conversations": "List, show, export and remove the conversations that were kept.",
     "models": "List the models that a Virtual Key may use.",
     "respond": "Ask on the Responses route, with a Virtual Key.",
     "think": "Ask on the reasoning route, with a Virtual Key.",

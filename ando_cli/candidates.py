@@ -58,6 +58,12 @@ def _channels(folders: Folders, _: Sequence[str]) -> Iterable[Offer]:
         yield channel_id, f"{state}, {gateway}"
 
 
+def _conversations(folders: Folders, _: Sequence[str]) -> Iterable[Offer]:
+    from ando_cli.conversations import FOLDER, Conversations
+
+    return [(kept.id, kept.conversation.title) for kept in Conversations(folders.state / FOLDER).all()[0]]
+
+
 def _networks(folders: Folders, _: Sequence[str]) -> Iterable[Offer]:
     yield from ((name, f"chain {network.chain_id}") for name, network in NETWORKS.items())
     yield from ((name, f"from {CONFIG_FILE}") for name in _added(folders))
@@ -117,6 +123,8 @@ _LOOKS: dict[str, Callable[[Folders, Sequence[str]], Iterable[Offer]]] = {
     "config_key": _keys,
     "config_keys": _keys,
     "config_pairs": _pairs,
+    "conversation": _conversations,
+    "conversations": _conversations,
     "model": _models,
     "network": _networks,
     "plan": _plans,

@@ -28,7 +28,7 @@ DEFAULT_PLAN = "Starter"
 DEFAULT_MAX_TOKENS = 1024
 _LARGEST_MAX_TOKENS = 10_000_000
 _LIMITS = ("max_tokens", "max_completion_tokens")
-_OPTION_OF = {
+OPTION_OF = {
     "messages": "the prompt", "prompt": "the prompt", "input": "the prompt", "instructions": "--system",
     "model": "--model", "model_optimization": "--model", "plan": "--plan", "max_tokens": "--max-tokens",
     "max_output_tokens": "--max-tokens", "temperature": "--temperature", "top_p": "--top-p", "seed": "--seed",
@@ -140,8 +140,8 @@ def parse_extra(pairs: Sequence[str]) -> dict[str, Any]:
         key, equals, text = pair.partition("=")
         if not key or not equals:
             raise UsageError("--set takes KEY=VALUE", hint="for example: --set frequency_penalty=0.5")
-        if key in _OPTION_OF:
-            raise UsageError(f"--set {key} has an option of its own", hint=f"use {_OPTION_OF[key]}")
+        if key in OPTION_OF:
+            raise UsageError(f"--set {key} has an option of its own", hint=f"use {OPTION_OF[key]}")
         if key in extra:
             raise UsageError(f"--set {key} is given twice", hint="leave one of them out")
         try:

@@ -78,7 +78,7 @@ def _argument(argument: TyperArgument) -> str:
 
 
 def _names(option: TyperOption) -> str:
-    names = ", ".join(sorted(option.opts, key=len))
+    names = ", ".join(sorted((*option.opts, *option.secondary_opts), key=len))
     indent = "" if any(len(name) == 2 for name in option.opts) else "    "
     takes_value = not (option.is_flag or option.count)
     return f"{indent}{names}" + (f" {option.metavar or 'TEXT'}" if takes_value else "")

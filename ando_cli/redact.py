@@ -58,3 +58,11 @@ def amount(base_units: int) -> str:
     whole, fraction = divmod(value, 10**_DECIMALS)
     digits = f"{fraction:0{_DECIMALS}d}".rstrip("0").ljust(2, "0")
     return f"{sign}{whole}.{digits}"
+
+
+def age(seconds: int) -> str:
+    """How long ago something was, in its largest unit: ``5m``, ``2d``."""
+    for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60)):
+        if seconds >= size:
+            return f"{seconds // size}{unit}"
+    return f"{max(0, seconds)}s"

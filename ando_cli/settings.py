@@ -54,6 +54,7 @@ KEYS: dict[str, Key] = {
         Key("profile", Kind.TEXT, "Which of the stored Virtual Keys is used."),
         Key("model", Kind.TEXT, "The model, where -m names none."),
         Key("delegate", Kind.SWITCH, "Whether a new channel gets a key of its own.", default=False),
+        Key("keep", Kind.SWITCH, "Whether ando chat keeps conversations, prompts and answers.", default=False),
     )
 }
 """Everything that can be configured, beside the tables of networks."""
@@ -98,6 +99,8 @@ class Settings:
     model: str | None = None
     delegate: bool = False
     """Whether a new channel gets a key of its own, which signs its vouchers."""
+    keep: bool = False
+    """Whether conversations are kept."""
 
     @property
     def gateway(self) -> str:
@@ -220,6 +223,7 @@ def merge(flags: Flags, environ: Mapping[str, str], config: Mapping[str, Any], f
         profile=value("profile"),
         model=value("model"),
         delegate=value("delegate"),
+        keep=value("keep"),
     )
 
 

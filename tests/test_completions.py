@@ -13,6 +13,8 @@ import pytest
 
 from ando_cli.app import COMMANDS
 from ando_cli.completions import FILES, script
+from ando_cli.conversation import Conversation
+from ando_cli.conversations import Conversations, Kept
 from ando_cli.session.channel import Channel, State
 from ando_cli.session.store import Store
 from ando_cli.tempo.channel import ChannelTerms
@@ -97,10 +99,13 @@ def lived_in(tmp_path_factory: pytest.TempPathFactory) -> Path:
     store.add(channel(2))
     store.close()
     (home / "state" / "models.json").write_text(json.dumps({"models": MODELS}))
+    kept = Conversations(home / "state" / "conversations", clock=lambda: 1_800_000_000)
+    kept.save(Kept(CONVERSATION, Conversation(), 1_800_000_000, 1_800_000_000))
     (home / "config.toml").write_text("timeout = 3\n[networks.mine]\nchain_id = 0\n")
     return home
 
 
+CONVERSATION = "1rv7bfe9"
 MODELS = ["Qwen/Qwen3-8B-AWQ", "org/model:free", "evil$(touch /tmp/x)", "`id`", "two words", "quo'te", 'quo"te', "", 7]
 """A gateway names its models as it likes; the script for zsh evaluates what it is given."""
 
@@ -119,6 +124,9 @@ MODELS = ["Qwen/Qwen3-8B-AWQ", "org/model:free", "evil$(touch /tmp/x)", "`id`", 
         ("ando chat -m Q", MODELS[:1]),
         ("ando chat --plan P", ["Plus", "Premium"]),
         ("ando chat --rail ", ["mpp", "key"]),
+        ("ando chat --conversation 1r", [CONVERSATION]),
+        ("ando conversations remove --yes ", [CONVERSATION]),
+        ("ando --sandbox conversations show ", []),
         ("ando session open --protocol ", ["v1", "v2"]),
         ("ando completions f", ["fish"]),
         ("ando config get max_", ["max_spend", "max_deposit"]),

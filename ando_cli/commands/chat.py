@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ando_cli import chat as mpp
 from ando_cli.app import invocation
 from ando_cli.assembly import connect
-from ando_cli.chat import Prompt, describe_usage
+from ando_cli.chat import describe_usage
 from ando_cli.client import CHAT_PATH
 from ando_cli.command import Command
-from ando_cli.commands._ask import ask_with_key, deliver, prompt_of, request_body, warn_without_limit
+from ando_cli.commands._ask import deliver, prompt_of, request_body, warn_without_limit
 from ando_cli.commands._options import (
     AcceptPayeeOption,
     ConnectTimeoutOption,
@@ -39,17 +39,26 @@ from ando_cli.commands._options import (
     refuse_given,
 )
 from ando_cli.commands._quote import show_quote
-from ando_cli.errors import UsageError
+from ando_cli.commands._thread import Thread, Wanted, begin
+from ando_cli.errors import ServerError, UsageError
 from ando_cli.output import check_writable
 from ando_cli.rails.body import read_usage
 from ando_cli.rails.payment import PAID
+from ando_cli.records import record
 from ando_cli.settings import KEY_RAIL, MPP_RAIL
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from ando_cli.app import Invocation
     from ando_cli.assembly import PayOptions
+    from ando_cli.chat import Prompt
+    from ando_cli.rails.payment import Paid
+    from ando_cli.session.ledger import Usage
+    from ando_cli.streaming import Piece
+
+_KEEP = "Conversations"
 
 app = typer.Typer(add_completion=False)
 
@@ -59,6 +68,7 @@ Examples:
   cat report.txt | ando chat "summarise this"
   ando chat --max-spend 5 --usage -s "answer in French" "good morning"
   ando chat --rail key -m Qwen/Qwen3-8B-AWQ "good morning"
+  ando chat --keep "name three rivers" && ando chat -c "and three more"
   echo '{"messages":[{"role":"user","content":"hi"}],"max_tokens":8}' |
     ando chat -j
 """
@@ -98,6 +108,22 @@ def chat(
     accept_payee: AcceptPayeeOption = None,
     timeout: TimeoutOption = None,
     connect_timeout: ConnectTimeoutOption = None,
+    last: Annotated[
+        bool,
+        typer.Option("--continue", "-c", help="Go on with the last conversation that was kept.", rich_help_panel=_KEEP),
+    ] = False,
+    conversation: Annotated[
+        str | None,
+        typer.Option(metavar="ID", help="Go on with this one: any unique prefix of its id.", rich_help_panel=_KEEP),
+    ] = None,
+    keep: Annotated[
+        bool | None,
+        typer.Option(
+            "--keep/--no-keep",
+            help="Keep what is asked and answered in a file, to go on with it. [env: ANDO_KEEP]",
+            rich_help_panel=_KEEP,
+        ),
+    ] = None,
 ) -> None:
     """Ask the model, pay for the answer, print it.
 
@@ -108,74 +134,109 @@ def chat(
         prompt, system=system, model=model, plan=plan, max_tokens=max_tokens, temperature=temperature, top_p=top_p,
         seed=seed, stop=stop, extra=extra,
     )  # fmt: skip
-    if chosen_rail(rail, state.settings) == KEY_RAIL:
+    wanted = Wanted(last, conversation, keep)
+    found = wanted.find(state.settings)
+    rail = chosen_rail(rail or (found.conversation.rail if found else None), state.settings)
+    thread = Thread(
+        state, begin(found, words, rail, state.settings), found, keeps=wanted.keeps(state.settings)
+    )  # fmt: skip
+    ask = _Ask(state, words, body, thread, must_keep=wanted.asked_for, output=output, usage=usage)
+    if rail == KEY_RAIL:
         refuse_given(
             KEY_RAIL,
             {"--plan": plan, "--max-spend": max_spend, "--accept-payee": accept_payee, "--dry-run": dry_run or None},
         )
-        options = key_options(profile, timeout, connect_timeout)
-        _with_key(state, words, body, options, output=output, usage=usage, no_stream=no_stream)
+        _with_key(ask, key_options(profile, timeout, connect_timeout), no_stream=no_stream)
     else:
         refuse_given(MPP_RAIL, {"--profile": profile})
-        options = pay_options(max_spend, yes, accept_payee, timeout, connect_timeout)
-        _from_channel(state, words, body, options, output=output, usage=usage, dry_run=dry_run)
+        _from_channel(ask, pay_options(max_spend, yes, accept_payee, timeout, connect_timeout), dry_run=dry_run)
 
 
-def _from_channel(
-    state: Invocation, words: Prompt, source: str | None, options: PayOptions, *,
-    output: Path | None, usage: bool, dry_run: bool,
-) -> None:  # fmt: skip
-    terminal = state.terminal
+@record
+class _Ask:
+    """What is asked, and where the answer goes."""
 
-    def build(typed: Prompt, piped: str) -> bytes:
-        return mpp.build_body(_with_model(typed, state), piped)
+    state: Invocation
+    words: Prompt
+    source: str | None
+    thread: Thread
+    must_keep: bool
+    output: Path | None
+    usage: bool
 
-    content = request_body(terminal, words, source, mpp.check_body, build)
-    warn_without_limit(terminal, content)
-    if output is not None:
-        check_writable(output)
-    with connect(state, options) as client:
+    def body(self, check: Callable[[bytes], bytes], build: Callable[[Prompt, list[dict[str, Any]]], bytes]) -> bytes:
+        """The request's bytes (``request_body``).
+
+        Raises:
+            UsageError: they cannot be sent, or are to be part of a conversation and are none of words.
+        """
+        conversation = self.thread.conversation
+        content = request_body(
+            self.state.terminal, self.words, self.source, check,
+            lambda typed, piped: build(conversation.options, self.thread.messages(typed, piped)),
+        )  # fmt: skip
+        if self.must_keep and not self.thread.asked:
+            raise UsageError(
+                "a request that is handed in whole is part of no conversation",
+                hint="give a prompt instead, or leave out the option that keeps the conversation",
+            )
+        warn_without_limit(self.state.terminal, content)
+        if self.output is not None:
+            check_writable(self.output)
+        return content
+
+    def answered(self, usage: Usage, paid: Paid | None, words: Callable[[], str]) -> None:
+        """What follows an answer that is delivered. ``words`` reads its text."""
+        if self.thread.is_kept:
+            try:
+                self.thread.keep(words(), usage)
+            except ServerError:  # with -j it was delivered all the same
+                self.state.terminal.warn("this is not kept: the answer holds no text")
+        if self.usage:
+            rail = self.thread.conversation.rail
+            self.state.terminal.note(describe_usage(usage, paid, self.state.settings.network, rail))
+
+
+def _from_channel(ask: _Ask, options: PayOptions, *, dry_run: bool) -> None:
+    terminal = ask.state.terminal
+    content = ask.body(mpp.check_body, mpp.build_turn)
+    with connect(ask.state, options) as client:
         terminal.stage("asking")
         if dry_run:
-            show_quote(terminal, client.quote(CHAT_PATH, content), state.settings)
+            show_quote(terminal, client.quote(CHAT_PATH, content), ask.state.settings)
             return
         response = client.post(CHAT_PATH, content)
+    paid: Paid | None = response.extensions.get(PAID)
+    deliver(terminal, response.content, mpp.answer_text, ask.output)
     answer = response.content
-    deliver(terminal, answer, mpp.answer_text, output)
-    if usage:
-        paid = response.extensions.get(PAID)
-        terminal.note(describe_usage(read_usage(answer), paid, state.settings.network, MPP_RAIL))
+    ask.answered(read_usage(answer, paid.spent if paid else None), paid, partial(mpp.answer_text, answer))
 
 
-def _with_key(
-    state: Invocation, words: Prompt, source: str | None, options: PayOptions, *,
-    output: Path | None, usage: bool, no_stream: bool,
-) -> None:  # fmt: skip
+def _with_key(ask: _Ask, options: PayOptions, *, no_stream: bool) -> None:
     from ando_cli import account  # not on the paid path
     from ando_cli.streaming import stream_answer
 
-    terminal = state.terminal
-    streams = not (no_stream or terminal.json_output or output is not None)
-
-    def build(typed: Prompt, piped: str) -> bytes:
-        return account.build_chat(_with_model(typed, state), piped, stream=streams)
-
-    content = request_body(terminal, words, source, account.check_chat, build)
-    warn_without_limit(terminal, content)
+    terminal = ask.state.terminal
+    streams = not (no_stream or terminal.json_output or ask.output is not None)
+    content = ask.body(account.check_chat, partial(account.build_turn, stream=streams))
     if not account.is_streamed(content):
-        ask_with_key(
-            state, account.CHAT_PATH, content, mpp.answer_text, options=options, output=output, usage=usage
-        )  # fmt: skip
+        with connect(ask.state, options, KEY_RAIL) as client:
+            terminal.stage("asking with the Virtual Key")
+            answer = client.post(account.CHAT_PATH, content).content
+        deliver(terminal, answer, mpp.answer_text, ask.output)
+        ask.answered(read_usage(answer), None, partial(mpp.answer_text, answer))
         return
     if not streams:
         raise UsageError('the body asks for a stream: "stream" is true', hint="set it to false")
-    with connect(state, options, KEY_RAIL) as client:
+    pieces: list[str] = []
+    with connect(ask.state, options, KEY_RAIL) as client:
         terminal.stage("asking with the Virtual Key")
-        with stream_answer(client, account.CHAT_PATH, content) as answer:
-            terminal.answer_pieces(piece.text for piece in answer)
-    if usage:
-        terminal.note(describe_usage(answer.usage, None, state.settings.network, KEY_RAIL))
+        with stream_answer(client, account.CHAT_PATH, content) as stream:
+            terminal.answer_pieces(_noting(stream, pieces))
+    ask.answered(stream.usage, None, partial("".join, pieces))
 
 
-def _with_model(words: Prompt, state: Invocation) -> Prompt:
-    return words if words.model is not None else replace(words, model=state.settings.model)
+def _noting(stream: Iterable[Piece], pieces: list[str]) -> Iterator[str]:
+    for piece in stream:
+        pieces.append(piece.text)
+        yield piece.text

@@ -25,7 +25,7 @@ from ando_cli.commands._options import (
 from ando_cli.commands._quote import show_quote
 from ando_cli.errors import PaymentError, ServerError
 from ando_cli.rails.payment import PAID
-from ando_cli.redact import amount, short
+from ando_cli.redact import age, amount, short
 from ando_cli.session.channel import Channel, State
 from ando_cli.settings import parse_amount
 from ando_cli.tempo.protocol import Protocol  # noqa: TC001 - typer reads it
@@ -135,7 +135,7 @@ def list_(
     rows = []
     for channel, on_chain in zip(channels, compared or [None] * len(channels), strict=True):
         row = _shown(channel, full=full)
-        row |= {"gateway": row["gateway"].removeprefix("https://"), "age": _age(now - channel.created_at)}
+        row |= {"gateway": row["gateway"].removeprefix("https://"), "age": age(now - channel.created_at)}
         row["chain"] = "?" if on_chain is None else ", ".join(on_chain.differences) or "agrees"
         rows.append([str(row[column]) for column in columns])
     amounts = ("deposit", "authorised", "spent", "left", "age")
@@ -155,13 +155,6 @@ def _shown(channel: Channel, *, full: bool) -> dict[str, Any]:
         "state": str(channel.state),
         "created_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(channel.created_at)),
     }
-
-
-def _age(seconds: int) -> str:
-    for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60)):
-        if seconds >= size:
-            return f"{seconds // size}{unit}"
-    return f"{max(0, seconds)}s"
 
 
 app.command("topup", cls=Command)(session_close.topup)
