@@ -35,6 +35,11 @@ def write_page(
         formatter.write(command.epilog.rstrip("\n") + "\n")
 
 
+def examples(*lines: str) -> str:
+    """Command lines as they stand at the end of a command's page."""
+    return "\n  ".join(["Examples:", *lines]) + "\n"
+
+
 def summary(help_text: str | None) -> str:
     """The first paragraph of a command's help."""
     return (help_text or "").partition("\n\n")[0]

@@ -6,8 +6,6 @@ import re
 import shlex
 from typing import Any
 
-_REDIRECTIONS = re.compile(r"^[0-9&]*[<>]")
-
 
 def commands_of(tree: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Every command below ``tree["command"]`` by its full name."""
@@ -21,30 +19,30 @@ def commands_of(tree: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def calls(line: str) -> list[list[str]]:
-    """The calls of ``ando`` in a line of shell, as words; variables before them, and what follows a pipe, left out."""
-    lexer = shlex.shlex(line.replace("\\\n", " ").replace("\n", " "), posix=True, punctuation_chars="|&;()<>")
+    """The calls of ``ando`` in a line of shell, as words, without what they are piped to or written into."""
+    plain = re.sub(r'"\$\((.*?)\)"', r"; \1 ;", line.replace("\\\n", " ").replace("\n", " "))
+    lexer = shlex.shlex(plain, posix=True, punctuation_chars="|&;()<>")
     lexer.whitespace_split = True
-    lexer.commenters = "#"
     found: list[list[str]] = []
-    begins, skipped = True, False
+    current: list[str] | None = None
+    begins, skips = True, False
     for word in lexer:
         if set(word) <= set("|&;()"):
-            begins = True
+            begins, current = True, None
         elif set(word) <= set("<>"):
-            skipped = True
-        elif skipped:
-            skipped = False
-        elif begins and word == "ando":
-            found.append([])
-            begins = False
-        elif begins and "=" in word and not word.startswith("-"):
+            skips = True
+        elif skips:
+            skips = False
+        elif begins and re.match(r"[A-Z_]+=", word):
             continue
-        elif found and not begins:
-            found[-1].append(word)
-        else:
+        elif begins:
             begins = False
-            found.append([])
-    return [words for words in found if words]
+            if word == "ando":
+                current = []
+                found.append(current)
+        elif current is not None:
+            current.append(word)
+    return found
 
 
 def problem(words: list[str], tree: dict[str, Any]) -> str | None:

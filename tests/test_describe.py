@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import typer
+from command_lines import calls, problem
 from typer.core import TyperArgument, TyperOption
 from typer.main import get_command
 
@@ -84,6 +85,15 @@ def test_an_option_says_what_it_takes() -> None:
     opening = describe(get_command(app), ["session", "open"])["command"]
     assert next(each for each in opening["options"] if "--protocol" in each["names"])["choices"] == ["v1", "v2"]
     assert any("--sandbox" in each["names"] for each in describe(get_command(app), [])["global_options"])
+
+
+def test_every_command_has_examples_that_can_be_typed(tree: dict[str, Any]) -> None:
+    for command in described(tree["command"]):
+        examples = command.get("examples", [])
+        typed = [call for example in examples for call in calls(example)]
+        name = command["name"].removeprefix("ando ")
+        assert command.get("commands") or any(name in " ".join(call) for call in typed), f"{name} has no example"
+        assert [fault for call in typed if (fault := problem(call, tree))] == [], name
 
 
 def test_an_example_on_two_lines_is_one() -> None:

@@ -12,6 +12,7 @@ from ando_cli.assembly import assemble, connect_with_key
 from ando_cli.command import Command
 from ando_cli.commands._options import ConnectTimeoutOption, TimeoutOption, key_options
 from ando_cli.errors import AndoError, UsageError, WalletError
+from ando_cli.help import examples
 from ando_cli.virtual_keys import DEFAULT_PROFILE, VARIABLE, VirtualKey, VirtualKeys, check_key, check_profile
 
 if TYPE_CHECKING:
@@ -40,7 +41,14 @@ ProfileOption = Annotated[
 ]
 
 
-@app.command("set", cls=Command)
+@app.command(
+    "set",
+    cls=Command,
+    epilog=examples(
+        "ando key set",
+        "ando key set --profile work < key.txt",
+    ),
+)
 def set_(
     ctx: typer.Context,
     profile: ProfileOption = None,
@@ -73,7 +81,13 @@ def set_(
         terminal.note(f"stored the key {key.preview} in the profile {named!r}: {good}")
 
 
-@app.command(cls=Command)
+@app.command(
+    cls=Command,
+    epilog=examples(
+        "ando key show",
+        "ando key show --profile work -j",
+    ),
+)
 def show(ctx: typer.Context, profile: ProfileOption = None) -> None:
     """Show which key would be used: a short preview, and where it is from."""
     state = invocation(ctx)
@@ -91,7 +105,13 @@ def show(ctx: typer.Context, profile: ProfileOption = None) -> None:
         terminal.answer(f"{key.preview}  from {where}")
 
 
-@app.command("list", cls=Command)
+@app.command(
+    "list",
+    cls=Command,
+    epilog=examples(
+        "ando key list",
+    ),
+)
 def list_(ctx: typer.Context) -> None:
     """List the keys that there are."""
     state = invocation(ctx)
@@ -108,7 +128,12 @@ def list_(ctx: typer.Context) -> None:
     terminal.table(("profile", "key", "gateway", "from"), rows, right=(), fold=("gateway",))
 
 
-@app.command(cls=Command)
+@app.command(
+    cls=Command,
+    epilog=examples(
+        "ando key remove --profile work",
+    ),
+)
 def remove(
     ctx: typer.Context,
     profile: ProfileOption = None,

@@ -12,6 +12,7 @@ from ando_cli.assembly import import_sandbox
 from ando_cli.command import Command
 from ando_cli.errors import AndoError, StoreError, UsageError
 from ando_cli.files import make_private_folder
+from ando_cli.help import examples
 from ando_cli.tempo.keys import PrivateKey
 
 app = typer.Typer(
@@ -29,7 +30,13 @@ def _group() -> None:
     pass
 
 
-@app.command(cls=Command)
+@app.command(
+    cls=Command,
+    epilog=examples(
+        "ando sandbox run",
+        "ando sandbox run --port 8700 --protocol v2 -v",
+    ),
+)
 def run(
     ctx: typer.Context,
     port: Annotated[

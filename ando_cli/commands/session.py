@@ -24,6 +24,7 @@ from ando_cli.commands._options import (
 )
 from ando_cli.commands._quote import show_quote
 from ando_cli.errors import PaymentError, ServerError
+from ando_cli.help import examples
 from ando_cli.rails.payment import PAID
 from ando_cli.redact import age, amount, short
 from ando_cli.session.channel import Channel, State
@@ -40,7 +41,15 @@ app = typer.Typer(
 )
 
 
-@app.command("open", cls=Command)
+@app.command(
+    "open",
+    cls=Command,
+    epilog=examples(
+        "ando session open",
+        "ando session open --deposit 5 --delegate --yes",
+        "ando session open --dry-run -j",
+    ),
+)
 def open_(
     ctx: typer.Context,
     deposit: Annotated[
@@ -108,7 +117,14 @@ def open_(
     terminal.answer(f"{short(channel.channel_id)}  deposit {amount(channel.deposit)}, left {amount(channel.left)}")
 
 
-@app.command("list", cls=Command)
+@app.command(
+    "list",
+    cls=Command,
+    epilog=examples(
+        "ando session list",
+        "ando session list --chain --full -j",
+    ),
+)
 def list_(
     ctx: typer.Context,
     chain: Annotated[bool, typer.Option("--chain", help="Hold those of this network against the chain.")] = False,
@@ -157,9 +173,9 @@ def _shown(channel: Channel, *, full: bool) -> dict[str, Any]:
     }
 
 
-app.command("topup", cls=Command)(session_close.topup)
-app.command("close", cls=Command)(session_close.close)
-app.command("show", cls=Command)(session_recover.show)
-app.command("sync", cls=Command)(session_recover.sync)
-app.command("recover", cls=Command)(session_recover.recover)
-app.command("forget", cls=Command)(session_recover.forget)
+app.command("topup", cls=Command, epilog=session_close.TOPUP_EXAMPLES)(session_close.topup)
+app.command("close", cls=Command, epilog=session_close.CLOSE_EXAMPLES)(session_close.close)
+app.command("show", cls=Command, epilog=session_recover.SHOW_EXAMPLES)(session_recover.show)
+app.command("sync", cls=Command, epilog=session_recover.SYNC_EXAMPLES)(session_recover.sync)
+app.command("recover", cls=Command, epilog=session_recover.RECOVER_EXAMPLES)(session_recover.recover)
+app.command("forget", cls=Command, epilog=session_recover.FORGET_EXAMPLES)(session_recover.forget)

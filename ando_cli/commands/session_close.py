@@ -20,6 +20,7 @@ from ando_cli.commands._options import (
     pay_options,
 )
 from ando_cli.errors import AndoError, ExitCode, PaymentError, UsageError
+from ando_cli.help import examples
 from ando_cli.rails.management import Close, Managed, ManagementAuth, TopUpBy
 from ando_cli.redact import amount, short
 from ando_cli.session import closing
@@ -41,6 +42,14 @@ IdArgument = Annotated[
         metavar="[ID]", help="The channel: any unique prefix of its id. Not needed where there is only one."
     ),
 ]
+TOPUP_EXAMPLES = examples("ando session topup 2.50", "ando session topup --to 10 --channel 0x8c2f")
+CLOSE_EXAMPLES = examples(
+    "ando session close",
+    "ando session close --force 0x8c2f",
+    "ando session close --finish --wait 0x8c2f",
+    "ando session close --all --dry-run",
+)
+
 FullOption = Annotated[bool, typer.Option("--full", help="Show ids and transactions in full.")]
 
 

@@ -12,6 +12,7 @@ from ando_cli.app import Invocation, invocation
 from ando_cli.assembly import assemble, existing_store
 from ando_cli.commands._options import AcceptPayeeOption, pay_options
 from ando_cli.errors import NetworkError, PaymentError, UsageError
+from ando_cli.help import examples
 from ando_cli.redact import amount, short
 from ando_cli.session import comparison, recovery
 from ando_cli.session.channel import FUNDED, LIVE, Channel
@@ -28,6 +29,11 @@ if TYPE_CHECKING:
     from ando_cli.session.store import Store
 
 _FULL_ID = r"(0[xX])?[0-9a-fA-F]{64}"
+
+SHOW_EXAMPLES = examples("ando session show", "ando session show --chain 0x8c2f")
+SYNC_EXAMPLES = examples("ando session sync", "ando session sync --dry-run -j")
+RECOVER_EXAMPLES = examples("ando session recover", "ando session recover --ask-gateway --dry-run")
+FORGET_EXAMPLES = examples("ando session forget 0x8c2f")
 
 FullOption = Annotated[bool, typer.Option("--full", help="Show channel ids in full.")]
 DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show what would change; record nothing.")]

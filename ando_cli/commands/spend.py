@@ -29,7 +29,7 @@ _SPARE = ("tokens in", "tokens out")
 
 EXAMPLES = """\
 Examples:
-  ando spend                          day by day
+  ando spend
   ando spend --by model --since month
   ando spend --since 2026-10 --until 2026-10 --requests --csv > october.csv
   ando spend -j | jq -r .total.spent

@@ -12,6 +12,7 @@ from ando_cli.app import SharedOptionsGroup, invocation
 from ando_cli.assembly import PayOptions, assemble, existing_store
 from ando_cli.command import Command
 from ando_cli.errors import ExitCode, PaymentError, UsageError
+from ando_cli.help import examples
 from ando_cli.inspection import LIMIT, Kind, inspect
 from ando_cli.mpp import fields
 from ando_cli.mpp.malformed import MalformedError
@@ -62,7 +63,15 @@ ChainIdOption = Annotated[int | None, typer.Option(metavar="N", help="Its chain.
 ProtocolOption = Annotated[str | None, typer.Option(metavar="v1|v2", help="Its protocol.", rich_help_panel=_PANEL)]
 
 
-@app.command("sign", cls=Command, context_settings=_LEFT_OVER)
+@app.command(
+    "sign",
+    cls=Command,
+    context_settings=_LEFT_OVER,
+    epilog=examples(
+        "ando voucher sign --channel 0x8c2f --amount 1.25",
+        "ando voucher sign --channel 0x8c2f --base-units 1250000 --max-spend 1 -j",
+    ),
+)
 def sign(
     ctx: typer.Context,
     channel: ChannelOption,
@@ -119,7 +128,14 @@ def sign(
         terminal.answer(signature)
 
 
-@app.command("verify", cls=Command, context_settings=_LEFT_OVER)
+@app.command(
+    "verify",
+    cls=Command,
+    context_settings=_LEFT_OVER,
+    epilog=examples(
+        "ando voucher verify --channel 0x8c2f --amount 1.25 --signature - < signature.txt",
+    ),
+)
 def verify(
     ctx: typer.Context,
     channel: ChannelOption,
@@ -167,7 +183,14 @@ def verify(
         terminal.answer(f"valid: {money(cumulative)} in all from {short(drawer.channel_id)}")
 
 
-@app.command("inspect", cls=Command)
+@app.command(
+    "inspect",
+    cls=Command,
+    epilog=examples(
+        "pbpaste | ando voucher inspect",
+        "ando voucher inspect --reveal < credential.txt",
+    ),
+)
 def inspect_(
     ctx: typer.Context,
     value: Annotated[

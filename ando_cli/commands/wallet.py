@@ -12,6 +12,7 @@ from ando_cli import keystore, redact
 from ando_cli.app import SharedOptionsGroup, invocation
 from ando_cli.command import Command
 from ando_cli.errors import AndoError, NetworkError, UsageError
+from ando_cli.help import examples
 from ando_cli.tempo.keys import PrivateKey
 from ando_cli.wallet import Place
 
@@ -34,7 +35,13 @@ KeystoreOption = Annotated[
 ]
 
 
-@app.command(cls=Command)
+@app.command(
+    cls=Command,
+    epilog=examples(
+        "ando wallet create",
+        "ando wallet create --keystore",
+    ),
+)
 def create(ctx: typer.Context, into_keystore: KeystoreOption = False) -> None:
     """Make a new key and show its address."""
     state = invocation(ctx)
@@ -44,7 +51,15 @@ def create(ctx: typer.Context, into_keystore: KeystoreOption = False) -> None:
     _save(state, store, PrivateKey.generate(), place)
 
 
-@app.command("import", cls=Command)
+@app.command(
+    "import",
+    cls=Command,
+    epilog=examples(
+        "ando wallet import",
+        "pass show tempo-key | ando wallet import --keystore",
+        "ando wallet import --keystore-file backup.json",
+    ),
+)
 def import_(
     ctx: typer.Context,
     keystore_file: Annotated[
@@ -62,14 +77,25 @@ def import_(
     _save(state, store, key, place)
 
 
-@app.command(cls=Command)
+@app.command(
+    cls=Command,
+    epilog=examples(
+        "ando wallet address",
+    ),
+)
 def address(ctx: typer.Context) -> None:
     """Show the wallet's address: where to send money."""
     state = invocation(ctx)
     _show_address(state.terminal, state.open_wallet().address())
 
 
-@app.command(cls=Command)
+@app.command(
+    cls=Command,
+    epilog=examples(
+        "ando wallet balance",
+        "ando wallet balance --network tempo-moderato -j",
+    ),
+)
 def balance(ctx: typer.Context) -> None:
     """Ask the chain what the wallet holds of the network's token."""
     state = invocation(ctx)
@@ -93,7 +119,12 @@ def balance(ctx: typer.Context) -> None:
         state.terminal.answer(f"{held} {network.token_symbol}")
 
 
-@app.command(cls=Command)
+@app.command(
+    cls=Command,
+    epilog=examples(
+        "ando wallet export -o backup.json",
+    ),
+)
 def export(
     ctx: typer.Context,
     output: Annotated[
@@ -117,7 +148,12 @@ def export(
         state.terminal.note(f"written to {output}: it opens with its password only, so keep both")
 
 
-@app.command(cls=Command)
+@app.command(
+    cls=Command,
+    epilog=examples(
+        "ando wallet remove",
+    ),
+)
 def remove(ctx: typer.Context, yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False) -> None:
     """Delete the stored key. Without a backup its money is lost."""
     state = invocation(ctx)
