@@ -15,6 +15,7 @@ import tempfile
 import termios
 import time
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import forked
@@ -25,7 +26,6 @@ from ando_cli.tempo.keys import PrivateKey
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from ando_cli.sandbox.faults import Fault, Faults
     from ando_cli.sandbox.gateway import Entry
@@ -82,6 +82,15 @@ class Done:
         assert lines[0].startswith("error: "), lines
         assert lines[1].startswith("try: "), lines
         return self.stderr
+
+
+def keyring_in(file: Path, kind: str = "Keyring") -> dict[str, str]:
+    """The environment of a command whose OS keyring is ``file``: a JSON object of ``service/account``."""
+    return {
+        "PYTHONPATH": str(Path(__file__).parent),
+        "PYTHON_KEYRING_BACKEND": f"file_keyring.{kind}",
+        "FILE_KEYRING": str(file),
+    }
 
 
 class Box:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from badluck import ASK, Purse, ask, ended, paid, purse, relaying
 from badluck import Answer as RpcAnswer
-from cli_box import ANDO, Box, Done
+from cli_box import ANDO, Box, Done, keyring_in
 
 from ando_cli.sandbox.faults import Fault
 from ando_cli.tempo.keys import PrivateKey
@@ -23,18 +23,6 @@ if TYPE_CHECKING:
 NOTHING = Purse(channels=0, authorised=0, deposit=0, moved=0)
 WAYS_OUT = ("ando wallet create --keystore", "ANDO_PRIVATE_KEY")
 BACKENDS = ["keyring.backends.null.Keyring", "keyring.backends.fail.Keyring"]
-
-LOCKED_KEYRING = """
-from keyring.backend import KeyringBackend
-from keyring.errors import KeyringLocked
-
-class Locked(KeyringBackend):
-    priority = 1
-    def get_password(self, service, username):
-        raise KeyringLocked("the prompt was dismissed")
-    set_password = delete_password = get_password
-"""
-
 
 # The wallet
 
@@ -68,8 +56,7 @@ def test_without_a_wallet_or_a_keyring_the_ways_out_are_named(warm: Gateway, bac
 
 def test_a_locked_keyring_is_called_locked(warm: Gateway) -> None:
     before = purse(warm)
-    warm.box.file("locked_keyring.py", LOCKED_KEYRING)
-    variables = {"PYTHONPATH": str(warm.box.folder), "PYTHON_KEYRING_BACKEND": "locked_keyring.Locked"}
+    variables = keyring_in(warm.box.folder / "ring.json", "Locked")
     refusal = ask(warm, ANDO_PRIVATE_KEY=None, **variables).refused(1)
     assert "locked" in refusal
     assert all(way in refusal for way in WAYS_OUT), refusal

@@ -7,7 +7,7 @@ import stat
 from typing import TYPE_CHECKING
 
 import pytest
-from cli_box import KEY
+from cli_box import KEY, keyring_in
 
 from ando_cli.tempo.keys import PrivateKey
 
@@ -16,42 +16,13 @@ if TYPE_CHECKING:
 
     from cli_box import Box, Gateway
 
-RECORDING_KEYRING = '''
-"""A keyring for tests: its secrets are in a file, and another one tells which accounts were read."""
-import json, os, pathlib
-from keyring.backend import KeyringBackend
-
-KEPT, READ = (pathlib.Path(os.environ[name]) for name in ("RING_KEPT", "RING_READ"))
-
-class Keyring(KeyringBackend):
-    priority = 1
-    def _kept(self):
-        return json.loads(KEPT.read_text()) if KEPT.exists() else {}
-    def get_password(self, service, username):
-        with READ.open("a") as log:
-            log.write(f"{username}\\n")
-        return self._kept().get(f"{service}/{username}")
-    def set_password(self, service, username, password):
-        KEPT.write_text(json.dumps(self._kept() | {f"{service}/{username}": password}))
-    def delete_password(self, service, username):
-        kept = self._kept()
-        del kept[f"{service}/{username}"]
-        KEPT.write_text(json.dumps(kept))
-'''
-
 
 class Ring:
     """The keyring of a box, with the wallet in it."""
 
     def __init__(self, box: Box) -> None:
-        self._kept, self._read = box.folder / "ring.json", box.folder / "read.txt"
-        (box.folder / "recording_keyring.py").write_text(RECORDING_KEYRING)
-        box.environment |= {
-            "PYTHONPATH": str(box.folder),
-            "PYTHON_KEYRING_BACKEND": "recording_keyring.Keyring",
-            "RING_KEPT": str(self._kept),
-            "RING_READ": str(self._read),
-        }
+        self._kept, self._read = box.folder / "ring.json", box.folder / "ring.json.read"
+        box.environment |= keyring_in(self._kept)
         box.run("wallet", "import", stdin=KEY.to_hex()).worked()
 
     @property

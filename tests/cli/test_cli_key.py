@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-from cli_box import Box, Gateway
+from cli_box import Box, Gateway, keyring_in
 
 from ando_cli.sandbox.faults import Fault
 from ando_cli.sandbox.server import Sandbox, SandboxConfig
@@ -17,36 +17,6 @@ if TYPE_CHECKING:
 
 MODEL = "Qwen/Qwen3-8B-AWQ"
 
-FILE_KEYRING = '''
-"""A keyring for tests, which keeps its secrets in the file that FAKE_KEYRING names."""
-
-import json
-import os
-import pathlib
-
-from keyring.backend import KeyringBackend
-
-PATH = pathlib.Path(os.environ["FAKE_KEYRING"])
-
-
-class Keyring(KeyringBackend):
-    priority = 1
-
-    def _kept(self):
-        return json.loads(PATH.read_text()) if PATH.exists() else {}
-
-    def get_password(self, service, username):
-        return self._kept().get(username)
-
-    def set_password(self, service, username, password):
-        PATH.write_text(json.dumps(self._kept() | {username: password}))
-
-    def delete_password(self, service, username):
-        kept = self._kept()
-        del kept[username]
-        PATH.write_text(json.dumps(kept))
-'''
-
 
 class Holder:
     """A box with a keyring, and a gateway that knows its key."""
@@ -55,13 +25,7 @@ class Holder:
         self.sandbox = sandbox
         self.box = Box(folder)
         self.ring = folder / "ring.json"
-        (folder / "file_keyring.py").write_text(FILE_KEYRING)
-        self.box.environment |= {
-            "PYTHONPATH": str(folder),
-            "PYTHON_KEYRING_BACKEND": "file_keyring.Keyring",
-            "FAKE_KEYRING": str(self.ring),
-            "ANDO_BASE_URL": sandbox.base_url,
-        }
+        self.box.environment |= {**keyring_in(self.ring), "ANDO_BASE_URL": sandbox.base_url}
         self.key = sandbox.virtual_key
 
     @property

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import eth_keyfile.keyfile
 import forked
 import pytest
+from cli_box import keyring_in
 from forked import ANDO
 
 from ando_cli import keystore
@@ -30,33 +31,6 @@ OTHER = PrivateKey.parse("7e" * 32)
 PASSWORD = "correct horse"
 WAYS_OUT = ["keyring", "ANDO_PRIVATE_KEY", "ando wallet create --keystore", "ando wallet import --keystore"]
 
-FILE_KEYRING = '''
-"""A keyring for tests, which keeps its secrets in the file that FAKE_KEYRING names."""
-import json, os, pathlib
-from keyring.backend import KeyringBackend
-from keyring.errors import KeyringLocked, PasswordDeleteError
-
-PATH = pathlib.Path(os.environ["FAKE_KEYRING"])
-
-class Keyring(KeyringBackend):
-    priority = 1
-    def _kept(self):
-        return json.loads(PATH.read_text()) if PATH.exists() else {}
-    def get_password(self, service, username):
-        return self._kept().get(f"{service}/{username}")
-    def set_password(self, service, username, password):
-        PATH.write_text(json.dumps(self._kept() | {f"{service}/{username}": password}))
-    def delete_password(self, service, username):
-        kept = self._kept()
-        if kept.pop(f"{service}/{username}", None) is None:
-            raise PasswordDeleteError
-        PATH.write_text(json.dumps(kept))
-
-class Locked(Keyring):
-    def get_password(self, service, username):
-        raise KeyringLocked("the prompt was dismissed")
-'''
-
 
 class Box:
     """One user's machine: a home folder, a keyring, an environment."""
@@ -66,14 +40,11 @@ class Box:
         self.home = folder / "home"
         self.ring = folder / "ring.json"
         self.keystore = self.home / "keystore.json"
-        (folder / "fake_keyring.py").write_text(FILE_KEYRING)
         self.environment = {
             "PATH": os.environ["PATH"],
             "HOME": str(folder),
             "ANDO_HOME": str(self.home),
-            "PYTHONPATH": str(folder),
-            "PYTHON_KEYRING_BACKEND": "fake_keyring.Keyring",
-            "FAKE_KEYRING": str(self.ring),
+            **keyring_in(self.ring),
         }
 
     def without_keyring(self, backend: str = "keyring.backends.fail.Keyring") -> Box:
@@ -174,7 +145,7 @@ def test_without_a_keyring_each_command_says_the_three_ways_out(box, backend, co
 
 
 def test_a_locked_keyring_is_called_locked(box):
-    text = refusal(box.without_keyring("fake_keyring.Locked").ando("wallet", "address"))
+    text = refusal(box.without_keyring("file_keyring.Locked").ando("wallet", "address"))
     assert "locked" in text
     assert all(way in text for way in WAYS_OUT)
 
