@@ -14,6 +14,7 @@ from ando_cli.records import record
 from ando_cli.redact import amount
 from ando_cli.session.channel import State
 from ando_cli.session.lifecycle import TRANSACTION_SECONDS
+from ando_cli.tempo.protocol import Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,7 +56,7 @@ def confirm(lifecycle: Lifecycle, channel: Channel, captured: int) -> Ended:
     """Wait for the chain to show a close that the gateway said it carried out, and record it.
 
     Args:
-        captured: what was signed for the closing, which counts where the chain keeps no record of closed channels.
+        captured: what was signed for the closing, which counts where the chain tells nothing of closed channels.
 
     Raises:
         PaymentError: the chain does not show it.
@@ -198,5 +199,9 @@ def _grace(chain: Chain, channel: Channel, state: ChannelState) -> Grace:
 
 
 def _ended(lifecycle: Lifecycle, channel: Channel, captured: int) -> Ended:
+    """Record the end. On v2 the event of the closing is the word of the chain; without it, ``captured`` is."""
+    if channel.terms.protocol is Protocol.V2:
+        taken = lifecycle.captured(channel)
+        captured = captured if taken is None else taken
     lifecycle.ended(channel, State.CLOSED, captured)
     return Ended(captured, max(0, channel.deposit - captured))

@@ -19,7 +19,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
-from ando_cli.errors import AndoError, PaymentError, StoreError, WalletError
+from ando_cli.errors import AndoError, NetworkError, PaymentError, StoreError, WalletError
 from ando_cli.files import make_private_folder
 from ando_cli.mpp.credential import ClosePayload, OpenPayload, TopUpPayload, VoucherPayload
 from ando_cli.records import record
@@ -65,6 +65,7 @@ class Chain(typing.Protocol):
     def latest_timestamp(self) -> int: ...
     def broadcast(self, transaction: str) -> Mined: ...
     def close_grace_period(self, escrow: str, protocol: Protocol) -> int: ...
+    def captured(self, escrow: str, channel_id: str, protocol: Protocol) -> int | None: ...
     def opened_channels(
         self, escrow: str, payer: str, *, protocol: Protocol, from_block: int = 0
     ) -> list[ChannelTerms]: ...
@@ -425,8 +426,19 @@ class Lifecycle:
             self._check_age(channel)
         if channel.terms.protocol is Protocol.V2:
             # The precompile keeps nothing of a channel that is closed, and this one was there.
-            return replace(channel, state=State.CLOSED, pending=None)
+            taken = self.captured(channel)
+            return replace(channel, state=State.CLOSED, spent=channel.spent if taken is None else taken, pending=None)
         return replace(channel, state=State.ABANDONED, pending=None) if channel.state is State.OPEN else channel
+
+    def captured(self, channel: Channel) -> int | None:
+        """What the payee took from a channel that is closed, by the event of its closing; ``None`` where none is found.
+
+        Of a closed v2 channel that is all that the chain keeps.
+        """
+        terms = channel.terms
+        with suppress(NetworkError):  # not every node serves events
+            return self.checked_chain().captured(terms.escrow, channel.channel_id, terms.protocol)
+        return None
 
     def record(self, seen: Channel) -> None:
         """Record a channel that ``look`` returned."""

@@ -1,4 +1,4 @@
-"""Which channels an account ever opened: read from the escrow's ``ChannelOpened`` events.
+"""Which channels an account ever opened, and what was taken from one that is closed: read from the escrow's events.
 
 The node can keep a channel from us, but it cannot make one up: an event counts only if its id is the hash of the terms
 that it states.
@@ -10,24 +10,33 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from ando_cli.errors import NetworkError
-from ando_cli.tempo.abi import UINT64_MAX, ZERO_ADDRESS, ZERO_HASH, address_word, normalise_address
+from ando_cli.tempo.abi import UINT64_MAX, ZERO_ADDRESS, ZERO_HASH, address_word, bytes32_word, normalise_address
 from ando_cli.tempo.channel import ChannelTerms
 from ando_cli.tempo.endpoint import WrongAnswerError, quantity
 from ando_cli.tempo.keys import keccak256
 from ando_cli.tempo.protocol import Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ando_cli.tempo.endpoint import Endpoint
 
 # Public nodes serve some 100,000 blocks of events at a time, and a year has some 60 million.
 _MAX_QUERIES = 2_000
 _MAX_SECONDS = 300.0
 
-_EVENT = {
+_OPENED = {
     Protocol.V1: keccak256(b"ChannelOpened(bytes32,address,address,address,address,bytes32,uint256)"),
     Protocol.V2: keccak256(b"ChannelOpened(bytes32,address,address,address,address,address,bytes32,bytes32,uint96)"),
 }
-# The event's data; the id, the payer and the payee are in its topics. The last is the deposit.
+_CLOSED = {
+    Protocol.V1: keccak256(b"ChannelClosed(bytes32,address,address,uint256,uint256)"),
+    Protocol.V2: keccak256(b"ChannelClosed(bytes32,address,address,uint96,uint96)"),
+}
+# A close is looked for in the last hour or two first, where it mostly is, and then as far as that is quickly done.
+_RECENT = 10_000
+_CLOSE_QUERIES = 24
+# The data of an opening; the id, the payer and the payee are in its topics. The last is the deposit.
 _DATA = {
     Protocol.V1: ("address", "address", "bytes32", "uint256"),
     Protocol.V2: ("address", "address", "address", "bytes32", "bytes32", "uint96"),
@@ -65,22 +74,72 @@ def opened_channels(
         NetworkError: the node refuses to search.
     """
     escrow, payer = normalise_address(escrow), normalise_address(payer)
-    asked = {"address": escrow, "topics": [_hex(_EVENT[protocol]), None, _hex(address_word(payer))]}
+    asked = {"address": escrow, "topics": [_hex(_OPENED[protocol]), None, _hex(address_word(payer))]}
+    found: dict[str, ChannelTerms] = {}
+    searched_from = from_block + 1
+    for first, logs in _pieces(endpoint, asked, "the channels that were opened", from_block=from_block):
+        searched_from = first
+        for log in reversed(logs):
+            terms = _terms(endpoint, log, escrow, payer, chain_id, protocol)
+            if terms is not None:
+                found.setdefault(terms.channel_id, terms)
+    if searched_from > from_block:
+        raise IncompleteSearchError(endpoint.host, list(found.values()), searched_from)
+    return list(found.values())
+
+
+def captured(endpoint: Endpoint, escrow: str, channel_id: str, *, protocol: Protocol) -> int | None:
+    """Return what the payee took in all from a channel that is closed, as the event of its closing says.
+
+    Of a closed v2 channel that is all that the chain keeps. ``None`` where no such event is found: there is none, or it
+    is so old that the node does not serve it without many questions.
+
+    Raises:
+        NetworkError: the node refuses to search.
+    """
+    wanted = _hex(bytes32_word(channel_id))
+    asked = {"address": normalise_address(escrow), "topics": [_hex(_CLOSED[protocol]), wanted]}
+    for _, logs in _pieces(endpoint, asked, "the close", recent=_RECENT, queries=_CLOSE_QUERIES):
+        for log in reversed(logs):
+            taken = _captured(endpoint, log, wanted)
+            if taken is not None:
+                return taken
+    return None
+
+
+def _pieces(
+    endpoint: Endpoint,
+    asked: dict[str, Any],
+    what: str,
+    *,
+    from_block: int = 0,
+    recent: int | None = None,
+    queries: int | None = None,
+) -> Iterator[tuple[int, list[Any]]]:
+    """Search the events that ``asked`` wants, from the latest block back to ``from_block``, in large pieces.
+
+    It ends early where it takes more than so many ``queries``, or too long.
+
+    Args:
+        recent: how many blocks the first piece has at most.
+
+    Yields:
+        The first block of a piece, and its events in their order.
+    """
     with endpoint.asking("the latest block"):
         last = quantity(endpoint.eth.block_number, UINT64_MAX)
-    found: dict[str, ChannelTerms] = {}
-    searched_from, size = last + 1, last + 1 - from_block
+    searched_from = last + 1
+    yield searched_from, []
+    size = searched_from - from_block if recent is None else recent
     deadline = time.monotonic() + _MAX_SECONDS
-    for _ in range(_MAX_QUERIES):
-        if searched_from <= from_block:
-            return list(found.values())
-        if time.monotonic() > deadline:
-            break
+    for _ in range(_MAX_QUERIES if queries is None else queries):
+        if searched_from <= from_block or time.monotonic() > deadline:
+            return
         first = max(from_block, searched_from - size)
         # Behind one address there can be many nodes, and the one that answers now may have seen a block more.
         to_block = "latest" if searched_from > last else hex(searched_from - 1)
         try:
-            with endpoint.asking("the channels that were opened"):
+            with endpoint.asking(what):
                 logs = endpoint.request("eth_getLogs", {**asked, "fromBlock": hex(first), "toBlock": to_block})
                 if not isinstance(logs, list):
                     raise WrongAnswerError("it is not a list")
@@ -88,14 +147,25 @@ def opened_channels(
             # How nodes say that it is too much at once differs in everything, the kind of error included.
             if error.code == "rpc_unreachable" or size == 1:
                 raise
-            size //= 2
+            size, recent = size // 2, None
             continue
-        for log in reversed(logs):
-            terms = _terms(endpoint, log, escrow, payer, chain_id, protocol)
-            if terms is not None:
-                found.setdefault(terms.channel_id, terms)
+        if recent is not None:
+            size, recent = first - from_block, None
         searched_from = first
-    raise IncompleteSearchError(endpoint.host, list(found.values()), searched_from)
+        yield first, logs
+
+
+def _captured(endpoint: Endpoint, log: Any, channel_id: str) -> int | None:
+    """Read the event of a close; ``None`` for what is no such event of this channel."""
+    try:
+        data = bytes.fromhex(log["data"].removeprefix("0x"))
+        if len(data) != 64 or log["topics"][1].lower() != channel_id:
+            return None
+        taken, _refunded = endpoint.decode(("uint256", "uint256"), data)
+        return int(taken)
+    # A hostile event and the decoder together can raise anything.
+    except Exception:
+        return None
 
 
 def _terms(

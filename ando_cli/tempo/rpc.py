@@ -18,7 +18,7 @@ from ando_cli.tempo.abi import UINT64_MAX, address_word, bytes32_word
 from ando_cli.tempo.broadcast import Mined, broadcast
 from ando_cli.tempo.endpoint import Endpoint, WrongAnswerError, quantity
 from ando_cli.tempo.fees import Fees, max_fee
-from ando_cli.tempo.history import IncompleteSearchError, opened_channels
+from ando_cli.tempo.history import IncompleteSearchError, captured, opened_channels
 from ando_cli.tempo.keys import keccak256
 from ando_cli.tempo.protocol import Protocol
 
@@ -186,6 +186,14 @@ class Rpc:
         return opened_channels(
             self._endpoint, escrow, payer, chain_id=self.chain_id(), protocol=protocol, from_block=from_block
         )
+
+    def captured(self, escrow: str, channel_id: str, protocol: Protocol) -> int | None:
+        """Return what the payee took in all from a channel that is closed; ``None`` where no event tells it.
+
+        Raises:
+            NetworkError: the node refuses to search.
+        """
+        return captured(self._endpoint, escrow, channel_id, protocol=protocol)
 
     def broadcast(self, transaction: str) -> Mined:
         """Send a signed transaction and wait until it is mined. To send the same one again changes nothing.

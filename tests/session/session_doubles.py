@@ -102,6 +102,8 @@ class FakeChain:
     ahead: float = 0
     channels: dict[str, ChannelState] = field(default_factory=dict)
     mined: set[str] = field(default_factory=set)
+    taken: dict[str, int] = field(default_factory=dict)
+    """What the event of a channel's closing says that was taken."""
     asked: int = 0
 
     def chain_id(self) -> int:
@@ -121,6 +123,9 @@ class FakeChain:
     def channel(self, escrow: str, channel_id: str, protocol: object = None) -> ChannelState | None:
         assert escrow in (ESCROW, PRECOMPILE)
         return self.channels.get(channel_id)
+
+    def captured(self, escrow: str, channel_id: str, protocol: object) -> int | None:
+        return self.taken.get(channel_id)
 
     def show(self, shown: Channel, *, deposit: int | None = None, finalized: bool = False) -> None:
         """Have ``shown`` on the chain."""

@@ -232,3 +232,55 @@ def test_a_malformed_address_is_the_callers_mistake_and_is_not_sent(node: Node) 
     with Rpc(node.url) as rpc, pytest.raises(ValueError, match="address"):
         rpc.opened_channels(ESCROW, "somebody", protocol=Protocol.V1)
     assert "eth_getLogs" not in node.methods()
+
+
+# What was taken from a channel that is closed
+
+
+CLOSED = {
+    Protocol.V1: "ChannelClosed(bytes32,address,address,uint256,uint256)",
+    Protocol.V2: "ChannelClosed(bytes32,address,address,uint96,uint96)",
+}
+
+
+def close(closed: ChannelTerms, taken: int, **changes: Any) -> dict[str, Any]:
+    """The event of a close that gave back the rest of five."""
+    parties = ("0x" + "00" * 12 + account[2:] for account in (closed.payer, closed.payee))
+    topics = ["0x" + keccak(text=CLOSED[closed.protocol]).hex(), closed.channel_id, *parties]
+    data = "0x" + encode(["uint256", "uint256"], [taken, 5_000_000 - taken]).hex()
+    return {"address": closed.escrow, "topics": topics, "data": data, "blockNumber": "0x1", **changes}
+
+
+@pytest.mark.parametrize("protocol", list(Protocol))
+@pytest.mark.parametrize("block", [5, LAST])
+def test_what_was_taken_is_in_the_event_of_the_close(node: Node, protocol: Protocol, block: int) -> None:
+    closed = terms(1, protocol)
+    node.results["eth_getLogs"] = chain((block, close(closed, 250_000)), most=200_000)
+    with Rpc(node.url) as rpc:
+        assert rpc.captured(closed.escrow, closed.channel_id, protocol) == 250_000
+    [asked] = node.asked[-1]["params"]
+    assert asked["topics"] == ["0x" + keccak(text=CLOSED[protocol]).hex(), closed.channel_id]
+
+
+def test_a_recent_close_takes_one_question(node: Node) -> None:
+    closed = terms(1, Protocol.V2)
+    node.results["eth_getLogs"] = chain((LAST - 9_000, close(closed, 1)), most=10_000)
+    with Rpc(node.url) as rpc:
+        assert rpc.captured(closed.escrow, closed.channel_id, Protocol.V2) == 1
+    assert [asked["method"] for asked in node.asked].count("eth_getLogs") == 1
+
+
+def test_an_old_close_is_given_up_where_the_node_serves_little_at_a_time(node: Node) -> None:
+    closed = terms(1, Protocol.V2)
+    node.results["eth_getLogs"] = chain((5, close(closed, 1)), most=10_000)
+    with Rpc(node.url) as rpc:
+        assert rpc.captured(closed.escrow, closed.channel_id, Protocol.V2) is None
+    assert [asked["method"] for asked in node.asked].count("eth_getLogs") == 24
+
+
+@pytest.mark.parametrize("bent", [{"data": "0x"}, {"data": 7}, {"topics": []}, {"topics": ["0x", "0x" + "ab" * 32]}])
+def test_an_event_that_is_no_close_of_this_channel_tells_nothing(node: Node, bent: dict[str, Any]) -> None:
+    closed = terms(1, Protocol.V2)
+    node.results["eth_getLogs"] = [close(closed, 1, **bent)]
+    with Rpc(node.url) as rpc:
+        assert rpc.captured(closed.escrow, closed.channel_id, Protocol.V2) is None
