@@ -10,6 +10,7 @@ import typer
 from ando_cli.app import invocation
 from ando_cli.assembly import existing_store
 from ando_cli.command import Command
+from ando_cli.commands import spend_check
 from ando_cli.errors import UsageError
 from ando_cli.redact import amount, short
 from ando_cli.session.periods import FORMS, Span, parse_span
@@ -33,6 +34,7 @@ Examples:
   ando spend --by model --since month
   ando spend --since 2026-10 --until 2026-10 --requests --csv > october.csv
   ando spend -j | jq -r .total.spent
+  ando spend --check
 """
 
 
@@ -46,15 +48,32 @@ def spend(
     until: Annotated[str | None, typer.Option(metavar="DAY", help="To the end of that day.")] = None,
     requests: Annotated[bool, typer.Option("--requests", help="Show each request by itself.")] = False,
     csv: Annotated[bool, typer.Option("--csv", help="As CSV, for a spreadsheet.")] = False,
+    check: Annotated[
+        bool,
+        typer.Option(
+            "--check", help="Hold it against the receipts, the vouchers and the chain. Exit code 4 if it differs."
+        ),
+    ] = False,
+    offline: Annotated[bool, typer.Option("--offline", help="With --check: do not ask the chain.")] = False,
     full: Annotated[bool, typer.Option("--full", help="Show session ids in full.")] = False,
 ) -> None:
     """Show what was spent, on what: by day, model, plan, rail, gateway or session.
 
     It is read from the ledger of this machine, where each paid request is one row, also one whose answer was lost. Days
     are local ones. What a Virtual Key pays has no amount here: its account knows it.
+
+    With --check, what the ledger says was spent from each session is held against its receipts, its vouchers and the
+    chain. What they do not agree on is named; lost answers explain some of it.
     """
     state = invocation(ctx)
     terminal = state.terminal
+    if offline and not check:
+        raise UsageError("--offline goes with --check", hint="leave it out: nothing else here asks anybody")
+    if check:
+        if csv or requests or by or since or until:
+            raise UsageError("--check looks at whole sessions", hint="leave the options for what is shown out")
+        spend_check.check(state, offline=offline, full=full)
+        return
     if csv and terminal.json_output:
         raise UsageError("--csv and JSON exclude each other", hint="leave one of them out")
     if requests and by is not None:
@@ -204,7 +223,7 @@ def _summary(totals: Totals, symbol: str) -> str:
         lines.append(f"+ {amount(totals.carried)} before it was recovered here")
     parts = [f"{count:,} {name}" for name in ("answered", "failed", "unknown") if (count := getattr(totals, name))]
     lines += [
-        f"{totals.requests:,} requests: {', '.join(parts) or 'none'}",
+        f"{totals.requests:,} request{'' if totals.requests == 1 else 's'}: {', '.join(parts) or 'none'}",
         f"{totals.prompt_tokens:,} tokens in, {totals.completion_tokens:,} out",
         f"{amount(totals.authorised)} authorised, {amount(totals.deposited)} deposited",
     ]

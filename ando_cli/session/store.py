@@ -267,6 +267,15 @@ class Store:
         with self._errors(), self._lock:
             return ledger.read(self._db, since, until)
 
+    def books(self) -> tuple[list[Channel], list[Row]]:
+        """All channels and all rows of the ledger, as they were at one moment."""
+        with self._errors(), self._lock:
+            self._db.execute("BEGIN")
+            try:
+                return self.channels(), self.ledger()
+            finally:
+                self._db.execute("COMMIT")
+
     def _change(self, assignment: str, condition: str, values: tuple[object, ...], where: tuple[object, ...]) -> bool:
         with self._write() as db:
             changed = db.execute(

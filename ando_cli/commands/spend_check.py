@@ -1,0 +1,148 @@
+"""``ando spend --check``: the ledger held against the records of the channels, and against the chain."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from ando_cli.assembly import assemble, existing_store
+from ando_cli.commands._options import pay_options
+from ando_cli.errors import ExitCode, PaymentError
+from ando_cli.redact import amount, short
+from ando_cli.session import comparison
+from ando_cli.session.audit import Account, Audit, Orphans, accounts, audit, orphans
+from ando_cli.session.channel import FUNDED, State
+from ando_cli.session.spending import of_network
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ando_cli.app import Invocation
+    from ando_cli.output import Terminal
+
+
+def check(state: Invocation, *, offline: bool, full: bool) -> None:
+    """Show for each channel of this network what every side says was spent.
+
+    Raises:
+        PaymentError: they differ, and lost receipts do not explain it.
+        NetworkError: the chain could not be asked.
+    """
+    terminal, network = state.terminal, state.settings.network
+    store = existing_store(state.settings)
+    channels, rows = ([], []) if store is None else store.books()
+    rows, _ = of_network(rows, network.name)
+    channels = [channel for channel in channels if channel.network == network.name]
+    listed, lost = accounts(channels, rows), orphans(rows)
+    audits = [audit(account, None) for account in listed] if offline or not listed else _ask(state, listed)
+    differing = [each for each in audits if not each.agrees]
+    if terminal.structured:
+        terminal.json(
+            {
+                "network": network.name,
+                "agrees": not differing,
+                "chain": not offline,
+                "spent": amount(sum(each.account.booked for each in audits) + lost.spent),
+                "sessions": [_shape(each, full) for each in audits],
+                "forgotten": {"requests": lost.requests, "spent": amount(lost.spent)},
+            }
+        )
+        if differing and terminal.json_output:
+            raise typer.Exit(ExitCode.PAYMENT)  # the document says what differs
+    else:
+        _draw(terminal, audits, lost, full=full, offline=offline, symbol=network.token_symbol)
+    if differing:
+        raise PaymentError(
+            f"{len(differing)} of {len(audits)} sessions do not add up",
+            hint="bring the records up to the chain with `ando session sync`, then look again",
+            code="spend_differs",
+        )
+
+
+def _ask(state: Invocation, listed: Sequence[Account]) -> list[Audit]:
+    """Hold the accounts against the chain.
+
+    Raises:
+        NetworkError: it could not be asked.
+    """
+    audits = []
+    with assemble(state, pay_options(None, False, None, None, None)) as parts, state.terminal.progress():
+        state.terminal.stage("asking the chain")
+        for account in listed:
+            compared = comparison.compare(parts.lifecycle, account.channel)
+            kept = compared.state is not None or account.channel.state is not State.CLOSED
+            audits.append(audit(account, compared, None if kept else parts.lifecycle.captured(account.channel)))
+    return audits
+
+
+def _shape(each: Audit, full: bool) -> dict[str, Any]:
+    account, channel = each.account, each.account.channel
+    return {
+        "session": _named(each, full),
+        "gateway": channel.gateway,
+        "protocol": str(channel.terms.protocol),
+        "state": str(channel.state),
+        "deposit": amount(channel.deposit),
+        "left": amount(channel.left if channel.state in FUNDED else 0),
+        "authorised": amount(channel.cumulative_amount),
+        "ledger": amount(account.booked),
+        "carried": amount(account.carried),
+        "record": amount(channel.spent),
+        "on_chain": None if each.taken is None else amount(each.taken),
+        "uncertain": account.uncertain,
+        "at_most": amount(account.at_most),
+        "agrees": each.agrees,
+        "findings": [
+            {
+                "code": finding.code,
+                "amount": amount(finding.amount),
+                "explained": finding.explained,
+                "message": finding.message,
+            }
+            for finding in each.findings
+        ],
+    }
+
+
+def _draw(
+    terminal: Terminal, audits: Sequence[Audit], lost: Orphans, *, full: bool, offline: bool, symbol: str
+) -> None:
+    if not audits:
+        terminal.note("there is no session on record to check")
+        return
+    columns = ["session", "state", "authorised", "ledger", "record", "chain", ""]
+    rows = []
+    for each in audits:
+        account, channel = each.account, each.account.channel
+        sides = [channel.cumulative_amount, account.booked + account.carried, channel.spent]
+        taken = "" if each.taken is None else amount(each.taken)
+        verdict = "differs" if not each.agrees else "explained" if each.findings else "agrees"
+        rows.append([_named(each, full), str(channel.state), *map(amount, sides), taken, verdict])
+    terminal.table(columns, rows, right=columns[2:6], fold=("session",) if full else (), spare=("state", "authorised"))
+    for each in audits:
+        named = _named(each, full)
+        for finding in each.findings:
+            terminal.answer(f"{named}: {finding.message}")
+        if each.account.at_most:
+            most, count = amount(each.account.at_most), each.account.uncertain
+            terminal.answer(f"{named}: up to {most} more for {count} without a receipt, until another receipt comes")
+        if each.account.carried:
+            terminal.answer(f"{named}: {amount(each.account.carried)} of it was spent before it was recovered here")
+    if lost.requests:
+        terminal.note(f"{amount(lost.spent)} in {lost.requests} requests is of sessions that were forgotten: no check")
+    if offline:
+        terminal.note("the chain was not asked")
+    elif any(each.taken is None and each.account.channel.state is State.CLOSED for each in audits):
+        terminal.note(
+            "what was taken from a session without a number there is by the record alone: "
+            "the RPC serves no event of its closing"
+        )
+    if all(each.agrees for each in audits):
+        whole = sum(each.account.booked for each in audits) + lost.spent
+        terminal.answer(f"\n{amount(whole)} {symbol} spent: every base unit is accounted for")
+
+
+def _named(each: Audit, full: bool) -> str:
+    channel_id = each.account.channel.channel_id
+    return channel_id if full else short(channel_id)
