@@ -142,7 +142,7 @@ def go_through(walk: Walk, virtual_key: str) -> None:
     walk("session show", "--chain")
     walk("session sync")
     walk("session recover")
-    walk("spend")
+    walk("spend", "--check")
     walk("spend", "--requests", "--csv")
 
     channel = json.loads(walk("session list", "--full", "-j").out)[0]["id"]
