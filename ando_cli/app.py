@@ -18,7 +18,7 @@ from typer.main import get_command
 from ando_cli import __version__
 from ando_cli.command import Group
 from ando_cli.errors import AndoError, ExitCode, UsageError
-from ando_cli.help import GLOBAL_PANEL
+from ando_cli.help import GLOBAL_PANEL, examples
 from ando_cli.output import Terminal
 from ando_cli.settings import Flags, Settings, load
 
@@ -204,7 +204,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
     help="Buy inference from the Ando gateway, paid per use from a Tempo payment channel.",
-    epilog='Try it without money: ando --sandbox chat "what is the capital of america?"',
+    epilog=examples('ando --sandbox chat "what is the capital of america?"', "ando doctor", "ando --describe session"),
 )
 
 
@@ -316,7 +316,12 @@ def _asks_for(arguments: Sequence[str], *names: str) -> bool:
 
 
 def _usage(error: Any) -> UsageError:
+    from difflib import get_close_matches
+
     ctx = getattr(error, "ctx", None)
     path = ctx.command_path if ctx is not None else "ando"
-    message = error.format_message().rstrip(".")
-    return UsageError(message[:1].lower() + message[1:], hint=f"{path} --help")
+    meant = get_close_matches(getattr(error, "option_name", ""), getattr(error, "possibilities", None) or (), n=1)
+    message = (error.message if meant else error.format_message()).rstrip(".")
+    return UsageError(
+        message[:1].lower() + message[1:], hint=f"did you mean {meant[0]}?" if meant else f"{path} --help"
+    )

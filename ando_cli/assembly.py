@@ -283,9 +283,9 @@ def _sandbox_key(path: Path) -> PrivateKey:
         try:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         except FileExistsError:
-            return PrivateKey.parse(path.read_text())
+            return PrivateKey.parse(path.read_text(encoding="utf-8"))
         key = PrivateKey.generate()
-        with os.fdopen(descriptor, "w") as file:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(key.to_hex())
     except (OSError, ValueError) as error:
         raise StoreError(

@@ -98,7 +98,7 @@ class FileDelegates:
         path = self._path(key.address)
         try:
             make_private_folder(path.parent)
-            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
                 file.write(key.to_hex())
                 file.flush()
                 os.fsync(file.fileno())
@@ -115,7 +115,7 @@ class FileDelegates:
     def find(self, signer: str) -> PrivateKey | None:
         """The key of the account ``signer``; ``None`` where it is not kept here, or is damaged."""
         try:
-            return _parsed(self._path(signer).read_text(), signer)
+            return _parsed(self._path(signer).read_text(encoding="utf-8"), signer)
         except (OSError, UnicodeDecodeError):
             return None
 

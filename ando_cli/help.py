@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from typer.core import TyperArgument, TyperCommand, TyperGroup, TyperOption
 
+from ando_cli.parameters import choices
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -19,12 +21,20 @@ if TYPE_CHECKING:
 GLOBAL_PANEL = "Global options"
 _OWN_PANEL = "Options"
 _WIDEST_NAME = 26
+_NARROW = 60
+"""Columns below which an explanation stands under its option, not beside it."""
+
+_NARROWEST = 24
 
 
 def write_page(
     command: TyperCommand | TyperGroup, ctx: typer.Context, formatter: Any, subcommands: Sequence[tuple[str, str]] = ()
 ) -> None:
     """Write the help page of ``command``; ``subcommands`` are names with one line each."""
+    from shutil import get_terminal_size
+
+    # Typer's pages are never narrower than 50 columns, whatever the screen is.
+    formatter.width = max(_NARROWEST, min(formatter.width, get_terminal_size().columns))
     _write_head(command, ctx, formatter)
     arguments = [param for param in command.get_params(ctx) if isinstance(param, TyperArgument) and param.help]
     _write_rows(formatter, "Arguments", [(_argument(param), param.help or "") for param in arguments])
@@ -74,7 +84,7 @@ def _write_options(command: TyperCommand | TyperGroup, ctx: typer.Context, forma
 def _write_rows(formatter: Any, title: str, rows: Sequence[tuple[str, str]]) -> None:
     if rows:
         with formatter.section(title):
-            formatter.write_dl(rows, col_max=_WIDEST_NAME)
+            formatter.write_dl(rows, col_max=_WIDEST_NAME if formatter.width >= _NARROW else 9)
 
 
 def _argument(argument: TyperArgument) -> str:
@@ -86,7 +96,7 @@ def _names(option: TyperOption) -> str:
     names = ", ".join(sorted((*option.opts, *option.secondary_opts), key=len))
     indent = "" if any(len(name) == 2 for name in option.opts) else "    "
     takes_value = not (option.is_flag or option.count)
-    return f"{indent}{names}" + (f" {option.metavar or 'TEXT'}" if takes_value else "")
+    return f"{indent}{names}" + (f" {option.metavar or '|'.join(choices(option)) or 'TEXT'}" if takes_value else "")
 
 
 def _explanation(option: TyperOption) -> str:

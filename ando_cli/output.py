@@ -6,6 +6,7 @@ hand in others; whether they are terminals is asked once.
 
 from __future__ import annotations
 
+import codecs
 import io
 import json
 import os
@@ -15,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Literal
+from typing import IO, TYPE_CHECKING, Any
 
 from ando_cli import chart, redact
 from ando_cli.errors import AndoError, ExitCode, UsageError
@@ -24,11 +25,14 @@ from ando_cli.settings import SWITCH
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-CHART_WIDTH = 80
-"""Characters that a table with bars is wide at most."""
+    from rich.console import Console
 
-MIN_BAR = 8
-"""Characters below which bars say nothing, and are left out."""
+_UNBOUNDED = 10_000
+"""Characters that a line is long at most where nobody folds it."""
+
+_PLAIN = {"…": "...", "·": "-", "→": "->", "—": "-", "•": "*", "━": "-"}
+_COLOURFUL_WINDOWS = ("WT_SESSION", "ANSICON", "ConEmuANSI", "TERM")
+"""Variables of the Windows consoles that understand colours."""
 
 SPINNER_DELAY = 0.4
 """Seconds to wait before a spinner appears; quick answers never load ``rich``."""
@@ -62,9 +66,10 @@ class Terminal:
     @classmethod
     def standard(cls) -> Terminal:
         """The process's own streams. An answer in any language must not fail on a narrow locale's encoding."""
+        codecs.register_error("ando", _plainer)
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
-                stream.reconfigure(errors="replace")
+                stream.reconfigure(errors="ando")
         # A process can be started with any of the three closed; there is then nothing to read, and nobody to tell.
         nothing = Path(os.devnull)
         stdin = sys.stdin or nothing.open(encoding="utf-8")
@@ -105,6 +110,8 @@ class Terminal:
     @property
     def colour(self) -> bool:
         """Whether stderr may be coloured: a terminal that is not dumb, and ``NO_COLOR`` not set."""
+        if os.name == "nt" and not any(self.environ.get(name) for name in _COLOURFUL_WINDOWS):
+            return False
         return self.stderr_tty and not self.environ.get("NO_COLOR") and self.environ.get("TERM") != "dumb"
 
     def read_bytes(self, limit: int) -> bytes:
@@ -190,7 +197,10 @@ class Terminal:
         if self.toon_output:
             self.answer(_toon(value))
         else:
-            self.answer(json.dumps(value, ensure_ascii=False, indent=2 if self.stdout_tty else None))
+            indent = 2 if self.stdout_tty else None
+            text = json.dumps(value, ensure_ascii=False, indent=indent)
+            # Data must not lose what an encoding has not.
+            self.answer(text if self._draws(text, unknown="utf-8") else json.dumps(value, indent=indent))
 
     def document(self, body: bytes) -> bytes:
         """A JSON answer of a server in the form that was asked for: the very bytes, or with ``-t`` the same as TOON."""
@@ -244,43 +254,29 @@ class Terminal:
     ) -> None:
         """Draw a table on stdout; columns in ``right`` are aligned there, those in ``fold`` give way on a narrow one.
 
-        An amount that is folded is misread, so the others stay whole. Where there is too little room for that, the
-        columns in ``spare`` are left out, the last ones first. ``bars`` has a value for each row, which is drawn at its
-        end as far as there is room.
+        Where there is too little room even so, the columns in ``spare`` are left out, the last ones first, and then the
+        rows are drawn below each other. ``bars`` has a value for each row, which is drawn at its end as far as there is
+        room.
         """
+        from ando_cli.tables import Sheet, draw
+
+        console = self._console(self.stdout)
+        sheet = Sheet(columns, rows, right=right, fold=fold, spare=spare, bars=bars)
+        for table in draw(sheet, console.width, plain_bars=not self._draws(chart.FULL)):
+            console.print(table)
+
+    def _console(self, stream: IO[str]) -> Console:
+        """``rich`` on ``stream``: without any escape sequence where no colour is wanted; a pipe has no width."""
         from rich.console import Console
-        from rich.table import Table
-        from rich.text import Text
 
-        console = Console(file=self.stdout, no_color=bool(self.environ.get("NO_COLOR")), highlight=False)
+        plain = bool(self.environ.get("NO_COLOR")) or self.environ.get("TERM") == "dumb"
+        width = None if _is_terminal(stream) or os.environ.get("COLUMNS") else _UNBOUNDED
+        return Console(file=stream, color_system=None if plain else "auto", highlight=False, width=width)
 
-        def build(shown: Sequence[str], drawn: Sequence[str] = ()) -> Table:
-            table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
-            for column in shown:
-                side: Literal["left", "right"] = "right" if column in right else "left"
-                table.add_column(column, justify=side, overflow="fold", no_wrap=column not in fold)
-            if drawn:
-                table.add_column("", no_wrap=True)
-            for number, row in enumerate(rows):
-                cells = [
-                    Text(redact.clean(cell, 200)) for name, cell in zip(columns, row, strict=True) if name in shown
-                ]
-                table.add_row(*cells, *([Text(drawn[number], style="cyan")] if drawn else []))
-            return table
-
-        unbounded = console.options.update(width=10_000)
-        shown = list(columns)
-        for column in reversed(spare):
-            if console.measure(build(shown), options=unbounded).minimum > console.width and column in shown:
-                shown.remove(column)
-        room = min(console.width, CHART_WIDTH) - console.measure(build(shown), options=unbounded).maximum - 1
-        drawn = chart.bars(bars, room, plain=not self._draws(chart.FULL)) if bars and room >= MIN_BAR else []
-        console.print(build(shown, drawn))
-
-    def _draws(self, character: str) -> bool:
-        """Whether stdout's encoding has ``character``."""
+    def _draws(self, text: str, unknown: str = "ascii") -> bool:
+        """Whether stdout's encoding, which is ``unknown`` where nobody says, has every character of ``text``."""
         try:
-            character.encode(getattr(self.stdout, "encoding", None) or "ascii")
+            text.encode(getattr(self.stdout, "encoding", None) or unknown)
         except (LookupError, UnicodeEncodeError):
             return False
         return True
@@ -360,10 +356,9 @@ class Terminal:
         if not self.stderr_tty or self.quiet or self.environ.get("TERM") == "dumb":
             yield lambda _: None
             return
-        from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-        console = Console(file=self.stderr, no_color=not self.colour)
+        console = self._console(self.stderr)
         with Progress(TextColumn(text), BarColumn(), TimeRemainingColumn(), console=console) as bar:
             task = bar.add_task(text, total=seconds)
             yield lambda left: bar.update(task, completed=seconds - left)
@@ -371,11 +366,11 @@ class Terminal:
     def _spin(self, done: threading.Event) -> None:
         if done.wait(SPINNER_DELAY):
             return
-        from rich.console import Console
         from rich.status import Status
 
-        console = Console(file=self.stderr, no_color=not self.colour)
-        with Status(self._stage or "working", console=console) as status:
+        console = self._console(self.stderr)
+        spinner = "dots" if (getattr(self.stderr, "encoding", None) or "").lower().startswith("utf") else "line"
+        with Status(self._stage or "working", console=console, spinner=spinner) as status:
             while not done.wait(0.1):
                 status.update(self._stage or "working")
 
@@ -388,6 +383,12 @@ class Terminal:
 
     def _paint(self, code: str, text: str) -> str:
         return f"\x1b[{code}m{text}\x1b[0m" if self.colour else text
+
+
+def _plainer(error: UnicodeError) -> tuple[str, int]:
+    """What stands for characters that a stream's encoding has not: the same in ASCII where there is such a thing."""
+    assert isinstance(error, UnicodeEncodeError)  # of a stream that is written to
+    return "".join(_PLAIN.get(c, "?") for c in error.object[error.start : error.end]), error.end
 
 
 def _toon(value: object) -> str:

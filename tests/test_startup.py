@@ -41,9 +41,9 @@ OFF_THE_WARM_PATH = {
 # From top to bottom: each imports from the lines below its own. ``app`` finds ``commands`` by name, when one is called.
 LAYERS = (
     "__main__", "commands", "app", "command", "completions", "describe", "help", "parameters", "candidates", "assembly",
-    "doctor", "streaming", "account", "conversations", "conversation", "chat", "output", "chart", "client", "rails",
-    "inspection", "session", "mpp", "wallet", "virtual_keys", "delegates", "config_file", "config_view", "settings",
-    "config", "oskeyring", "keystore", "tempo", "files", "redact", "errors", "records", "sandbox",
+    "doctor", "streaming", "account", "conversations", "conversation", "chat", "output", "tables", "chart", "client",
+    "rails", "inspection", "session", "mpp", "wallet", "virtual_keys", "delegates", "config_file", "config_view",
+    "settings", "config", "oskeyring", "keystore", "tempo", "files", "redact", "errors", "records", "sandbox",
 )  # fmt: skip
 
 MODULES = sorted(PACKAGE.rglob("*.py"))
