@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from ando_cli.app import Invocation
     from ando_cli.output import Terminal
+    from ando_cli.session.budget import Budgets
     from ando_cli.session.lifecycle import Delegates
     from ando_cli.settings import Settings
     from ando_cli.tempo.protocol import Protocol
@@ -211,18 +212,22 @@ def assemble(state: Invocation, options: PayOptions) -> Iterator[Parts]:
 
         terminal = state.terminal
         max_spend = options.max_spend if options.max_spend is not None else settings.max_spend
+        budgets = find_budgets(settings)
         lifecycle = Lifecycle(
             store=make_store,
             network=settings.network,
             key=find_key,
             chain=make_rpc,
             caps=Caps(settings.max_deposit, max_spend),
-            consent=_consent(terminal, settings, options, max_spend),
+            consent=_consent(terminal, settings, options, max_spend or budgets),
             locks=settings.folders.state / "locks",
             deposit=options.deposit,
             address=find_address,
             delegates=delegates,
             delegate=options.delegate or settings.delegate,
+            budgets=budgets,
+            by_budget=lambda: _by_budget(terminal, settings, options, max_spend),
+            warn=terminal.warn,
         )
 
         def make_client(auth: httpx.Auth) -> AndoClient:
@@ -239,10 +244,25 @@ def assemble(state: Invocation, options: PayOptions) -> Iterator[Parts]:
         yield Parts(settings, lifecycle, find_virtual_key, make_client)
 
 
+def find_budgets(settings: Settings) -> Budgets | None:
+    """The budgets that are configured; ``None`` where there are none."""
+    limits = (settings.budget_day, settings.budget_month, settings.budget_total)
+    if limits == (None, None, None):
+        return None
+    from ando_cli.session.budget import Budgets
+
+    return Budgets(*limits)
+
+
+def _by_budget(terminal: Terminal, settings: Settings, options: PayOptions, max_spend: int | None) -> bool:
+    """Whether nobody but a budget would allow a deposit."""
+    return not (settings.sandbox or options.assume_yes or max_spend or terminal.attended)
+
+
 def _consent(
-    terminal: Terminal, settings: Settings, options: PayOptions, max_spend: int | None
+    terminal: Terminal, settings: Settings, options: PayOptions, limit: int | Budgets | None
 ) -> Callable[[Deposit], None]:
-    """Ask on a terminal; without one, a limit that the user set is the consent."""
+    """Ask on a terminal; without one, a limit or a budget that the user set is the consent."""
 
     def ask(deposit: Deposit) -> None:
         if settings.sandbox or options.assume_yes:
@@ -250,10 +270,10 @@ def _consent(
         what = "Open a channel" if deposit.opening else "Top up the channel"
         money = f"{amount(deposit.amount)} {deposit.symbol}"
         answer = terminal.ask(f"{what} with a deposit of {money} at {deposit.gateway}?")
-        if answer is None and max_spend is None:
+        if answer is None and limit is None:
             raise PaymentError(
                 f"{what.lower()} with a deposit of {money}: there is no terminal to ask on",
-                hint=f"allow it with --max-spend {amount(deposit.amount)} (or ANDO_MAX_SPEND), or with --yes",
+                hint=f"allow it with --max-spend {amount(deposit.amount)} (or ANDO_MAX_SPEND), a budget, or --yes",
                 code="consent_required",
             )
         if answer is False:

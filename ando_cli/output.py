@@ -108,6 +108,11 @@ class Terminal:
         return self.json_output or not (self.stdout_tty or tables)
 
     @property
+    def attended(self) -> bool:
+        """Whether there is somebody to ask."""
+        return self.stderr_tty and (self.stdin_tty or _has_controlling_terminal())
+
+    @property
     def colour(self) -> bool:
         """Whether stderr may be coloured: a terminal that is not dumb, and ``NO_COLOR`` not set."""
         if os.name == "nt" and not any(self.environ.get(name) for name in _COLOURFUL_WINDOWS):
@@ -317,7 +322,7 @@ class Terminal:
 
         It asks on the controlling terminal, so that it works although stdin is a pipe.
         """
-        if not self.stderr_tty or not (self.stdin_tty or _has_controlling_terminal()):
+        if not self.attended:
             return None
 
         def ask(question: str) -> str:

@@ -48,6 +48,9 @@ KEYS: dict[str, Key] = {
         Key("rpc_url", Kind.URL, "The chain's RPC, instead of the network's.", option="--rpc-url", secret=True),
         Key("max_spend", Kind.AMOUNT, "The most that one command may deposit, and may newly authorise."),
         Key("max_deposit", Kind.AMOUNT, "The most that one deposit may be.", default=DEFAULT_MAX_DEPOSIT),
+        Key("budget.day", Kind.AMOUNT, "The most that may be authorised in a day."),
+        Key("budget.month", Kind.AMOUNT, "The most that may be authorised in a month."),
+        Key("budget.total", Kind.AMOUNT, "The most that may be authorised in all."),
         Key("timeout", Kind.SECONDS, "The longest wait for an answer.", default=DEFAULT_TIMEOUT),
         Key("connect_timeout", Kind.SECONDS, "The longest wait for a connection.", default=DEFAULT_CONNECT_TIMEOUT),
         Key("rail", Kind.TEXT, "How ando chat pays: mpp or key.", default=MPP_RAIL, choices=RAILS),
@@ -94,6 +97,9 @@ class Settings:
     max_spend: int | None
     connect_timeout: float
     timeout: float
+    budget_day: int | None = None
+    budget_month: int | None = None
+    budget_total: int | None = None
     rail: str = MPP_RAIL
     profile: str | None = None
     model: str | None = None
@@ -217,6 +223,9 @@ def merge(flags: Flags, environ: Mapping[str, str], config: Mapping[str, Any], f
         sandbox=flags.sandbox,
         max_deposit=value("max_deposit"),
         max_spend=value("max_spend"),
+        budget_day=value("budget.day"),
+        budget_month=value("budget.month"),
+        budget_total=value("budget.total"),
         connect_timeout=value("connect_timeout"),
         timeout=value("timeout"),
         rail=value("rail"),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ando_cli.app import invocation
-from ando_cli.assembly import existing_store
+from ando_cli.assembly import existing_store, find_budgets
 from ando_cli.command import Command
 from ando_cli.commands import spend_check
 from ando_cli.errors import UsageError
@@ -19,8 +20,11 @@ from ando_cli.session.spending import By, Group, Totals, group, of_network, tota
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ando_cli.app import Invocation
     from ando_cli.output import Terminal
+    from ando_cli.session.budget import Standing
     from ando_cli.session.ledger import Row
+    from ando_cli.session.store import Store
 
 app = typer.Typer(add_completion=False)
 
@@ -85,7 +89,7 @@ def spend(
     if others:
         names = ", ".join(sorted({row.network for row in others}))
         terminal.note(f"{len(others)} entries on other networks are left out: add --network ({names})")
-    by = by or By.DAY
+    by, budgets = by or By.DAY, _budgets(state, store)
     listed = [_row(row, full) for row in rows] if requests else [_group(each, by, full) for each in group(rows, by)]
     if csv:
         columns = list(_ROW_COLUMNS if requests else (str(by), *_TOTAL_COLUMNS))
@@ -98,6 +102,7 @@ def spend(
                 "since": _time(span.since) if since else None,
                 "until": _time(span.until) if until else None,
                 "total": _totals(total(rows)),
+                "budgets": [_budget(each) for each in budgets],
                 "requests" if requests else f"by_{by}": listed,
             }
         )
@@ -110,6 +115,28 @@ def spend(
     else:
         _draw_groups(terminal, group(rows, by), by, full)
     terminal.answer(_summary(total(rows), network.token_symbol))
+    for each in budgets:
+        terminal.answer(f"{each.budget.name}: {amount(each.used)} of {amount(each.budget.limit)} is used")
+
+
+def _budgets(state: Invocation, store: Store | None) -> list[Standing]:
+    """What is used of the budgets that are configured."""
+    budgets = find_budgets(state.settings)
+    if budgets is None or store is None:
+        return []
+    from ando_cli.session.budget import standings
+
+    return standings(budgets, time.time(), partial(store.authorised, state.settings.network.name))
+
+
+def _budget(standing: Standing) -> dict[str, Any]:
+    return {
+        "name": standing.budget.name,
+        "limit": amount(standing.budget.limit),
+        "used": amount(standing.used),
+        "left": amount(standing.left),
+        "renews_at": None if standing.renews_at is None else _time(standing.renews_at),
+    }
 
 
 def _span(since: str | None, until: str | None, now: float) -> Span:

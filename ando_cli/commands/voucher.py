@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from ando_cli.app import SharedOptionsGroup, invocation
-from ando_cli.assembly import PayOptions, assemble, existing_store
+from ando_cli.assembly import PayOptions, assemble, existing_store, find_budgets
 from ando_cli.command import Command
 from ando_cli.errors import ExitCode, PaymentError, UsageError
 from ando_cli.help import examples
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from ando_cli.output import Terminal
     from ando_cli.session.channel import Channel
+    from ando_cli.session.lifecycle import Lifecycle
     from ando_cli.session.store import Store
     from ando_cli.settings import Settings
 
@@ -100,14 +101,19 @@ def sign(
         drawer, record = _find(store, channel, escrow, chain_id, protocol)
         digest = _digest(drawer, cumulative)
         key = parts.lifecycle.key() if record is None else parts.lifecycle.signer(record)
-        cap = parts.lifecycle.caps.max_spend
+        cap, budgets = parts.lifecycle.caps.max_spend, find_budgets(parts.settings)
         if store is not None and record is not None:
-            allow = _consent(terminal, cumulative, cap, yes or parts.settings.sandbox, recorded=True)
-            if raised_by := record_voucher(store, record, cumulative, allow):
-                terminal.note(f"recorded: {money(cumulative)} signed in all, {money(raised_by)} more than before")
-            else:
-                terminal.note(f"no more than the {money(record.cumulative_amount)} on record, which stays as it is")
+            allow = _consent(
+                terminal, cumulative, cap, yes or parts.settings.sandbox, recorded=True, budgeted=budgets is not None
+            )
+            _put_on_record(terminal, parts.lifecycle, record, cumulative, allow)
         else:
+            if budgets is not None:
+                raise PaymentError(
+                    "a budget is set, and the channel is not on record: what this voucher adds is not known",
+                    hint="nothing was signed; put the channel on record: ando session recover ID",
+                    code="budget_exceeded",
+                )
             _consent(terminal, cumulative, cap, yes, recorded=False)(cumulative)
             terminal.warn("the channel is not on record: its deposit is not known, and nothing is recorded")
         signature = drawer.sign(key, cumulative)
@@ -309,8 +315,24 @@ def _decoded(data: bytes) -> str:
     return data.decode("utf-8", errors="replace")
 
 
+def _put_on_record(
+    terminal: Terminal, lifecycle: Lifecycle, record: Channel, cumulative: int, allow: Callable[[int], None]
+) -> None:
+    warnings: list[str | None] = []
+    raised_by = record_voucher(
+        lifecycle.store, record, cumulative, allow,
+        lambda by: warnings.append(lifecycle.check_budgets(by, record.network)),
+    )  # fmt: skip
+    if not raised_by:
+        terminal.note(f"no more than the {money(record.cumulative_amount)} on record, which stays as it is")
+        return
+    terminal.note(f"recorded: {money(cumulative)} signed in all, {money(raised_by)} more than before")
+    if warnings[-1] is not None:
+        terminal.warn(warnings[-1])
+
+
 def _consent(
-    terminal: Terminal, cumulative: int, cap: int | None, assumed: bool, *, recorded: bool
+    terminal: Terminal, cumulative: int, cap: int | None, assumed: bool, *, recorded: bool, budgeted: bool = False
 ) -> Callable[[int], None]:
     """What allows a raise. Only ``--yes`` or a person does where there is no record: no limit is known to hold then."""
 
@@ -328,7 +350,7 @@ def _consent(
                 code="max_spend_exceeded",
             )
         answer = terminal.ask(f"A voucher is money. Sign {what}, {more}?")
-        if answer is None and not (recorded and cap is not None):
+        if answer is None and not (recorded and (budgeted or cap is not None)):
             limit = f"--max-spend {money(raised_by)} (or ANDO_MAX_SPEND), or with " if recorded else ""
             raise PaymentError(
                 f"{what}, {more}: there is no terminal to ask on",

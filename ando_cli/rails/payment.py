@@ -147,6 +147,8 @@ class Turn:
     """Whether the gateway's hint about a channel was looked at. Once is enough: it is the chain that is asked then."""
     out: httpx.Request | None = None
     """The request with a credential that was sent last, until its answer is taken in."""
+    warning: str | None = None
+    """What its raise leaves of a budget, where that is little."""
     claim: int | None = None
     """This request's row among the claims on its channel."""
     waited: float = 0.0
@@ -224,7 +226,7 @@ class PaymentAuth(httpx.Auth):
         while True:
             assert turn.offer is not None  # it was just taken
             if DRY_RUN in request.extensions:
-                raise Quoted(self._quote(turn.gateway, turn.offer))
+                raise Quoted(self._quote(turn, turn.offer))
             terms = turn.offer.request
             key = lifecycle.channel_key(turn.gateway, terms)
             step, channel = self._plan(turn, key, terms, locked=locked == key)
@@ -282,11 +284,11 @@ class PaymentAuth(httpx.Auth):
                 return
             turn.out = None
 
-    def _quote(self, gateway: str, offer: Offer) -> Quote:
+    def _quote(self, turn: Turn, offer: Offer) -> Quote:
         """What paying ``offer`` would begin with. Somebody without a wallet may ask too: they would open a channel."""
-        lifecycle, channel = self._lifecycle, self._live(gateway, offer)
+        lifecycle, channel = self._lifecycle, self._live(turn.gateway, offer)
         step = planner.plan(offer.request, channel, None, Progress(), lifecycle.caps, lifecycle.committed)
-        return Quote(offer.challenge.realm, offer.request, step, channel)
+        return Quote(offer.challenge.realm, offer.request, self._affordable(step, offer.request, turn), channel)
 
     def _plan(self, turn: Turn, key: ChannelKey, terms: SessionRequest, *, locked: bool) -> tuple[Step, Channel | None]:
         """The next step, and the channel that it is for.
@@ -301,13 +303,13 @@ class PaymentAuth(httpx.Auth):
             channel = store.live(key)
             if channel is None:
                 self._release(turn)
-                return planner.plan(
-                    terms, None, turn.rejection, turn.progress, lifecycle.caps, lifecycle.committed
-                ), None
+                step = planner.plan(terms, None, turn.rejection, turn.progress, lifecycle.caps, lifecycle.committed)
+                return self._affordable(step, terms, turn), None
             traffic = store.traffic(channel.channel_id, turn.claim)
             step = planner.plan(
                 terms, channel, turn.rejection, turn.progress, lifecycle.caps, lifecycle.committed, traffic
             )
+            step = self._affordable(step, terms, turn)
             missing = isinstance(step, Voucher) and channel.channel_id not in self._signs_for
             match step:
                 case Voucher() if not stale and not missing:
@@ -319,12 +321,29 @@ class PaymentAuth(httpx.Auth):
                 case TopUp() if locked:
                     turn.claim = store.claim(turn.claim, step.claim(terms, channel, turn.progress))
         if not missing:
+            if turn.warning is not None and isinstance(step, Voucher) and not stale:
+                self._warn(turn.warning)
+                turn.warning = None
             return step, channel
         # A key that is missing is missed before anything is recorded, and the store is not held while a keyring is
         # unlocked.
         lifecycle.signer(channel)
         self._signs_for.add(channel.channel_id)
         return self._plan(turn, key, terms, locked=locked)
+
+    def _affordable(self, step: Step, terms: SessionRequest, turn: Turn) -> Step:
+        """``step``, unless what it authorises passes a budget."""
+        turn.warning = None
+        if isinstance(step, Voucher):
+            by = step.raised_by
+        else:
+            by = terms.amount if isinstance(step, Open | TopUp) and not turn.progress.raised else 0
+        try:
+            warning = self._lifecycle.check_budgets(by) if by else None
+        except PaymentError as error:
+            return Refuse(error)
+        turn.warning = warning if isinstance(step, Voucher) else None
+        return step
 
     def _record(self, channel: Channel, step: Voucher, turn: Turn) -> Channel:
         """Record the raise and the ledger's row, before anything is signed or sent."""

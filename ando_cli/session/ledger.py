@@ -15,6 +15,7 @@ from ando_cli.session.channel import FUNDED, State
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Sequence
 
 
 class Rail(StrEnum):
@@ -164,6 +165,20 @@ def read(db: sqlite3.Connection, since: int, until: int) -> list[Row]:
         (since, until),
     )
     return [_row(*values) for values in rows]
+
+
+def authorised(db: sqlite3.Connection, network: str, since: Sequence[int]) -> list[int]:
+    """What was authorised here on ``network`` from each of the times in ``since`` on, in base units.
+
+    With what was signed for channels that never came to be: that no chain shows them is one node's word.
+    """
+    counts = "".join(f", sum(at >= {int(start)})" for start in since)
+    rows = db.execute(
+        f"SELECT authorised{counts} FROM ledger "  # noqa: S608 - integers
+        "WHERE network = ? AND at >= ? AND authorised <> '0' AND outcome <> 'carried' GROUP BY authorised",
+        (network, min(since)),
+    ).fetchall()
+    return [sum(int(row[0]) * row[number] for row in rows) for number in range(1, len(since) + 1)]
 
 
 def _row(

@@ -17,6 +17,7 @@ import time
 import typing
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from ando_cli.errors import AndoError, NetworkError, PaymentError, StoreError, WalletError
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ando_cli.mpp.session import SessionRequest
+    from ando_cli.session.budget import Budgets, Standing
     from ando_cli.session.planner import Voucher
     from ando_cli.session.store import Store
     from ando_cli.tempo.fees import Fees
@@ -116,6 +118,9 @@ class Lifecycle:
         address: tells the wallet's address, once, when it is needed; without it the key is read for that.
         delegates: keeps the keys that sign for one channel alone.
         delegate: give each new channel such a key.
+        budgets: what may be authorised in a day, in a month and in all; ``None`` where that is not limited.
+        by_budget: tells whether nobody but the budgets allows a deposit, which is then bounded by what is left of them.
+        warn: told what the user must know although the command goes on.
 
     ``gateway_time`` is the gateway's clock in unix seconds, as its last challenge said it; ``None`` where it did not.
     """
@@ -136,6 +141,9 @@ class Lifecycle:
         address: Callable[[], str] | None = None,
         delegates: Delegates | None = None,
         delegate: bool = False,
+        budgets: Budgets | None = None,
+        by_budget: Callable[[], bool] = lambda: False,
+        warn: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._store = _once(store)
         self.network = network
@@ -154,6 +162,9 @@ class Lifecycle:
         self._delegates = delegates
         self._delegate = delegate
         self._delegated: dict[str, PrivateKey] = {}
+        self._budgets = budgets
+        self._by_budget = by_budget
+        self._warn = warn
 
     @property
     def store(self) -> Store:
@@ -242,6 +253,36 @@ class Lifecycle:
         """
         return _lock(self._locks / (hashlib.sha256(repr(key).encode()).hexdigest()[:32] + ".lock"))
 
+    def check_budgets(self, by: int, network: str | None = None) -> str | None:
+        """Refuse to authorise ``by`` more than before, on ``network`` if it is another one, where it passes a budget.
+
+        Whoever records the raise asks in the same transaction of the store.
+
+        Returns:
+            What to warn the user of once it is recorded, if anything.
+
+        Raises:
+            PaymentError: nothing was signed.
+        """
+        if self._budgets is None:
+            return None
+        from ando_cli.session import budget  # only where one is configured
+
+        standings = self._standings(self._budgets, network)
+        budget.check(by, standings)
+        return budget.warning(by, standings)
+
+    def _standings(self, budgets: Budgets, network: str | None = None) -> list[Standing]:
+        from ando_cli.session import budget
+
+        return budget.standings(budgets, self.clock(), partial(self.store.authorised, network or self.network.name))
+
+    def _deposit_caps(self) -> Caps:
+        """The limits of one deposit."""
+        if self._budgets is None or not self._by_budget():
+            return self.caps
+        return replace(self.caps, budget_left=min(standing.left for standing in self._standings(self._budgets)))
+
     def open(self, key: ChannelKey, request: SessionRequest, book: Book = _unbooked) -> Channel:
         """Decide the deposit, ask for consent, sign the transaction, and record the channel as opening.
 
@@ -255,26 +296,31 @@ class Lifecycle:
         """
         if self._delegate:
             self._delegate_keeper().check()
+        self.check_budgets(request.amount)
         fees, balance, reserve = self._means(request)
+        caps = self._deposit_caps()
         if self._deposit is None:
-            deposit = policy.opening_deposit(request, self.caps, self.committed, balance, reserve)
+            deposit = policy.opening_deposit(request, caps, self.committed, balance, reserve)
         else:
             policy.check_size(self._deposit, Protocol(request.session_protocol))
-            deposit = policy.explicit_deposit(
-                self._deposit, request.amount, self.caps, self.committed, balance, reserve
-            )
+            deposit = policy.explicit_deposit(self._deposit, request.amount, caps, self.committed, balance, reserve)
         policy.check_raise(request.amount, self.caps, self.committed)
         self._consent(Deposit(True, deposit, key.gateway, self.network.token_symbol))
+        import ando_cli.tempo.transaction  # noqa: F401 - it takes its time, and the store is held while it signs
+
         signer = self._make_delegate() if self._delegate else key.payer
         try:
-            channel = self._sign_open(key, request, deposit, fees, signer)
             with self.store.transaction():
+                warning = self.check_budgets(request.amount)
+                channel = self._sign_open(key, request, deposit, fees, signer)
                 self.store.add(channel)
                 book(channel, Committed(deposited=deposit, raised=request.amount))
         except Exception:
             self._drop_delegate(signer, key.payer)  # no channel came to be that it could sign for
             raise
         self._commit(deposited=deposit, raised=request.amount)
+        if warning:
+            self._warn(warning)
         return channel
 
     def _sign_open(self, key: ChannelKey, request: SessionRequest, deposit: int, fees: Fees, signer: str) -> Channel:
@@ -308,7 +354,7 @@ class Lifecycle:
         """
         self.signer(channel)  # what cannot be spent is not added to
         fees, balance, reserve = self._means(request)
-        additional = policy.top_up_amount(request, self.caps, self.committed, needed, balance, reserve)
+        additional = policy.top_up_amount(request, self._deposit_caps(), self.committed, needed, balance, reserve)
         return self._add(channel, request, additional, fees, book)
 
     def top_up_by(self, channel: Channel, request: SessionRequest, additional: int, book: Book = _unbooked) -> Channel:
@@ -319,7 +365,7 @@ class Lifecycle:
         """
         self.signer(channel)
         fees, balance, reserve = self._means(request)
-        policy.explicit_deposit(additional, 1, self.caps, self.committed, balance, reserve)
+        policy.explicit_deposit(additional, 1, self._deposit_caps(), self.committed, balance, reserve)
         return self._add(channel, request, additional, fees, book)
 
     def _add(self, channel: Channel, request: SessionRequest, additional: int, fees: Fees, book: Book) -> Channel:

@@ -24,11 +24,13 @@ class Caps:
     """The user's limits.
 
     ``max_deposit`` bounds one deposit (opening or topping up). ``max_spend`` bounds one command twice over: what it
-    deposits in all, and by how much it raises what is authorised in all. ``None`` is no limit beyond the others.
+    deposits in all, and by how much it raises what is authorised in all. ``budget_left`` bounds one deposit that nobody
+    but a budget allows. ``None`` is no limit beyond the others.
     """
 
     max_deposit: int
     max_spend: int | None = None
+    budget_left: int | None = None
 
 
 @record
@@ -170,6 +172,8 @@ def _least(needed: int, wanted: int, caps: Caps, committed: Committed, balance: 
     limits = [(wanted, "wish"), (caps.max_deposit, "max_deposit"), (max(0, balance - fee_reserve), "balance")]
     if caps.max_spend is not None:
         limits.append((max(0, caps.max_spend - committed.deposited), "max_spend"))
+    if caps.budget_left is not None:
+        limits.append((caps.budget_left, "budget"))
     least, which = min(limits)
     if least >= needed:
         return least
@@ -180,6 +184,12 @@ def _least(needed: int, wanted: int, caps: Caps, committed: Committed, balance: 
             f"the wallet holds {amount(balance)}{fee}, and the channel needs {price}",
             hint="send funds to the address that `ando wallet address` shows",
             code="insufficient_balance",
+        )
+    if which == "budget":
+        raise PaymentError(
+            f"the budget leaves {short}, and the channel needs a deposit of {price}",
+            hint="nothing was signed; `ando spend` shows what is used, and --yes allows a deposit beyond it",
+            code="budget_exceeded",
         )
     if which == "max_spend":
         raise PaymentError(

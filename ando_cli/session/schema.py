@@ -42,6 +42,11 @@ MIGRATIONS = (
     CREATE INDEX ledger_at ON ledger (at);
     """
     + traffic.SCHEMA,
+    # What a budget adds up, without looking at the requests that raised nothing.
+    """
+    CREATE INDEX ledger_raises ON ledger (network, at, authorised, outcome)
+        WHERE authorised <> '0' AND outcome <> 'carried'
+    """,
 )
 CHANNEL_COLUMNS = (
     "channel_id, gateway, network, chain_id, escrow, token, payee, payer, authorized_signer, salt, protocol, operator, "

@@ -93,18 +93,25 @@ class Drawer:
         return None if found == signer.lower() else "another account signed it, or it is for another amount or channel"
 
 
-def record_voucher(store: Store, channel: Channel, cumulative_amount: int, allow: Callable[[int], None]) -> int:
+def record_voucher(
+    store: Store,
+    channel: Channel,
+    cumulative_amount: int,
+    allow: Callable[[int], None],
+    check: Callable[[int], object] = lambda _: None,
+) -> int:
     """Record that a voucher is about to be signed, where it is for more than any before it.
 
     Args:
         cumulative_amount: what the payee can take in all with it, in base units.
         allow: asked once before a raise, and told by how much; raises where it may not be.
+        check: the same in the transaction that records the raise, as often as that is tried.
 
     Returns:
         By how much it raised the record: 0 for an amount that was signed for before.
 
     Raises:
-        PaymentError: it is above the deposit, or a raise on a channel that is not open, or ``allow`` said no.
+        PaymentError: it is above the deposit, or a raise on a channel that is not open, or one of the two said no.
         StoreError: the record could not be written, or is gone. Nothing may be signed then.
     """
     allowed = False
@@ -130,6 +137,7 @@ def record_voucher(store: Store, channel: Channel, cumulative_amount: int, allow
             allow(raised_by)
             allowed = True
         with store.transaction():
+            check(raised_by)
             if store.raise_cumulative(channel.channel_id, channel.cumulative_amount, cumulative_amount):
                 entry = Entry(channel.channel_id, channel.gateway, channel.network, "", authorised=raised_by)
                 store.book(None, entry, Outcome.BY_HAND)

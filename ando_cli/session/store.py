@@ -22,7 +22,7 @@ from ando_cli.session.ledger import Outcome
 from ando_cli.session.schema import CHANNEL_COLUMNS, MIGRATIONS, channel_row, read_channel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from ando_cli.session.channel import Channel, ChannelKey, Pending, State
@@ -266,6 +266,11 @@ class Store:
         """The rows of the ledger from ``since`` on and before ``until``, in unix seconds; the oldest first."""
         with self._errors(), self._lock:
             return ledger.read(self._db, since, until)
+
+    def authorised(self, network: str, since: Sequence[int]) -> list[int]:
+        """What was authorised here on ``network`` from each of the times in ``since`` on, in base units."""
+        with self._errors(), self._lock:
+            return ledger.authorised(self._db, network, since)
 
     def books(self) -> tuple[list[Channel], list[Row]]:
         """All channels and all rows of the ledger, as they were at one moment."""

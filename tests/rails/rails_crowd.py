@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from ando_cli.client import CHAT_PATH, AndoClient
 from ando_cli.errors import AndoError
 from ando_cli.rails.payment import PaymentAuth
+from ando_cli.session.budget import Budgets
 from ando_cli.session.lifecycle import Lifecycle
 from ando_cli.session.policy import Caps
 from ando_cli.session.store import Store
@@ -42,6 +43,7 @@ class Crowd:
     escrow: str
     secret: str
     max_spend: int | None = None
+    budget: int | None = None
 
     @contextmanager
     def client(self, key: Callable[[], PrivateKey] | None = None) -> Iterator[tuple[AndoClient, Lifecycle]]:
@@ -66,6 +68,7 @@ class Crowd:
                 chain=lambda: stack.enter_context(Rpc(self.rpc_url, timeout=60)),
                 caps=Caps(10**12, self.max_spend),
                 consent=lambda _: None,
+                budgets=None if self.budget is None else Budgets(day=self.budget),
                 locks=Path(self.folder) / "locks",
             )
             auth = PaymentAuth(lifecycle, gateway_of=lambda _: "gateway")

@@ -41,14 +41,16 @@ GATEWAYS = {
 
 
 @contextmanager
-def gateway(folder: Path, settings: Settings, max_spend: int | None = None) -> Iterator[tuple[Crowd, Sandbox]]:
+def gateway(
+    folder: Path, settings: Settings, max_spend: int | None = None, budget: int | None = None
+) -> Iterator[tuple[Crowd, Sandbox]]:
     key = PrivateKey.generate()
     with Sandbox(SandboxConfig(path=folder / "gateway.db", settings=settings)) as sandbox:
         sandbox.fund(key.address, 10_000 * MILLION)
         yield (
             Crowd(
                 folder=str(folder), base_url=sandbox.base_url, rpc_url=sandbox.rpc_url, chain_id=CHAIN_ID, token=TOKEN,
-                escrow=ESCROW, secret=key.to_hex(), max_spend=max_spend,
+                escrow=ESCROW, secret=key.to_hex(), max_spend=max_spend, budget=budget,
             ),
             sandbox,
         )  # fmt: skip
@@ -146,6 +148,13 @@ def test_max_spend_bounds_all_threads_together(tmp_path: Path) -> None:
             assert lifecycle.committed.raised == 20 * FULL_PRICE
         assert outcomes == {"answered": 20, "max_spend_exceeded": 28}
         assert int(session(sandbox)["accepted"]) == 20 * FULL_PRICE
+
+
+def test_a_budget_bounds_all_processes_and_threads_together(tmp_path: Path) -> None:
+    with gateway(tmp_path, IN_FULL, budget=20 * FULL_PRICE) as (crowd, sandbox):
+        outcomes = Counter(crowd.processes(2, requests=16, threads=4))
+        assert outcomes == {"answered": 20, "budget_exceeded": 12}
+        assert int(session(sandbox)["accepted"]) == record(crowd).cumulative_amount == 20 * FULL_PRICE
 
 
 def test_what_a_killed_request_authorised_is_used_by_the_next(tmp_path: Path) -> None:

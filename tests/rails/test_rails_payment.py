@@ -47,8 +47,9 @@ from ando_cli.rails.payment import (
     Quoted,
 )
 from ando_cli.session import traffic
+from ando_cli.session.budget import Budgets
 from ando_cli.session.channel import Channel, Pending, State
-from ando_cli.session.planner import MAX_PAID_ATTEMPTS, Open, Voucher
+from ando_cli.session.planner import MAX_PAID_ATTEMPTS, Open, Refuse, Voucher
 from ando_cli.session.policy import Caps, fingerprint
 from ando_cli.session.store import Store
 from ando_cli.session.traffic import Claim, Hold, Traffic
@@ -66,6 +67,7 @@ class Bench:
     caps: Caps = field(default_factory=lambda: Caps(5 * MILLION))
     accepted_payee: str | None = None
     store_class: type[Store] = Store
+    budgets: Budgets | None = None
 
     def __post_init__(self) -> None:
         self.clock = Clock()
@@ -79,8 +81,9 @@ class Bench:
         """A new command: all that the last one had in memory is gone."""
         self.store = self.store_class(self.folder / "sessions.db", clock=self.clock)
         self.lifecycle = lifecycle(
-            self.folder, self.chain, self.clock, caps=self.caps, consent=self.consent, store=self.store
-        )
+            self.folder, self.chain, self.clock, caps=self.caps, consent=self.consent, store=self.store,
+            budgets=self.budgets, warn=self.warnings.append,
+        )  # fmt: skip
         self.auth = PaymentAuth(
             self.lifecycle,
             gateway_of=lambda _: GATEWAY,
@@ -857,6 +860,40 @@ def test_a_request_that_is_abandoned_claims_nothing_any_more(bench: Bench) -> No
 
 
 # Caps
+
+
+def test_a_budget_bounds_what_is_raised_over_all_commands_until_it_renews(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, budgets=Budgets(day=2 * MILLION))
+    bench.gateway.price = MILLION
+    bench.send()
+    assert bench.warnings == []
+    bench.start()
+    bench.send()
+    assert bench.warnings == ["budget.day: 2.00 of 2.00 is used"]
+    records = bench.store.channels(), bench.ledger()
+    bench.start()
+    assert bench.fails() == "budget_exceeded"
+    with pytest.raises(Quoted) as dry:
+        bench.send(outgoing(dry_run=True))
+    assert isinstance(dry.value.quote.step, Refuse)
+    assert (bench.store.channels(), bench.ledger()) == records
+    assert sum(bench.gateway.highest.values()) == 2 * MILLION
+    bench.clock.now += 86_400
+    assert bench.send().status_code == 200
+
+
+def test_a_budget_is_asked_before_a_top_up_for_a_raise_that_it_does_not_allow(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, budgets=Budgets(total=MILLION // 2))
+    bench.have(channel(cumulative_amount=5 * MILLION, spent=5 * MILLION))
+    assert bench.fails() == "budget_exceeded"
+    assert (bench.chain.deposits, bench.consent.asked, bench.gateway.paid_for) == (5 * MILLION, [], [])
+
+
+def test_a_request_that_raises_nothing_needs_no_budget(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, budgets=Budgets(day=1))
+    bench.have(channel(spent=MILLION // 4))
+    assert bench.send().status_code == 200
+    assert bench.warnings == []
 
 
 def test_max_spend_bounds_what_is_deposited_and_what_is_raised_over_all_requests_of_a_command(tmp_path: Path) -> None:

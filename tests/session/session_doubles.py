@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from ando_cli.session.budget import Budgets
     from ando_cli.session.lifecycle import Delegates
     from ando_cli.tempo.rpc import ChannelState
 
@@ -193,6 +194,9 @@ def lifecycle(
     delegate: bool = False,
     address: Callable[[], str] | None = None,
     key: Callable[[], PrivateKey] = lambda: KEY,
+    budgets: Budgets | None = None,
+    by_budget: Callable[[], bool] = lambda: False,
+    warn: Callable[[str], None] = lambda _: None,
 ) -> Lifecycle:
     """A lifecycle on a real store in ``folder``."""
     return Lifecycle(
@@ -209,4 +213,7 @@ def lifecycle(
         delegates=delegates,
         delegate=delegate,
         address=address,
+        budgets=budgets,
+        by_budget=by_budget,
+        warn=warn,
     )
