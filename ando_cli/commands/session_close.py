@@ -25,12 +25,12 @@ from ando_cli.rails.management import Close, Managed, ManagementAuth, TopUpBy
 from ando_cli.redact import amount, short
 from ando_cli.session import closing
 from ando_cli.session.channel import FUNDED, LIVE, Channel, State
+from ando_cli.session.closing import Ended
 from ando_cli.session.lookup import find_channel
 from ando_cli.settings import parse_amount
 
 if TYPE_CHECKING:
     from ando_cli.output import Terminal
-    from ando_cli.session.closing import Ended
 
 ENDABLE = FUNDED
 
@@ -187,6 +187,8 @@ def _end(
     if force:
         state.terminal.stage("asking the chain to close")
         grace = closing.request(lifecycle, channel)
+        if isinstance(grace, Ended):
+            return {**named, **_ended(grace, full)}
         if not wait:
             return {
                 **named,
@@ -212,16 +214,16 @@ def _close_with_gateway(state: Invocation, parts: Parts, channel: Channel) -> Ma
 def _wait(terminal: Terminal, parts: Parts, channel: Channel) -> None:
     """Stay until the grace period is over, with a bar on a terminal."""
     grace = closing.grace(parts.lifecycle, channel)
-    if grace is None or not grace.left:
+    if isinstance(grace, Ended) or not grace.left:
         return
     terminal.note(
         f"the grace period ends in {closing.duration(grace.left)}; Ctrl-C is safe, --finish goes on from there"
     )
     with terminal.countdown("grace period", grace.left) as advance:
-        while grace is not None and grace.left:
+        while not isinstance(grace, Ended) and grace.left:
             parts.lifecycle.sleep(min(_WAIT_STEP, grace.left))
             grace = closing.grace(parts.lifecycle, channel)
-            advance(grace.left if grace else 0)
+            advance(0 if isinstance(grace, Ended) else grace.left)
 
 
 def _ended(ended: Ended, full: bool) -> dict[str, Any]:
@@ -268,7 +270,11 @@ def _manage(state: Invocation, parts: Parts, action: TopUpBy | Close, channel: C
         warn=state.terminal.warn,
     )
     state.terminal.stage("asking")
-    parts.client(auth).post(CHAT_PATH, smallest_body())
+    try:
+        parts.client(auth).post(CHAT_PATH, smallest_body())
+    except AndoError:
+        if auth.managed is None:
+            raise
     if auth.managed is None:
         raise PaymentError(
             "the gateway asked for no payment, so there is nothing that it could do with a channel",

@@ -7,12 +7,13 @@ middle: the offer is read and checked alike, and everything is recorded before i
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from ando_cli.errors import PaymentError
+from ando_cli.errors import NetworkError, PaymentError
 from ando_cli.mpp.malformed import MalformedError
 from ando_cli.mpp.problem import Code, parse_problem
 from ando_cli.mpp.receipt import parse_receipt
@@ -57,7 +58,10 @@ class Managed:
 
 
 class ManagementAuth(PaymentAuth):
-    """Carries out one ``TopUpBy`` or ``Close`` on the channel that pays for the request's route."""
+    """Carries out one ``TopUpBy`` or ``Close`` on the channel that pays for the request's route.
+
+    ``managed`` is what came of it. Where it is set nothing is left to do, also where the gateway's answer is an error.
+    """
 
     managed: Managed | None = None
 
@@ -113,11 +117,18 @@ class ManagementAuth(PaymentAuth):
                 return
             code = parse_problem(response.status_code, response.content).canonical
             if amount == amounts[-1] or code not in _TOO_LOW:
+                self._look_whether_it_is_done(channel)
                 raise _refused(response)
             response = yield self._unpaid(request, turn)
             if response.status_code != 402:
                 raise _refused(response)
             self._take_offer(response, turn)
+
+    def _look_whether_it_is_done(self, channel: Channel) -> None:
+        """A gateway refuses to close what is closed: an earlier run may have had its answer lost."""
+        with suppress(NetworkError, PaymentError):
+            ended = closing.over(self._lifecycle, channel)
+            self.managed = None if ended is None else Managed(self._now(channel), ended)
 
     def _choose(self, offers: list[Offer], turn: Turn) -> Offer:
         """The offer that the channel in question pays for, if there is one."""

@@ -75,42 +75,59 @@ def confirm(lifecycle: Lifecycle, channel: Channel, captured: int) -> Ended:
     )
 
 
-def request(lifecycle: Lifecycle, channel: Channel) -> Grace:
+def over(lifecycle: Lifecycle, channel: Channel) -> Ended | None:
+    """What ``channel`` came to, if the chain shows that it is closed, whoever did it; that is recorded.
+
+    Raises:
+        NetworkError: the chain could not be asked.
+        PaymentError: the chain does not show a channel that is too young to be given up.
+    """
+    seen, _ = lifecycle.look(channel)
+    if seen.state is not State.CLOSED:
+        return None
+    lifecycle.record(seen)
+    return Ended(seen.spent, max(0, channel.deposit - seen.spent))
+
+
+def request(lifecycle: Lifecycle, channel: Channel) -> Grace | Ended:
     """Ask the escrow to close ``channel``, unless that was done before, and record when it can be withdrawn from.
 
     Nothing is paid from a channel from the moment that this is recorded, which is before it is sent.
 
+    Returns:
+        When it can be withdrawn from; or what it came to, where it is closed already.
+
     Raises:
-        PaymentError: the channel is closed already, or the transaction failed.
+        PaymentError: the chain shows no such channel, or the transaction failed.
         NetworkError: the chain could not be asked.
     """
     from ando_cli.tempo.transaction import request_close_transaction
 
     chain = lifecycle.checked_chain()
     state = _open_state(lifecycle, chain, channel)
-    if state.close_requested_at == 0:
+    if not isinstance(state, Ended) and state.close_requested_at == 0:
         lifecycle.store.closing(channel.channel_id, 0)
         _transact(lifecycle, chain, channel, request_close_transaction)
         state = _open_state(lifecycle, chain, channel)
-    grace = _grace(chain, channel, state)
-    lifecycle.store.closing(channel.channel_id, grace.closes_at)
-    return grace
+    return state if isinstance(state, Ended) else _grace(lifecycle, chain, channel, state)
 
 
-def grace(lifecycle: Lifecycle, channel: Channel) -> Grace | None:
-    """When ``channel`` can be withdrawn from; ``None`` where no close was requested.
+def grace(lifecycle: Lifecycle, channel: Channel) -> Grace | Ended:
+    """When ``channel`` can be withdrawn from; or what it came to, where it is closed already.
 
     Raises:
-        PaymentError: the channel is closed already.
+        PaymentError: no close was requested, or the chain shows no such channel.
         NetworkError: the chain could not be asked.
     """
     chain = lifecycle.checked_chain()
     state = _open_state(lifecycle, chain, channel)
+    if isinstance(state, Ended):
+        return state
     if state.close_requested_at == 0:
-        return None
-    found = _grace(chain, channel, state)
-    lifecycle.store.closing(channel.channel_id, found.closes_at)
-    return found
+        raise PaymentError(
+            "no close was requested for this channel", hint="ando session close --force", code="close_not_requested"
+        )
+    return _grace(lifecycle, chain, channel, state)
 
 
 def withdraw(lifecycle: Lifecycle, channel: Channel) -> Ended:
@@ -123,10 +140,8 @@ def withdraw(lifecycle: Lifecycle, channel: Channel) -> Ended:
     from ando_cli.tempo.transaction import withdraw_transaction
 
     found = grace(lifecycle, channel)
-    if found is None:
-        raise PaymentError(
-            "no close was requested for this channel", hint="ando session close --force", code="close_not_requested"
-        )
+    if isinstance(found, Ended):
+        return found
     if found.left:
         raise PaymentError(
             f"the grace period is not over: {duration(found.left)} left",
@@ -134,9 +149,11 @@ def withdraw(lifecycle: Lifecycle, channel: Channel) -> Ended:
             code="grace_period",
         )
     chain = lifecycle.checked_chain()
-    settled = _open_state(lifecycle, chain, channel).settled
+    state = _open_state(lifecycle, chain, channel)
+    if isinstance(state, Ended):
+        return state
     transaction = _transact(lifecycle, chain, channel, withdraw_transaction)
-    ended = _ended(lifecycle, channel, settled)
+    ended = _ended(lifecycle, channel, state.settled)
     return Ended(ended.captured, ended.refunded, transaction)
 
 
@@ -182,20 +199,24 @@ def _state(chain: Chain, channel: Channel) -> ChannelState | None:
     return chain.channel(terms.escrow, channel.channel_id, terms.protocol)
 
 
-def _open_state(lifecycle: Lifecycle, chain: Chain, channel: Channel) -> ChannelState:
+def _open_state(lifecycle: Lifecycle, chain: Chain, channel: Channel) -> ChannelState | Ended:
     state = _state(chain, channel)
-    if state is None or state.finalized:
-        if state is not None or channel.state is State.CLOSING:
-            _ended(lifecycle, channel, channel.spent if state is None else state.settled)
+    if state is not None and not state.finalized:
+        return state
+    ended = over(lifecycle, channel)
+    if ended is None:
         raise PaymentError(
             "the chain shows no open channel of this id", hint="look with `ando session sync`", code="channel_closed"
         )
-    return state
+    return ended
 
 
-def _grace(chain: Chain, channel: Channel, state: ChannelState) -> Grace:
+def _grace(lifecycle: Lifecycle, chain: Chain, channel: Channel, state: ChannelState) -> Grace:
+    """The grace period of a close that the chain shows to be requested; recorded."""
     period = chain.close_grace_period(channel.terms.escrow, channel.terms.protocol)
-    return Grace(state.close_requested_at + period, chain.latest_timestamp())
+    grace = Grace(state.close_requested_at + period, chain.latest_timestamp())
+    lifecycle.store.closing(channel.channel_id, grace.closes_at)
+    return grace
 
 
 def _ended(lifecycle: Lifecycle, channel: Channel, captured: int) -> Ended:

@@ -468,11 +468,12 @@ class Lifecycle:
         """``channel``, which the chain does not show."""
         if channel.state is State.OPENING:
             return replace(channel, state=State.ABANDONED, pending=None) if expired else channel
-        if channel.state is State.OPEN:
+        # The precompile keeps nothing of a channel that is closed but the event of its closing.
+        v2 = channel.terms.protocol is Protocol.V2
+        taken = self.captured(channel) if v2 else None
+        if channel.state is State.OPEN and taken is None:
             self._check_age(channel)
-        if channel.terms.protocol is Protocol.V2:
-            # The precompile keeps nothing of a channel that is closed, and this one was there.
-            taken = self.captured(channel)
+        if v2:  # it was there
             return replace(channel, state=State.CLOSED, spent=channel.spent if taken is None else taken, pending=None)
         return replace(channel, state=State.ABANDONED, pending=None) if channel.state is State.OPEN else channel
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from pathlib import Path
 from typing import NoReturn
 
@@ -40,3 +41,12 @@ class Keyring(KeyringBackend):
 class Locked(Keyring):
     def get_password(self, service: str, username: str) -> NoReturn:
         raise KeyringLocked("the prompt was dismissed")
+
+
+class Deadly(Keyring):
+    """Kills the process that has just stored a channel's own key."""
+
+    def set_password(self, service: str, username: str, password: str) -> None:
+        super().set_password(service, username, password)
+        if username.startswith("delegate:"):
+            os.kill(os.getpid(), signal.SIGKILL)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import stat
 from typing import TYPE_CHECKING
 
@@ -93,6 +94,21 @@ def test_a_forced_close_needs_the_wallets_key_only(gateway: Gateway, box: Box, r
         assert "session close --force" in done.stderr
     assert box.records()["channels"] == before, "nothing was signed"
     assert box.run("session", "close", "--force", "-j").worked().json["action"] == "close_requested"
+
+
+def test_killed_with_its_key_stored_and_nothing_sent_the_next_run_opens_with_another_key(
+    gateway: Gateway, box: Box, ring: Ring
+) -> None:
+    opening = ("session", "open", "--delegate", "--yes")
+    assert box.run(*opening, PYTHON_KEYRING_BACKEND="file_keyring.Deadly").code == -signal.SIGKILL
+    assert (set(gateway.actions), box.records()["channels"]) == ({"unpaid"}, [])
+    [worthless] = ring.delegates
+    box.run(*opening).worked()
+    [used] = set(ring.delegates) - {worthless}
+    assert used in ring.read_by(box, "chat", "hi")
+    box.run("session", "close").worked()
+    assert ring.delegates == [worthless], "it signs for nothing"
+    assert gateway.actions.count("open") == 1
 
 
 def test_where_no_key_can_be_kept_nothing_is_opened(gateway: Gateway, box: Box) -> None:

@@ -7,6 +7,7 @@ import sqlite3
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from badluck import until
 from cli_box import MILLION
 
 from ando_cli.sandbox.faults import Fault
@@ -219,10 +220,30 @@ def test_a_close_whose_answer_was_lost_is_found_on_the_chain(opened: Gateway) ->
     opened.fail(Fault(on="close", drop="after", times=2))
     assert opened.box.run("session", "close", "-j").code == 3
     assert session(opened.box)["state"] == "open"
-    opened.box.run("session", "sync").worked()
+    again = opened.box.run("session", "close", "-j").worked().json
     after = session(opened.box)
     assert (after["state"], after["left"]) == ("closed", "0.00")
-    assert opened.balance > before
+    assert (again["action"], again["captured"]) == ("closed", after["spent"])
+    assert opened.balance - before == round(float(again["refunded"]) * MILLION)
+
+
+@pytest.mark.parametrize("sent", [False, True], ids=["before it was sent", "after it was mined"])
+def test_a_close_on_the_chain_that_is_killed_is_paid_for_once(opened: Gateway, sent: bool) -> None:
+    before = opened.balance
+    opened.fail(Fault(on="rpc", delay=0.1, times=None))
+    process = opened.box.start("session", "close", "--force")
+    if sent:
+        until(lambda: opened.balance < before)
+    else:
+        until(lambda: "closing" in opened.box.records()["channels"][0])
+    process.kill()
+    process.communicate()
+    opened.faults.clear()
+    fee = before - opened.balance
+    assert bool(fee) == sent
+    assert opened.box.run("session", "close", "--force", "-j").worked().json["action"] == "close_requested"
+    paid = before - opened.balance
+    assert paid == fee if sent else paid > 0
 
 
 def test_killed_before_the_request_to_close_reached_the_chain_it_is_asked_again(opened: Gateway) -> None:
@@ -237,6 +258,6 @@ def test_killed_after_the_withdrawal_nothing_is_withdrawn_twice(opened: Gateway)
     opened.box.run("session", "close", "--finish").worked()
     put_back(opened.box, "state = 'closing'")
     before = opened.balance
-    assert "no open channel" in opened.box.run("session", "close", "--finish").refused(4)
+    assert "closed: 0.00 captured, 5.00 refunded" in opened.box.run("session", "close", "--finish").worked().stdout
     assert opened.balance == before
     assert session(opened.box)["state"] == "closed"

@@ -6,7 +6,7 @@ import json
 import sqlite3
 import tempfile
 import uuid
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from rails_fuse import FUSE, KilledError, MortalStore
 from rails_gateway import BODY, URL, Gateway, Seen, b64url, drive, outgoing, refuse
 from session_doubles import (
     CHAIN_ID,
@@ -962,40 +963,6 @@ def test_no_gateway_gets_more_than_was_agreed_to(data: st.DataObject) -> None:
 
 
 # Killed anywhere
-
-
-class KilledError(BaseException):
-    """The process ends here."""
-
-
-class Fuse:
-    """Blows when it is touched for the ``at``-th time."""
-
-    def __init__(self) -> None:
-        self.at = 0
-        self.touched = 0
-
-    def touch(self) -> None:
-        self.touched += 1
-        if self.touched == self.at:
-            raise KilledError
-
-
-FUSE = Fuse()
-
-
-class MortalStore(Store):
-    """Can die before each commit, and after it."""
-
-    @contextmanager
-    def _write(self, *, durable: bool = True) -> Iterator[sqlite3.Connection]:
-        nested = self._db.in_transaction
-        with super()._write(durable=durable) as db:
-            yield db
-            if not nested:
-                FUSE.touch()
-        if not nested:
-            FUSE.touch()
 
 
 def cold(_: Bench) -> None:

@@ -25,6 +25,7 @@ from session_doubles import (
     opening,
     session_request,
 )
+from session_snapshots import TERMS
 
 from ando_cli.errors import AndoError, NetworkError, PaymentError, StoreError
 from ando_cli.mpp.credential import OpenPayload, TopUpPayload, VoucherPayload
@@ -400,6 +401,16 @@ def test_a_young_channel_that_the_chain_does_not_show_is_not_given_up(bench: Ben
     assert bench.store.channel(known.channel_id) == known
     bench.clock.now += TRANSACTION_SECONDS + SETTLED
     assert bench.resolved(known).state is State.ABANDONED
+
+
+def test_a_young_channel_whose_closing_is_among_the_chains_events_is_closed(bench: Bench) -> None:
+    known = bench.have(channel(channel_id=TERMS.channel_id, terms=TERMS))
+    with pytest.raises(PaymentError) as caught:
+        bench.session.resolve(known)
+    assert caught.value.code == "deposit_in_flight"
+    bench.chain.taken[known.channel_id] = 7
+    found = bench.resolved(known)
+    assert (found.state, found.spent) == (State.CLOSED, 7)
 
 
 def test_a_chain_that_cannot_be_asked_changes_nothing(bench: Bench) -> None:
