@@ -287,12 +287,15 @@ class Terminal:
         return True
 
     def csv(self, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-        """Write rows with a heading to stdout as CSV; ``None`` is an empty field."""
+        """Write rows with a heading to stdout as CSV; ``None`` is an empty field.
+
+        A text that a spreadsheet would take for a formula gets a quote before it; amounts stay as they are.
+        """
         import csv
 
         written = io.StringIO()
         writer = csv.writer(written, lineterminator="\n")
-        writer.writerows((columns, *rows))
+        writer.writerows((columns, *([_no_formula(cell) for cell in row] for row in rows)))
         self.answer(written.getvalue())
 
     def ask(self, question: str) -> bool | None:
@@ -400,6 +403,11 @@ def _toon(value: object) -> str:
     from toon_format import encode  # it takes as long to load as typer does
 
     return str(encode(value))
+
+
+def _no_formula(cell: object) -> object:
+    formula = isinstance(cell, str) and cell[:1] in ("=", "+", "-", "@") and not cell[1:].replace(".", "").isdecimal()
+    return f"'{cell}" if formula else cell
 
 
 def _has_controlling_terminal() -> bool:

@@ -82,6 +82,7 @@ def test_the_scripts_in_the_repository_are_current(shell: str) -> None:
         ("ando chat --net", ["--network"]),
         ("ando --network tempo chat --yes --conn", ["--connect-timeout"]),
         ("ando --version ch", ["chat"]),
+        ("ando spend --by ", ["day", "model", "plan", "rail", "gateway", "session"]),
         ("ando chat hel", []),
         ("ando nonsense x", []),
     ],

@@ -227,5 +227,12 @@ def test_a_narrow_terminal_does_without_what_can_be_spared_so_that_amounts_stay_
 
 def test_csv_leaves_empty_what_is_not_known() -> None:
     shown = terminal()
-    shown.csv(("name", "spent"), [["a,b", None], ['"', "0.25"]])
-    assert written(shown.stdout) == 'name,spent\n"a,b",\n"""",0.25\n'
+    shown.csv(("name", "spent"), [["a,b", None], ['"', "-0.25"]])
+    assert written(shown.stdout) == 'name,spent\n"a,b",\n"""",-0.25\n'
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+a", "-2+3", "@x", "-"])
+def test_csv_holds_no_formula(text: str) -> None:
+    shown = terminal()
+    shown.csv(("name",), [[text]])
+    assert written(shown.stdout) == f"name\n'{text}\n"

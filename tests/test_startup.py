@@ -35,7 +35,7 @@ main()
 OFF_THE_WARM_PATH = {
     "web3", "eth_account", "pytempo", "pydantic", "rich", "keyring", "aiohttp", "ando_cli.sandbox", "platformdirs",
     "filelock", "tomllib", "toon_format", "tomlkit", "ando_cli.commands.wallet", "ando_cli.tempo.rpc",
-    "ando_cli.tempo.transaction",
+    "ando_cli.tempo.transaction", "ando_cli.session.budget", "ando_cli.session.spending", "ando_cli.session.audit",
 }  # fmt: skip
 
 # From top to bottom: each imports from the lines below its own. ``app`` finds ``commands`` by name, when one is called.

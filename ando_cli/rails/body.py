@@ -19,7 +19,7 @@ def named(body: bytes, member: str) -> str | None:
 
 
 def read_usage(answer: bytes, spent: int | None = None) -> Usage:
-    """What an OpenAI-style answer says of its tokens, with ``spent`` base units."""
+    """What an OpenAI-style answer says of its tokens and its model, with ``spent`` base units."""
     return usage_of(json_object(answer), spent)
 
 
@@ -29,7 +29,14 @@ def usage_of(answer: dict[str, Any], spent: int | None = None) -> Usage:
     counts = usage if isinstance(usage, dict) else {}
     read = next((names for names in _MEMBERS if any(name in counts for name in names)), _MEMBERS[0])
     prompt, completion = (_count(counts.get(name)) for name in read)
-    return Usage(spent, prompt, completion)
+    return Usage(spent, prompt, completion, _model(answer.get("model")))
+
+
+def _model(value: object) -> str | None:
+    """The name of a model. A server chose it, and it is kept: nothing else can hide in it."""
+    if not isinstance(value, str) or not 0 < len(value) <= 100 or not value.isascii():
+        return None
+    return value if all(c.isalnum() or c in "._:/@-" for c in value) else None
 
 
 def json_object(body: bytes) -> dict[str, Any]:

@@ -63,11 +63,12 @@ class Entry:
 
 @record
 class Usage:
-    """What a request used, in base units and tokens; ``None`` where nobody said."""
+    """What a request used, in base units and tokens, and which model answered; ``None`` where nobody said."""
 
     spent: int | None = None
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    model: str | None = None
 
 
 @record
@@ -135,11 +136,12 @@ def book(db: sqlite3.Connection, row: int | None, entry: Entry, outcome: Outcome
 
 
 def finish(db: sqlite3.Connection, row: int, outcome: Outcome, usage: Usage) -> None:
-    """Complete a row with what came of its request."""
+    """Complete a row with what came of its request. The model that was asked for goes before the one that answered."""
     spent = None if usage.spent is None else str(usage.spent)
     db.execute(
-        "UPDATE ledger SET outcome = ?, spent = ?, prompt_tokens = ?, completion_tokens = ? WHERE id = ?",
-        (outcome, spent, usage.prompt_tokens, usage.completion_tokens, row),
+        "UPDATE ledger SET outcome = ?, spent = ?, prompt_tokens = ?, completion_tokens = ?, model = ifnull(model, ?) "
+        "WHERE id = ?",
+        (outcome, spent, usage.prompt_tokens, usage.completion_tokens, usage.model, row),
     )
 
 

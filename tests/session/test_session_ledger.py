@@ -92,6 +92,12 @@ def test_a_row_is_dated_by_what_it_authorised_last(store: Store, clock: Clock) -
     assert (found.at, found.authorised, found.deposited) == (NOW + 10, MILLION, 2 * MILLION)
 
 
+def test_the_model_that_answered_is_noted_where_none_was_asked_for(store: Store) -> None:
+    for asked in (None, "asked"):
+        store.finish(store.book(None, replace(KEY_ENTRY, model=asked)), Outcome.ANSWERED, Usage(model="answered"))
+    assert [row.model for row in store.ledger()] == ["answered", "asked"]
+
+
 def test_a_request_that_a_key_pays_belongs_to_no_channel(store: Store) -> None:
     store.add(KNOWN)
     store.book(None, KEY_ENTRY)
