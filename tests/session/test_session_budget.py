@@ -254,3 +254,15 @@ def test_threads_that_open_at_once_do_not_pass_it_together(bench: Bench) -> None
         thread.join()
     assert sorted(outcomes) == ["budget_exceeded"] * 4 + ["opened"] * 2
     assert len(bench.store.channels()) == 2
+
+
+def test_a_channel_whose_open_cannot_be_booked_is_not_recorded_either(bench: Bench) -> None:
+    session = bench.session(DAILY)
+    request = session_request()
+
+    def broken(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        session.open(session.channel_key(GATEWAY, request), request, broken)
+    assert (bench.store.channels(), bench.store.ledger(), bench.used(DAILY)) == ([], [], [0])
