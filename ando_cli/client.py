@@ -18,7 +18,7 @@ from urllib.parse import unquote, urlsplit
 
 import httpx
 
-from ando_cli import __version__
+from ando_cli import __version__, tls
 from ando_cli.errors import NetworkError, PaymentError, ServerError, UsageError
 from ando_cli.mpp.problem import parse_problem
 from ando_cli.rails.bearer import STREAMED, BearerAuth, retry_after
@@ -330,27 +330,27 @@ class _Wire(httpx.BaseTransport):
     """HTTP, through the environment's proxy where there is one, but never on the way to this machine itself."""
 
     def __init__(self) -> None:
-        self._transports: dict[str | None, httpx.HTTPTransport] = {}
+        self._transports: dict[tuple[str, str | None], httpx.HTTPTransport] = {}
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         host = request.url.host
         bypass = host in ("localhost", "127.0.0.1", "::1") or bool(urllib.request.proxy_bypass(host))
         proxies = {} if bypass else urllib.request.getproxies()
-        proxy = proxies.get(request.url.scheme) or proxies.get("all")
-        if proxy not in self._transports:
-            self._transports[proxy] = _connect_through(proxy)
-        return self._transports[proxy].handle_request(request)
+        way = request.url.scheme, proxies.get(request.url.scheme) or proxies.get("all")
+        if way not in self._transports:
+            self._transports[way] = _connect_through(*way)
+        return self._transports[way].handle_request(request)
 
     def close(self) -> None:
         for transport in self._transports.values():
             transport.close()
 
 
-def _connect_through(proxy: str | None) -> httpx.HTTPTransport:
+def _connect_through(scheme: str, proxy: str | None) -> httpx.HTTPTransport:
     url = proxy if proxy is None or "://" in proxy else f"http://{proxy}"
     try:
         # Connecting again is safe: nothing was sent yet.
-        return httpx.HTTPTransport(retries=CONNECT_RETRIES, proxy=url)
+        return httpx.HTTPTransport(verify=tls.context(scheme), retries=CONNECT_RETRIES, proxy=url)
     except (ValueError, ImportError, httpx.InvalidURL):
         raise UsageError(
             "the proxy in the environment cannot be used",

@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from ando_cli import client as client_module
+from ando_cli import tls
 from ando_cli.client import (
     CHAT_PATH,
     CONNECT_RETRIES,
@@ -176,7 +177,7 @@ def test_connecting_is_tried_again_by_the_transport_alone(monkeypatch: pytest.Mo
     with pytest.raises(NetworkError) as caught:
         AndoClient("http://127.0.0.1:9/v1", None, connect_timeout=1, timeout=1).post(CHAT_PATH, BODY)
     assert caught.value.code == "connect_failed"
-    assert made == [{"retries": CONNECT_RETRIES, "proxy": None}]
+    assert [options["retries"] for options in made] == [CONNECT_RETRIES]
 
 
 def test_a_paid_answer_that_breaks_off_in_the_middle_is_asked_for_again() -> None:
@@ -506,6 +507,21 @@ def test_other_machines_are_reached_through_the_proxy_for_their_scheme(monkeypat
     monkeypatch.setenv("NO_PROXY", "direct.example")
     used = proxies_used(monkeypatch, "https://a.example/", "http://a.example/", "https://direct.example/")
     assert used == ["http://secure.example:1", "http://all.example:1", None]
+
+
+def test_what_goes_over_https_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    checked: list[object] = []
+
+    class Recorded(httpx.MockTransport):
+        def __init__(self, **options: Any) -> None:
+            checked.append(options["verify"])
+            super().__init__(lambda _: httpx.Response(200))
+
+    monkeypatch.setattr(httpx, "HTTPTransport", Recorded)
+    both = AndoClient(BASE, None, connect_timeout=1, timeout=1)
+    for url in ("http://a.example/", "https://a.example/", "http://a.example/", "https://b.example/"):
+        both.send("GET", url)
+    assert checked == [tls.context("http"), tls.context("https")]
 
 
 def test_a_proxy_may_be_written_without_its_scheme(monkeypatch: pytest.MonkeyPatch) -> None:

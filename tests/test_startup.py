@@ -43,7 +43,7 @@ LAYERS = (
     "__main__", "commands", "app", "command", "completions", "describe", "help", "parameters", "candidates", "assembly",
     "doctor", "streaming", "account", "conversations", "conversation", "chat", "output", "tables", "chart", "client",
     "rails", "inspection", "session", "mpp", "wallet", "virtual_keys", "delegates", "config_file", "config_view",
-    "settings", "config", "oskeyring", "keystore", "tempo", "files", "redact", "errors", "records", "sandbox",
+    "settings", "config", "oskeyring", "keystore", "tempo", "tls", "files", "redact", "errors", "records", "sandbox",
 )  # fmt: skip
 
 MODULES = sorted(PACKAGE.rglob("*.py"))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import httpx
 
+from ando_cli import tls
 from ando_cli.errors import NetworkError, UsageError
 from ando_cli.redact import clean
 from ando_cli.tempo.recursion import kept_recursion_limit
@@ -148,7 +149,9 @@ class _BoundedProvider(JSONBaseProvider):
         self._timeout = timeout
         # Uncompressed, so that what is counted is what is kept.
         headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
-        self.client = httpx.Client(timeout=timeout, headers=headers, follow_redirects=False)
+        self.client = httpx.Client(
+            verify=tls.context(url.scheme), timeout=timeout, headers=headers, follow_redirects=False
+        )
 
     def make_request(self, method: RPCEndpoint, params: Any) -> RPCResponse:
         deadline = time.monotonic() + self._timeout
