@@ -265,7 +265,7 @@ class Recovery:
             outcome = Outcome.RECOVERED
         if known is not None and known.state in FUNDED:
             if known.state is State.OPEN and channel.state is State.SPARE:
-                channel = replace(channel, state=State.OPEN)  # its key is here
+                channel = replace(channel, state=State.OPEN)  # it stays in use, wherever its key is now
             if known.state is State.CLOSING:
                 channel = replace(channel, state=State.CLOSING)  # what we asked for may be under way
             if channel.cumulative_amount > known.cumulative_amount:

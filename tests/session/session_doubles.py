@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
+from ando_cli.delegates import FileDelegates
+from ando_cli.errors import WalletError
 from ando_cli.mpp.problem import Problem
 from ando_cli.mpp.session import SessionRequest
 from ando_cli.session.channel import Channel, Pending, State
@@ -179,6 +181,13 @@ class Consent:
         self.asked.append(deposit)
         if self.refusal is not None:
             raise self.refusal
+
+
+class LockedDelegates(FileDelegates):
+    """Keys that cannot be had: the keyring stays locked."""
+
+    def find(self, signer: str) -> NoReturn:
+        raise WalletError("locked", code="wallet_locked")
 
 
 def lifecycle(

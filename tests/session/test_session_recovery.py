@@ -15,6 +15,7 @@ from session_doubles import (
     PAYEE,
     Clock,
     FakeChain,
+    LockedDelegates,
     channel,
     channel_terms,
     lifecycle,
@@ -23,6 +24,7 @@ from session_doubles import (
     session_request,
 )
 
+from ando_cli.delegates import FileDelegates
 from ando_cli.errors import AndoError, NetworkError, PaymentError, UsageError
 from ando_cli.session import comparison
 from ando_cli.session.channel import FUNDED, Channel, Pending, State
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ando_cli.tempo.channel import ChannelTerms
+    from ando_cli.tempo.keys import PrivateKey
 
 GRACE = 900
 OTHER_SIGNER = "0x" + "5a" * 20
@@ -277,6 +280,45 @@ def test_a_channel_whose_key_is_missing_can_be_closed_but_not_used(bench: Bench)
     assert bench.recorded(channel_id).state is State.SPARE
     assert bench.outcomes() == [Outcome.KNOWN]
     assert bench.store.live(bench.recorded(channel_id).key) is None
+
+
+def delegated(bench: Bench, folder: Path, kept: FileDelegates) -> tuple[str, PrivateKey]:
+    """A channel that a key of its own signs for, which is in ``folder``, found by a machine that has ``kept``."""
+    key = FileDelegates(folder).make()
+    bench.session = lifecycle(folder, bench.chain, bench.clock, store=bench.store, delegates=kept)
+    return bench.chain.open(replace(channel_terms(), authorized_signer=key.address)), key
+
+
+def test_a_channel_whose_own_key_is_here_is_used_again(bench: Bench, tmp_path: Path) -> None:
+    channel_id, key = delegated(bench, tmp_path, FileDelegates(tmp_path))
+    assert bench.outcomes() == [Outcome.RECOVERED]
+    found = bench.recorded(channel_id)
+    assert bench.store.live(found.key) == found
+    assert bench.session.signer(found) == key
+
+
+@pytest.mark.parametrize("kept", [FileDelegates, LockedDelegates])
+def test_a_channel_whose_own_key_is_not_to_be_had_is_used_again_once_it_is(
+    bench: Bench, tmp_path: Path, kept: type[FileDelegates]
+) -> None:
+    channel_id, key = delegated(bench, tmp_path, kept(tmp_path / "elsewhere"))
+    assert bench.outcomes() == [Outcome.DELEGATED]
+    assert bench.store.live(bench.recorded(channel_id).key) is None
+    bench.session = lifecycle(tmp_path, bench.chain, bench.clock, store=bench.store, delegates=FileDelegates(tmp_path))
+    assert bench.outcomes() == [Outcome.RECOVERED]
+    assert bench.session.signer(bench.recorded(channel_id)) == key
+
+
+def test_a_channel_in_use_stays_the_one_that_is_used_while_its_own_key_is_locked_away(
+    bench: Bench, tmp_path: Path
+) -> None:
+    channel_id, _ = delegated(bench, tmp_path, FileDelegates(tmp_path))
+    assert bench.outcomes() == [Outcome.RECOVERED]
+    known = bench.recorded(channel_id)
+    locked = LockedDelegates(tmp_path)
+    bench.session = lifecycle(tmp_path, bench.chain, bench.clock, store=bench.store, delegates=locked)
+    assert bench.outcomes() == [Outcome.KNOWN]
+    assert bench.recorded(channel_id) == known
 
 
 def test_a_zero_signer_is_the_payer(bench: Bench) -> None:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from session_doubles import KEY, MILLION, OTHER_PAYEE, Clock, FakeChain, lifecycle
+from session_doubles import KEY, MILLION, OTHER_PAYEE, Clock, FakeChain, LockedDelegates, lifecycle
 from session_snapshots import DEPOSIT, PURPOSE, SETTLED, SIGNED, SPENT, TERMS, on_chain, signature, snapshot
 
+from ando_cli.delegates import FileDelegates
 from ando_cli.mpp.base64url import encode
 from ando_cli.session import hints
 from ando_cli.session.channel import Channel, State
@@ -215,11 +216,32 @@ def test_a_channel_whose_record_was_lost_is_adopted_at_what_was_signed(bench: Be
     assert bench.lifecycle.committed.raised == 0
 
 
-def test_a_channel_that_another_key_signs_for_is_not_adopted(bench: Bench) -> None:
-    delegated = replace(TERMS, authorized_signer=THIEF.address)
-    bench.chain.channels[delegated.channel_id] = on_chain()
-    assert prove(snapshot(terms=delegated, key=THIEF), PURPOSE) is not None
-    assert hints.adopt(bench.lifecycle, PURPOSE, snapshot(terms=delegated, key=THIEF)) is None
+def delegated(bench: Bench, folder: Path, kept: FileDelegates | None) -> tuple[dict[str, Any], PrivateKey]:
+    """A hint about a channel that a key of its own signs for, which is in ``folder``, to one who has ``kept``."""
+    key = FileDelegates(folder).make()
+    terms = replace(TERMS, authorized_signer=key.address)
+    bench.chain.channels[terms.channel_id] = on_chain()
+    bench.lifecycle = lifecycle(folder, bench.chain, Clock(), store=bench.store, delegates=kept)
+    return snapshot(terms=terms, key=key), key
+
+
+def test_a_channel_whose_own_key_is_here_is_adopted_and_signed_for_with_it(bench: Bench, tmp_path: Path) -> None:
+    told_of, key = delegated(bench, tmp_path, FileDelegates(tmp_path))
+    assert hints.adopt(bench.lifecycle, PURPOSE, told_of) is not None
+    live = bench.store.live(PURPOSE)
+    assert live is not None
+    assert (live.cumulative_amount, live.terms.signer) == (SIGNED, key.address)
+    assert bench.lifecycle.signer(live) == key
+
+
+@pytest.mark.parametrize("kept", [None, FileDelegates, LockedDelegates])
+def test_a_channel_whose_own_key_is_not_to_be_had_is_not_adopted(
+    bench: Bench, tmp_path: Path, kept: type[FileDelegates] | None
+) -> None:
+    told_of, _ = delegated(bench, tmp_path, kept and kept(tmp_path / "elsewhere"))
+    assert prove(told_of, PURPOSE) is not None
+    assert hints.adopt(bench.lifecycle, PURPOSE, told_of) is None
+    assert bench.store.channels() == []
 
 
 @pytest.mark.parametrize("state", [State.CLOSING, State.SPARE, State.CLOSED])
