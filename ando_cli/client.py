@@ -301,7 +301,7 @@ def _key_failure(response: httpx.Response, where: str) -> PaymentError | ServerE
     if scheme.lower() != "bearer":
         return None
     problem = parse_problem(response.status_code, response.content)
-    message = problem.message.replace(key, "…")  # some servers quote it
+    message = problem.message.replace(key, "…") if key else problem.message  # some servers quote it
     match response.status_code:
         case 401:
             return ServerError(

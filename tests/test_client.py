@@ -21,6 +21,7 @@ from ando_cli.client import (
     PAID_BODY_LIMIT,
     AndoClient,
     check_rail,
+    failure,
     is_bearer_route,
     is_paid_route,
     resolve_url,
@@ -534,3 +535,9 @@ def test_a_proxy_that_cannot_be_used_is_an_error_and_not_a_trace(monkeypatch: py
     monkeypatch.setenv("HTTPS_PROXY", proxy)
     with pytest.raises(AndoError, match="proxy"):
         AndoClient(BASE, None, connect_timeout=1, timeout=1).send("GET", "https://a.example/")
+
+
+def test_a_bearer_without_a_key_does_not_garble_the_message() -> None:
+    request = httpx.Request("GET", f"{BASE}/models", headers={"Authorization": "Bearer"})
+    refused = failure(httpx.Response(401, json={"message": "no key"}, request=request))
+    assert refused.message == "the gateway does not accept the Virtual Key: no key"
