@@ -27,7 +27,7 @@ from ando_cli.errors import PaymentError, ServerError
 from ando_cli.help import examples
 from ando_cli.rails.payment import PAID
 from ando_cli.redact import age, amount, short
-from ando_cli.session.channel import Channel, State
+from ando_cli.session.channel import FUNDED, Channel, State
 from ando_cli.settings import parse_amount
 from ando_cli.tempo.protocol import Protocol  # noqa: TC001 - typer reads it
 
@@ -130,7 +130,11 @@ def list_(
     chain: Annotated[bool, typer.Option("--chain", help="Hold those of this network against the chain.")] = False,
     full: Annotated[bool, typer.Option("--full", help="Show channel ids in full.")] = False,
 ) -> None:
-    """List the channels that this machine knows, as they were last seen."""
+    """List the channels that this machine knows, as they were last seen.
+
+    What is left of a deposit can be spent, or comes back when the channel is closed: that of a channel that is closing
+    with `ando session close --finish`, that of a spare one with `ando session close --force`.
+    """
     state = invocation(ctx)
     terminal = state.terminal
     store = existing_store(state.settings)
@@ -146,20 +150,28 @@ def list_(
         terminal.note("no channels yet: the first paid request opens one, or `ando session open`")
         return
     now = int(time.time())
-    columns = ["id", "gateway", "network", "deposit", "authorised", "spent", "left", "state", "age"]
-    columns += ["chain"] if compared else []
     rows = []
     for channel, on_chain in zip(channels, compared or [None] * len(channels), strict=True):
-        row = _shown(channel, full=full)
-        row |= {"gateway": row["gateway"].removeprefix("https://"), "age": age(now - channel.created_at)}
+        row = {name: str(value) for name, value in _shown(channel, full=full).items()}
+        row |= {"gateway": row["gateway"].partition("://")[2], "age": age(now - channel.created_at)}
         row["chain"] = "?" if on_chain is None else ", ".join(on_chain.differences) or "agrees"
-        rows.append([str(row[column]) for column in columns])
-    amounts = ("deposit", "authorised", "spent", "left", "age")
-    terminal.table(columns, rows, right=amounts, fold=("gateway", "network", *(("id",) if full else ())))
+        rows.append(row)
+    # What all have in common is said once: there is room for what differs, and amounts are never folded.
+    common = {name: rows[0][name] for name in ("gateway", "network") if len({row[name] for row in rows}) == 1}
+    columns = ["id", "gateway", "network", "deposit", "authorised", "spent", "left", "state", "age"]
+    columns = [name for name in columns if name not in common] + (["chain"] if chain else [])
+    if common:
+        terminal.note(" on ".join(common.values()))
+    terminal.table(
+        columns,
+        [[row[name] for name in columns] for row in rows],
+        right=("deposit", "authorised", "spent", "left", "age"),
+        fold=("gateway", "network", "chain", *(("id",) if full else ())),
+        spare=("authorised", "age"),
+    )
 
 
 def _shown(channel: Channel, *, full: bool) -> dict[str, Any]:
-    live = channel.state in (State.OPEN, State.OPENING)
     return {
         "id": channel.channel_id if full else short(channel.channel_id),
         "gateway": channel.gateway,
@@ -167,7 +179,7 @@ def _shown(channel: Channel, *, full: bool) -> dict[str, Any]:
         "deposit": amount(channel.deposit),
         "authorised": amount(channel.cumulative_amount),
         "spent": amount(channel.spent),
-        "left": amount(channel.left if live else 0),
+        "left": amount(channel.left if channel.state in FUNDED else 0),
         "state": str(channel.state),
         "created_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(channel.created_at)),
     }

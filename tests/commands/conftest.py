@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import io
 import json
+import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from pathlib import Path
+from typing import Any, Protocol
 
 import pytest
 
 from ando_cli.app import run
 
-if TYPE_CHECKING:
-    from pathlib import Path
+# The doubles of ``tests/session`` serve here too.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "session"))
 
 
 @dataclass(frozen=True)
