@@ -132,15 +132,18 @@ class ManagementAuth(PaymentAuth):
 
     def _choose(self, offers: list[Offer], turn: Turn) -> Offer:
         """The offer that the channel in question pays for, if there is one."""
+        known = self._lifecycle.store.channel(self._channel_id)
         for offer in offers:
-            found = self._live(turn.gateway, offer)
-            if found is not None and found.channel_id == self._channel_id:
+            if known is not None and known.key == self._lifecycle.channel_key(turn.gateway, offer.request):
                 return offer
         return super()._choose(offers, turn)
 
     def _find(self, key: ChannelKey) -> Channel:
         """The channel that is meant, as the chain has it if its last transaction's fate is not known."""
         store = self._lifecycle.store
+        spare = store.channel(self._channel_id)
+        if isinstance(self._action, Close) and spare is not None and (spare.state, spare.key) == (State.SPARE, key):
+            return spare  # the gateway may know it, though nothing is paid from it
         channel = store.live(key)
         if channel is not None and channel.pending is not None:
             self._lifecycle.resolve(channel)

@@ -221,6 +221,19 @@ def test_beside_a_live_channel_another_is_kept_as_a_spare_that_can_be_closed(ope
     assert [each["outcome"] for each in promoted] == ["recovered"]
 
 
+def test_a_spare_channel_is_closed_by_the_gateway_where_it_is_told_what_was_authorised(opened: Gateway) -> None:
+    lost = lose(opened.box)
+    opened.warm_up()
+    opened.box.run("session", "recover").worked()
+    refused = opened.box.run("session", "close", lost).refused(4)
+    assert "the gateway would not do it" in refused
+    assert "session close --force" in refused
+    opened.box.run("session", "recover", lost, "--authorised", "1").worked()
+    closed = opened.box.run("session", "close", lost, "-j").worked().json
+    assert (closed["action"], closed["captured"], closed["refunded"]) == ("closed", "1.00", "4.00")
+    assert sorted(each["state"] for each in opened.box.run("session", "list").worked().json) == ["closed", "open"]
+
+
 def test_two_lost_channels_come_back_as_one_live_and_one_spare(opened: Gateway) -> None:
     lose(opened.box)
     opened.warm_up()
