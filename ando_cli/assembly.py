@@ -9,7 +9,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import time
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ando_cli.client import AndoClient
@@ -158,8 +160,15 @@ def connect_with_key(state: Invocation, parts: Parts, key: str | None = None) ->
             store=lambda: parts.lifecycle.store,
             stage=state.terminal.stage,
             warn=state.terminal.warn,
+            sleep=partial(pause, state.terminal),
         )
     )
+
+
+def pause(terminal: Terminal, seconds: float) -> None:
+    """Wait that many seconds, which is shown."""
+    with terminal.progress():
+        time.sleep(seconds)
 
 
 @contextmanager

@@ -23,6 +23,7 @@ from ando_cli.errors import NetworkError, PaymentError, ServerError, UsageError
 from ando_cli.mpp.problem import parse_problem
 from ando_cli.rails.bearer import STREAMED, BearerAuth, retry_after
 from ando_cli.rails.payment import CREDENTIAL, DRY_RUN, RESENT, UNSENT, Quote, Quoted
+from ando_cli.session.planner import advice
 from ando_cli.settings import check_url, origin
 
 if TYPE_CHECKING:
@@ -39,10 +40,17 @@ PAID_BODY_LIMIT = 64 * 1024 * 1024
 STREAM_LIMIT = 64 * 1024 * 1024
 """Bytes of an answer that arrives piece by piece; no answer is that long."""
 
+_LIMITS = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=300)
+"""As httpx has them, but a connection is kept while somebody thinks about the next question."""
+
 _BEARER_ROUTES = ("/models", "/chat/completions", "/responses", "/think", "/completions")
 _NO_ANSWER = (httpx.ReadError, httpx.WriteError, httpx.CloseError, httpx.RemoteProtocolError, httpx.ReadTimeout,
               httpx.WriteTimeout, httpx.DecodingError)  # fmt: skip
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError, httpx.PoolTimeout)
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C, when a request that may have been charged was on its way."""
 
 
 class AndoClient:
@@ -117,6 +125,7 @@ class AndoClient:
             PaymentError, WalletError, StoreError: it asks to be paid, and cannot be.
             NetworkError: no answer came.
             Quoted: it was a dry run of a request that asks to be paid.
+            Interrupted: by Ctrl-C, when it was too late to be sure that nothing is charged.
         """
         target = _as_sent(resolve_url(url, self._base_url))
         given = httpx.Headers(list(headers))
@@ -126,7 +135,7 @@ class AndoClient:
             request = self._http.build_request(
                 method, target, headers=given, content=body or None, extensions=extensions
             )
-            return self._http.send(request, auth=self._auth if self._pays(target, given) else None)
+            return self._send(request, self._auth if self._pays(target, given) else None)
 
     @contextmanager
     def stream(self, path: str, body: bytes) -> Iterator[httpx.Response]:
@@ -143,7 +152,7 @@ class AndoClient:
             request = self._http.build_request(
                 "POST", target, headers=headers, content=body, extensions={STREAMED: True}
             )
-            response = self._http.send(request, auth=self._auth, stream=True)
+            response = self._send(request, self._auth, stream=True)
         try:
             if not response.is_success:
                 raise failure(response)
@@ -152,6 +161,14 @@ class AndoClient:
             yield response
         finally:
             response.close()
+
+    def _send(self, request: httpx.Request, auth: httpx.Auth | None, *, stream: bool = False) -> httpx.Response:
+        try:
+            return self._http.send(request, auth=auth, stream=stream)
+        except KeyboardInterrupt:
+            if CREDENTIAL in request.extensions or _spends_key(request):
+                raise Interrupted from None
+            raise
 
     def _pays(self, target: str, given: httpx.Headers) -> bool:
         """Whether this client's rail is the one that the route at ``target`` takes, and not chosen by the caller."""
@@ -287,7 +304,8 @@ def failure(response: httpx.Response) -> PaymentError | ServerError:
             f"the server wants to be paid: {problem.message}", hint="this request was not paid", code=problem.code
         )
     else:
-        hint = "check the request" if response.status_code < 500 else "try again later"
+        general = "check the request" if response.status_code < 500 else "try again later"
+        hint = advice(problem.canonical) or general
         error = ServerError(
             f"the server answered {response.status_code}: {problem.message}{where}", hint=hint, code=problem.code
         )
@@ -350,7 +368,8 @@ def _connect_through(scheme: str, proxy: str | None) -> httpx.HTTPTransport:
     url = proxy if proxy is None or "://" in proxy else f"http://{proxy}"
     try:
         # Connecting again is safe: nothing was sent yet.
-        return httpx.HTTPTransport(verify=tls.context(scheme), retries=CONNECT_RETRIES, proxy=url)
+        context = tls.context(scheme)
+        return httpx.HTTPTransport(verify=context, retries=CONNECT_RETRIES, proxy=url, limits=_LIMITS)
     except (ValueError, ImportError, httpx.InvalidURL):
         raise UsageError(
             "the proxy in the environment cannot be used",
@@ -448,9 +467,13 @@ def _decoded(response: httpx.Response, limit: int) -> Iterator[bytes]:
         raise httpx.DecodingError("not gzip") from None
 
 
+def _spends_key(request: httpx.Request) -> bool:
+    return request.headers.get("authorization", "").startswith("Bearer ") and request.method == "POST"
+
+
 def _no_answer(error: httpx.TransportError) -> NetworkError:
     paid = CREDENTIAL in error.request.extensions
-    keyed = error.request.headers.get("authorization", "").startswith("Bearer ") and error.request.method == "POST"
+    keyed = _spends_key(error.request)
     host = error.request.url.host
     if isinstance(error, _NOT_SENT):
         again = "; the voucher stays valid for the next request" if paid else ""

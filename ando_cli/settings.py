@@ -57,6 +57,7 @@ KEYS: dict[str, Key] = {
         Key("profile", Kind.TEXT, "Which of the stored Virtual Keys is used."),
         Key("model", Kind.TEXT, "The model, where -m names none."),
         Key("delegate", Kind.SWITCH, "Whether a new channel gets a key of its own.", default=False),
+        Key("history", Kind.SWITCH, "Whether what is typed in a conversation is remembered.", default=True),
         Key("keep", Kind.SWITCH, "Whether ando chat keeps conversations, prompts and answers.", default=False),
     )
 }
@@ -105,6 +106,8 @@ class Settings:
     model: str | None = None
     delegate: bool = False
     """Whether a new channel gets a key of its own, which signs its vouchers."""
+    history: bool = True
+    """Whether what is typed in a conversation is remembered in the next one."""
     keep: bool = False
     """Whether conversations are kept."""
 
@@ -232,6 +235,7 @@ def merge(flags: Flags, environ: Mapping[str, str], config: Mapping[str, Any], f
         profile=value("profile"),
         model=value("model"),
         delegate=value("delegate"),
+        history=value("history"),
         keep=value("keep"),
     )
 

@@ -80,11 +80,13 @@ class AnswerStream:
     def _events(self) -> Iterator[Piece]:
         from httpx_sse import EventSource, SSEError
 
-        ended = False
+        ended = done = False
         try:
             for event in EventSource(self._response).iter_sse():
-                if event.data == _DONE:
-                    return
+                # What follows is read too, which is nothing: the connection can then be used again.
+                done = done or event.data == _DONE
+                if done:
+                    continue
                 chunk = _chunk(event.data)
                 self.usage = usage_of(chunk) if isinstance(chunk.get("usage"), dict) else self.usage
                 for choice in _choices(chunk):
@@ -95,7 +97,10 @@ class AnswerStream:
                     ended = ended or choice.get("finish_reason") is not None
         except SSEError:
             raise _unreadable() from None
-        if not ended:
+        except httpx.TransportError:
+            if not done:
+                raise
+        if not (ended or done):
             raise _cut(self._response)
 
     def _whole(self) -> Iterator[Piece]:

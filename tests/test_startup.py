@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -36,14 +37,16 @@ OFF_THE_WARM_PATH = {
     "web3", "eth_account", "pytempo", "pydantic", "rich", "keyring", "aiohttp", "ando_cli.sandbox", "platformdirs",
     "filelock", "tomllib", "toon_format", "tomlkit", "ando_cli.commands.wallet", "ando_cli.tempo.rpc",
     "ando_cli.tempo.transaction", "ando_cli.session.budget", "ando_cli.session.spending", "ando_cli.session.audit",
+    "prompt_toolkit", "markdown_it", "ando_cli.repl", "ando_cli.talk", "ando_cli.conversations",
 }  # fmt: skip
 
 # From top to bottom: each imports from the lines below its own. ``app`` finds ``commands`` by name, when one is called.
 LAYERS = (
-    "__main__", "commands", "app", "command", "completions", "describe", "help", "parameters", "candidates", "assembly",
-    "doctor", "streaming", "account", "conversations", "conversation", "chat", "output", "tables", "chart", "client",
-    "rails", "inspection", "session", "mpp", "wallet", "virtual_keys", "delegates", "config_file", "config_view",
-    "settings", "config", "oskeyring", "keystore", "tempo", "tls", "files", "redact", "errors", "records", "sandbox",
+    "__main__", "commands", "app", "command", "completions", "describe", "help", "parameters", "candidates", "repl",
+    "talk", "channels", "assembly", "doctor", "streaming", "account", "conversations", "conversation", "chat", "output",
+    "tables", "chart", "client", "rails", "inspection", "session", "mpp", "wallet", "virtual_keys", "delegates",
+    "config_file", "config_view", "settings", "config", "oskeyring", "keystore", "tempo", "tls", "files", "editor",
+    "redact", "errors", "records", "sandbox",
 )  # fmt: skip
 
 MODULES = sorted(PACKAGE.rglob("*.py"))
@@ -156,6 +159,18 @@ def test_only_output_writes_to_the_terminal(module: Path) -> None:
             and isinstance(node.value, ast.Name)}  # fmt: skip
     streams = {("sys", name) for name in ("stdin", "stdout", "stderr", "__stdout__", "__stderr__")}
     assert not used & (streams | {("typer", name) for name in ("echo", "secho", "prompt", "confirm")})
+    # A conversation draws over its last lines while an answer arrives, which one module does for all of it.
+    if module.relative_to(PACKAGE).as_posix() != "repl/screen.py":
+        assert not re.search(r"\b(stdout|stderr)\.(write|buffer)", module.read_text())
+
+
+def test_what_draws_is_loaded_by_what_writes_to_the_terminal_alone() -> None:
+    drawing = {"rich": {"output", "tables", "repl"}, "prompt_toolkit": {"repl"}, "markdown_it": {"repl"}}
+    for library, layers in drawing.items():
+        users = {
+            _layer(module) for module in MODULES if library in {name.partition(".")[0] for name in _imports(module)}
+        }
+        assert users == layers
 
 
 def _layer(module: Path) -> str | None:

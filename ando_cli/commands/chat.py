@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from ando_cli.app import Invocation
     from ando_cli.assembly import PayOptions
     from ando_cli.chat import Prompt
+    from ando_cli.output import Terminal
     from ando_cli.rails.payment import Paid
     from ando_cli.session.ledger import Usage
     from ando_cli.streaming import Piece
@@ -65,6 +66,7 @@ app = typer.Typer(add_completion=False)
 EXAMPLES = """\
 Examples:
   ando chat "what is the capital of america?"
+  ando chat
   cat report.txt | ando chat "summarise this"
   ando chat --max-spend 5 --usage -s "answer in French" "good morning"
   ando chat --rail key -m Qwen/Qwen3-8B-AWQ "good morning"
@@ -108,6 +110,20 @@ def chat(
     accept_payee: AcceptPayeeOption = None,
     timeout: TimeoutOption = None,
     connect_timeout: ConnectTimeoutOption = None,
+    interactive: Annotated[
+        bool,
+        typer.Option(
+            "--interactive", "-i", help="Talk on the terminal, after PROMPT if there is one.", rich_help_panel=_KEEP
+        ),
+    ] = False,
+    no_history: Annotated[
+        bool,
+        typer.Option(
+            "--no-history",
+            help="Do not remember what is typed in the next conversation. [env: ANDO_HISTORY=0]",
+            rich_help_panel=_KEEP,
+        ),
+    ] = False,
     last: Annotated[
         bool,
         typer.Option("--continue", "-c", help="Go on with the last conversation that was kept.", rich_help_panel=_KEEP),
@@ -125,7 +141,7 @@ def chat(
         ),
     ] = None,
 ) -> None:
-    """Ask the model, pay for the answer, print it.
+    """Ask the model, pay for the answer, print it. On a terminal and without PROMPT, talk.
 
     It is paid for from the channel (--rail mpp), or by the account that a Virtual Key belongs to (--rail key).
     """
@@ -137,19 +153,41 @@ def chat(
     wanted = Wanted(last, conversation, keep)
     found = wanted.find(state.settings)
     rail = chosen_rail(rail or (found.conversation.rail if found else None), state.settings)
-    thread = Thread(
-        state, begin(found, words, rail, state.settings), found, keeps=wanted.keeps(state.settings)
-    )  # fmt: skip
-    ask = _Ask(state, words, body, thread, must_keep=wanted.asked_for, output=output, usage=usage)
-    if rail == KEY_RAIL:
+    on_key = rail == KEY_RAIL
+    if on_key:
         refuse_given(
             KEY_RAIL,
             {"--plan": plan, "--max-spend": max_spend, "--accept-payee": accept_payee, "--dry-run": dry_run or None},
         )
-        _with_key(ask, key_options(profile, timeout, connect_timeout), no_stream=no_stream)
+        options = key_options(profile, timeout, connect_timeout)
     else:
         refuse_given(MPP_RAIL, {"--profile": profile})
-        _from_channel(ask, pay_options(max_spend, yes, accept_payee, timeout, connect_timeout), dry_run=dry_run)
+        options = pay_options(max_spend, yes, accept_payee, timeout, connect_timeout)
+    asked = begin(found, words, rail, state.settings)
+    if interactive or _talks(state.terminal, prompt, body, output, dry_run=dry_run):
+        if state.terminal.json_output or body is not None or output is not None or dry_run:
+            raise UsageError("a conversation takes no -j, -t, -o, --body or --dry-run", hint="leave them out, or -i")
+        from ando_cli.commands._talk import talk  # not on the paid path
+
+        talk(
+            state, options, asked, found, first=words.text, keeps=wanted.keeps(state.settings),
+            history=state.settings.history and not no_history, usage=usage, streams=not no_stream,
+        )  # fmt: skip
+        return
+    thread = Thread(state, asked, found, keeps=wanted.keeps(state.settings))
+    ask = _Ask(state, words, body, thread, must_keep=wanted.asked_for, output=output, usage=usage)
+    if on_key:
+        _with_key(ask, options, no_stream=no_stream)
+    else:
+        _from_channel(ask, options, dry_run=dry_run)
+
+
+def _talks(
+    terminal: Terminal, prompt: list[str] | None, body: str | None, output: Path | None, *, dry_run: bool
+) -> bool:
+    """Whether nothing is asked, and somebody is there to talk."""
+    nothing_else = not (prompt or body or output or dry_run or terminal.json_output)
+    return nothing_else and terminal.stdin_tty and terminal.stdout_tty
 
 
 @record

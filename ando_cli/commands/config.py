@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shlex
-import subprocess
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,6 +11,7 @@ from ando_cli.app import SharedOptionsGroup, invocation
 from ando_cli.command import Command
 from ando_cli.commands._input import read_stdin
 from ando_cli.config import CONFIG_FILE, read_config
+from ando_cli.editor import edit as edit_file
 from ando_cli.errors import AndoError, UsageError
 from ando_cli.settings import KEYS, find_folders
 
@@ -226,14 +224,8 @@ def _read(state: Invocation, name: str) -> str:
 
 
 def _run_editor(state: Invocation, copy: Path) -> None:
-    environ = state.environ
-    command = environ.get("VISUAL") or environ.get("EDITOR") or ("notepad" if os.name == "nt" else "vi")
     try:
-        words = [word.strip('"') for word in shlex.split(command, posix=os.name != "nt")]
-        code = subprocess.call([*words, str(copy)])
-    except (OSError, ValueError):
+        edit_file(copy, state.environ)
+    except AndoError:
         copy.unlink(missing_ok=True)
-        raise UsageError("the editor cannot be started", hint="name another in EDITOR", code="no_editor") from None
-    if code:
-        copy.unlink(missing_ok=True)
-        raise AndoError("the editor ended with an error", hint="nothing was changed", code="editor_failed")
+        raise

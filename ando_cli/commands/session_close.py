@@ -9,8 +9,7 @@ import typer
 
 from ando_cli.app import Invocation, invocation
 from ando_cli.assembly import Parts, assemble
-from ando_cli.chat import smallest_body
-from ando_cli.client import CHAT_PATH
+from ando_cli.channels import is_ours, manage, pick
 from ando_cli.commands._options import (
     ConnectTimeoutOption,
     DryRunOption,
@@ -21,12 +20,11 @@ from ando_cli.commands._options import (
 )
 from ando_cli.errors import AndoError, ExitCode, PaymentError, UsageError
 from ando_cli.help import examples
-from ando_cli.rails.management import Close, Managed, ManagementAuth, TopUpBy
+from ando_cli.rails.management import Close, Managed, TopUpBy
 from ando_cli.redact import amount, short
 from ando_cli.session import closing
 from ando_cli.session.channel import FUNDED, LIVE, Channel, State
 from ando_cli.session.closing import Ended
-from ando_cli.session.lookup import find_channel
 from ando_cli.settings import parse_amount
 
 if TYPE_CHECKING:
@@ -77,10 +75,10 @@ def topup(
     level = parse_amount(to, "--to") if to is not None else 0
     options = pay_options(max_spend, yes, None, timeout, connect_timeout)
     with assemble(state, options) as parts:
-        channel = _pick(parts, channel_id, LIVE)
+        channel = pick(parts, channel_id, LIVE)
         added = by or max(0, level - channel.deposit)
         if added and not dry_run:
-            channel = _manage(state, parts, TopUpBy(added), channel).channel
+            channel = manage(state, parts, TopUpBy(added), channel).channel
     shown = {
         "id": channel.channel_id if full else short(channel.channel_id),
         "dry_run": dry_run,
@@ -131,9 +129,9 @@ def close(
     options = pay_options(None, True, None, timeout, connect_timeout)
     with assemble(state, options) as parts:
         if every:
-            channels = [c for c in parts.lifecycle.store.channels() if _is_ours(parts, c) and c.state in ENDABLE]
+            channels = [c for c in parts.lifecycle.store.channels() if is_ours(parts, c) and c.state in ENDABLE]
         else:
-            channels = [_pick(parts, channel_id, ENDABLE)]
+            channels = [pick(parts, channel_id, ENDABLE)]
         shown, failed = [], 0
         for channel in channels:
             try:
@@ -204,7 +202,7 @@ def _end(
 
 def _close_with_gateway(state: Invocation, parts: Parts, channel: Channel) -> Managed:
     try:
-        return _manage(state, parts, Close(), channel)
+        return manage(state, parts, Close(), channel)
     except AndoError as error:
         if "--force" not in (error.hint or ""):
             error.hint = f"{error.hint}; `ando session close --force` needs no gateway"
@@ -257,53 +255,3 @@ def _show(terminal: Terminal, shown: list[dict[str, Any]], *, many: bool) -> Non
         else:
             terminal.answer(f"{each['id']}  would be closed ({each['way']}), with {each['left']} left")
             terminal.note("dry run: nothing was signed")
-
-
-def _manage(state: Invocation, parts: Parts, action: TopUpBy | Close, channel: Channel) -> Managed:
-    """Have the gateway carry ``action`` out."""
-    auth = ManagementAuth(
-        parts.lifecycle,
-        action,
-        channel.channel_id,
-        gateway_of=parts.settings.gateway_of,
-        stage=state.terminal.stage,
-        warn=state.terminal.warn,
-    )
-    state.terminal.stage("asking")
-    try:
-        parts.client(auth).post(CHAT_PATH, smallest_body())
-    except AndoError:
-        if auth.managed is None:
-            raise
-    if auth.managed is None:
-        raise PaymentError(
-            "the gateway asked for no payment, so there is nothing that it could do with a channel",
-            hint="check --base-url; `ando session close --force` closes a channel without the gateway",
-            code="no_challenge",
-        )
-    return auth.managed
-
-
-def _pick(parts: Parts, text: str | None, states: tuple[State, ...]) -> Channel:
-    """The channel that is meant: by its id, or the only one of this network that is in one of ``states``."""
-    store = parts.lifecycle.store
-    if text is not None:
-        channel = find_channel(store, text)
-        if channel.network != parts.settings.network.name:
-            raise UsageError(
-                f"this channel is on the network {channel.network}", hint=f"add --network {channel.network}"
-            )
-        if channel.state not in states:
-            raise PaymentError(f"this channel is {channel.state}", hint="ando session list", code="channel_closed")
-        return channel
-    found = [channel for channel in store.channels() if _is_ours(parts, channel) and channel.state in states]
-    live = [channel for channel in found if channel.state in LIVE]
-    if len(live or found) == 1:  # the one in use is meant, whatever else there is
-        return (live or found)[0]
-    if not found:
-        raise PaymentError("there is no such channel on this network", hint="ando session list", code="no_channel")
-    raise UsageError(f"there are {len(found)} channels: say which one", hint="give an id from `ando session list`")
-
-
-def _is_ours(parts: Parts, channel: Channel) -> bool:
-    return channel.network == parts.settings.network.name

@@ -414,6 +414,11 @@ _STOP: dict[Code, tuple[str, str]] = {
 }
 
 
+def advice(code: Code | None) -> str | None:
+    """What to do about a rejection that ends a request, also where the gateway says so before it is paid."""
+    return _STOP[code][1] if code in _STOP else None
+
+
 def _stop(code: Code, rejection: Problem) -> PaymentError:
     # The canonical code, whichever vocabulary the gateway spoke: what a code means must not depend on its spelling.
     message, hint = _STOP[code]

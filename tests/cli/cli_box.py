@@ -25,7 +25,7 @@ from ando_cli.sandbox.config import CHAIN_ID, ESCROW, TOKEN
 from ando_cli.tempo.keys import PrivateKey
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from ando_cli.sandbox.faults import Fault, Faults
     from ando_cli.sandbox.gateway import Entry
@@ -123,7 +123,7 @@ class Box:
     def run(self, *arguments: str, stdin: str | bytes = b"", **variables: str | None) -> Done:
         """Run ``ando`` without a terminal. A variable that is ``None`` is not set."""
         content = stdin.encode() if isinstance(stdin, str) else stdin
-        return _checked(Done(*forked.run(arguments, self._environment(variables), self.folder, content, PATIENCE)))
+        return _checked(Done(*forked.run(arguments, self.environ(variables), self.folder, content, PATIENCE)))
 
     def installed(self, *arguments: str, stdin: str | bytes = b"", **variables: str | None) -> Done:
         """As ``run``, but the installed script in an interpreter that starts for it."""
@@ -131,7 +131,7 @@ class Box:
             [ANDO, *arguments],
             input=stdin.encode() if isinstance(stdin, str) else stdin,
             capture_output=True,
-            env=self._environment(variables),
+            env=self.environ(variables),
             cwd=self.folder,
             start_new_session=True,  # without a controlling terminal, wherever these tests run
             timeout=PATIENCE,
@@ -147,14 +147,14 @@ class Box:
             stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=self._environment(variables),
+            env=self.environ(variables),
             cwd=self.folder,
             start_new_session=True,
         )
 
     def shell(self, script: str, **variables: str | None) -> Done:
         """Run a line of shell in which ``ando`` is the installed command."""
-        environment = self._environment(variables)
+        environment = self.environ(variables)
         environment["PATH"] = f"{ANDO.parent}{os.pathsep}{environment['PATH']}"
         done = subprocess.run(
             ["bash", "-c", script],
@@ -171,7 +171,7 @@ class Box:
         self, *arguments: str, piped: bytes | None = None, pipe_out: bool = False, **variables: str | None
     ) -> OnTerminal:
         """Start ``ando`` on a terminal; with stdin piped where ``piped`` is given, with stdout piped if asked for."""
-        return OnTerminal(arguments, self._environment(variables), self.folder, piped=piped, pipe_out=pipe_out)
+        return OnTerminal(arguments, self.environ(variables), self.folder, piped=piped, pipe_out=pipe_out)
 
     def records(self) -> dict[str, list[tuple[Any, ...]]]:
         """All that the store holds, to see whether a command changed it."""
@@ -182,13 +182,14 @@ class Box:
             tables = [row[0] for row in store.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
             return {table: store.execute(f"SELECT * FROM {table}").fetchall() for table in tables}  # noqa: S608
 
-    def _environment(self, variables: dict[str, str | None]) -> dict[str, str]:
+    def environ(self, variables: Mapping[str, str | None]) -> dict[str, str]:
+        """The environment with these variables; one that is ``None`` is not set."""
         merged = self.environment | variables
         return {name: value for name, value in merged.items() if value is not None}
 
 
 class OnTerminal:
-    """A command that runs on a terminal of 80 columns, with a person who types."""
+    """A command that runs on a terminal of 80 columns and 24 rows, or another ``size``, with a person who types."""
 
     def __init__(
         self,
@@ -196,11 +197,12 @@ class OnTerminal:
         environment: dict[str, str],
         folder: Path,
         *,
-        piped: bytes | None,
-        pipe_out: bool,
+        piped: bytes | None = None,
+        pipe_out: bool = False,
+        size: tuple[int, int] = (80, 24),
     ) -> None:
         self._master, slave = pty.openpty()
-        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", size[1], size[0], 0, 0))
         self._shown = b""
         self._out = tempfile.TemporaryFile()  # noqa: SIM115 - closed in end()
         with tempfile.TemporaryFile() as source:
@@ -249,6 +251,9 @@ class OnTerminal:
         """All that was shown so far."""
         return self._shown.decode(errors="replace").replace("\r\n", "\n")
 
+    def _seen(self, data: bytes) -> None:
+        """What was written to the terminal arrives there."""
+
     def _read(self, deadline: float) -> bool:
         while time.monotonic() < deadline:
             if not select.select([self._master], [], [], 0.2)[0]:
@@ -258,6 +263,7 @@ class OnTerminal:
             except OSError:  # EIO: the last one who had the terminal open is gone
                 return False
             self._shown += data
+            self._seen(data)
             return bool(data)
         self.process.kill()
         raise AssertionError(f"the command did not end: {self.screen!r}")

@@ -116,10 +116,10 @@ def test_a_spinner_is_for_a_terminal_only(warm: Gateway) -> None:
 
 
 def test_colours_are_for_a_terminal_that_wants_them(box: Box) -> None:
-    coloured = box.terminal("chat").end()
+    coloured = box.terminal("chat", " ").end()
     assert coloured.code == 2
     assert "\x1b[31merror:\x1b[0m" in coloured.stderr
-    for plain in (box.terminal("chat", piped=b"", NO_COLOR="1"), box.terminal("chat", TERM="dumb", piped=b"")):
+    for plain in (box.terminal("chat", piped=b"", NO_COLOR="1"), box.terminal("chat", " ", TERM="dumb")):
         assert "\x1b" not in plain.end().stderr
     assert b"\x1b" not in box.run("chat").err
 

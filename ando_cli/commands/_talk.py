@@ -1,0 +1,64 @@
+"""``ando chat`` as a conversation: its parts put together."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from ando_cli.assembly import assemble
+from ando_cli.commands._thread import kept_conversations
+from ando_cli.errors import UsageError
+from ando_cli.repl.actions import offers
+from ando_cli.repl.history import FILE, History
+from ando_cli.repl.keyboard import LineKeyboard, PromptKeyboard
+from ando_cli.repl.loop import Repl
+from ando_cli.repl.screen import Screen
+from ando_cli.settings import KEY_RAIL
+from ando_cli.talk import Talk
+
+if TYPE_CHECKING:
+    from ando_cli.app import Invocation
+    from ando_cli.assembly import PayOptions
+    from ando_cli.conversation import Conversation
+    from ando_cli.conversations import Kept
+
+
+def talk(
+    state: Invocation,
+    options: PayOptions,
+    conversation: Conversation,
+    found: Kept | None,
+    *,
+    first: str,
+    keeps: bool,
+    history: bool,
+    usage: bool,
+    streams: bool,
+) -> None:
+    """Talk on the terminal until the user leaves.
+
+    Args:
+        found: the kept conversation that goes on.
+        first: what is asked first; empty to begin with reading.
+        keeps: whether the conversation is kept.
+        history: whether what is typed is remembered in the next run.
+
+    Raises:
+        AndoError: it cannot even begin.
+    """
+    terminal = state.terminal
+    if not (terminal.stdin_tty and terminal.stdout_tty):
+        raise UsageError("a conversation needs a terminal", hint='ask one question: ando chat "hello"')
+    state.terminal = screen = Screen(terminal)
+    with assemble(state, options) as parts:
+        settings = parts.settings
+        connection = Talk(state, parts, options, streams=streams)
+        if conversation.rail == KEY_RAIL:
+            connection.client(KEY_RAIL)  # without a key it is refused now
+        conversations = kept_conversations(settings) if keeps else None
+        repl = Repl(screen, connection, settings, conversation, conversations=conversations, found=found, usage=usage)
+        if screen.dumb:
+            repl.run(LineKeyboard(screen), first)
+            return
+        typed = History(settings.folders.state / FILE) if history else None
+        repl.run(PromptKeyboard(screen, typed, partial(offers, settings=settings), repl.status), first)

@@ -1,0 +1,31 @@
+"""The user's editor, on a file."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+from typing import TYPE_CHECKING
+
+from ando_cli.errors import AndoError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+
+def edit(path: Path, environ: Mapping[str, str]) -> None:
+    """Have the file at ``path`` edited in ``$VISUAL``, ``$EDITOR``, or what there always is; returns when that ends.
+
+    Raises:
+        UsageError: the editor cannot be started.
+        AndoError: it ended with an error.
+    """
+    command = environ.get("VISUAL") or environ.get("EDITOR") or ("notepad" if os.name == "nt" else "vi")
+    try:
+        words = [word.strip('"') for word in shlex.split(command, posix=os.name != "nt")]
+        code = subprocess.call([*words, str(path)])
+    except (OSError, ValueError):
+        raise UsageError("the editor cannot be started", hint="name another in EDITOR", code="no_editor") from None
+    if code:
+        raise AndoError("the editor ended with an error", hint="nothing was changed", code="editor_failed")

@@ -1,0 +1,1 @@
+"""The interactive conversation: ``ando chat`` on a terminal."""

@@ -1,0 +1,143 @@
+"""Reading what a person types: with prompt_toolkit, or line by line on a terminal that can do no more."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol, TextIO, cast
+
+from prompt_toolkit import PromptSession
+from prompt_toolkit.application import get_app
+from prompt_toolkit.completion import Completer, Completion
+from prompt_toolkit.enums import DEFAULT_BUFFER
+from prompt_toolkit.filters import Condition, has_focus
+from prompt_toolkit.history import History, InMemoryHistory
+from prompt_toolkit.input import create_input
+from prompt_toolkit.key_binding import KeyBindings
+from prompt_toolkit.output import ColorDepth, create_output
+from prompt_toolkit.styles import Style
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from prompt_toolkit.completion import CompleteEvent
+    from prompt_toolkit.document import Document
+    from prompt_toolkit.key_binding import KeyPressEvent
+
+    from ando_cli.repl import history
+    from ando_cli.repl.screen import Screen
+
+PROMPT = "> "
+Word = tuple[str, str]
+"""What can be typed, and what it means."""
+
+
+class Keyboard(Protocol):
+    """Where the next text comes from."""
+
+    def read(self) -> str:
+        """What is typed next.
+
+        Raises:
+            EOFError: nothing more: Ctrl-D.
+            KeyboardInterrupt: Ctrl-C; what was typed so far is dropped.
+        """
+
+
+class LineKeyboard:
+    """A terminal that shows lines and nothing else."""
+
+    def __init__(self, screen: Screen) -> None:
+        self._screen = screen
+
+    def read(self) -> str:
+        """One line."""
+        self._screen.put(PROMPT)
+        line = ""
+        try:
+            line = self._screen.stdin.readline()
+        finally:
+            if not line:
+                self._screen.put("\n")
+        if not line:
+            raise EOFError
+        return line
+
+
+class PromptKeyboard:
+    """A line editor, for texts of many lines too.
+
+    Args:
+        kept: what was typed before, across runs; ``None`` remembers this run alone.
+        offers: what the text before the cursor can become: words, and what they mean.
+        status: one line for that many columns, shown below.
+    """
+
+    def __init__(
+        self,
+        screen: Screen,
+        kept: history.History | None,
+        offers: Callable[[str], Iterable[Word]],
+        status: Callable[[int], str],
+    ) -> None:
+        environ = screen.environ
+        plain = bool(environ.get("NO_COLOR"))
+        self._session: PromptSession[str] = PromptSession(
+            input=create_input(cast("TextIO", screen.stdin)),
+            output=create_output(cast("TextIO", screen.stdout)),
+            color_depth=ColorDepth.DEPTH_1_BIT if plain else None,
+            history=InMemoryHistory() if kept is None else _History(kept),
+            completer=_Offers(offers),
+            complete_while_typing=Condition(_names_command),
+            multiline=True,
+            prompt_continuation=" " * len(PROMPT),
+            key_bindings=_bindings(),
+            bottom_toolbar=lambda: status(get_app().output.get_size().columns),
+            style=Style([("bottom-toolbar", "noreverse" if plain else "noreverse fg:ansibrightblack")]),
+            enable_suspend=True,
+        )
+
+    def read(self) -> str:
+        """One text."""
+        return self._session.prompt(PROMPT)
+
+
+class _History(History):
+    def __init__(self, kept: history.History) -> None:
+        super().__init__()
+        self._kept = kept
+
+    def load_history_strings(self) -> Iterable[str]:
+        return reversed(self._kept.load())
+
+    def store_string(self, string: str) -> None:
+        self._kept.add(string)
+
+
+class _Offers(Completer):
+    def __init__(self, offers: Callable[[str], Iterable[Word]]) -> None:
+        self._offers = offers
+
+    def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:
+        text = document.text_before_cursor
+        begun = len(text.rpartition(" ")[2])
+        for word, meaning in self._offers(text):
+            yield Completion(word, start_position=-begun, display_meta=meaning)
+
+
+def _names_command() -> bool:
+    text = get_app().current_buffer.text
+    return text.startswith("/") and not text.startswith("//") and " " not in text and "\n" not in text
+
+
+def _bindings() -> KeyBindings:
+    keys = KeyBindings()
+    typing = has_focus(DEFAULT_BUFFER)
+
+    @keys.add("enter", filter=typing)
+    def _send(event: KeyPressEvent) -> None:
+        event.current_buffer.validate_and_handle()
+
+    @keys.add("escape", "enter", filter=typing)
+    def _break(event: KeyPressEvent) -> None:
+        event.current_buffer.insert_text("\n")
+
+    return keys

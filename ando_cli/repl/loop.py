@@ -1,0 +1,171 @@
+"""The conversation itself: a text is asked, a command is carried out, until nothing more is typed."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ando_cli import __version__
+from ando_cli.chat import describe_usage
+from ando_cli.errors import AndoError, StoreError
+from ando_cli.records import record
+from ando_cli.repl import actions, slash, status
+from ando_cli.session.ledger import Usage
+
+if TYPE_CHECKING:
+    from ando_cli.conversation import Conversation, Message
+    from ando_cli.conversations import Conversations, Kept
+    from ando_cli.repl.keyboard import Keyboard
+    from ando_cli.repl.screen import Screen
+    from ando_cli.session.channel import Channel
+    from ando_cli.settings import Settings
+    from ando_cli.talk import Talk, Turn
+
+
+@record
+class Unanswered:
+    """A question that has no answer, and what was said before it."""
+
+    question: str
+    after: tuple[Message, ...]
+
+
+class Repl:
+    """A conversation on a terminal.
+
+    Args:
+        conversation: as it begins, or goes on.
+        conversations: where it is kept; ``None`` where it is not.
+        found: the kept conversation that goes on.
+        usage: whether each answer is followed by what it took.
+    """
+
+    def __init__(
+        self,
+        screen: Screen,
+        talk: Talk,
+        settings: Settings,
+        conversation: Conversation,
+        *,
+        conversations: Conversations | None = None,
+        found: Kept | None = None,
+        usage: bool = False,
+    ) -> None:
+        self.screen = screen
+        self.talk = talk
+        self.settings = settings
+        self.conversation = conversation
+        self.unanswered: Unanswered | None = None
+        """What was asked last, where it has no answer."""
+        self._conversations = conversations
+        self._kept = found
+        self._usage = usage
+
+    def run(self, keyboard: Keyboard, first: str = "") -> None:
+        """Talk until nothing more is typed. ``first`` is asked before, unless it is empty."""
+        self._greet()
+        going = True
+        if first.strip():
+            self.ask(first)
+        while going:
+            try:
+                going = self._carry_out(keyboard.read())
+            except KeyboardInterrupt:
+                continue
+            except EOFError:
+                going = False
+        if self._kept is not None and self._kept.digest is not None:
+            self.screen.note(f"kept as {self._kept.id}; `ando chat -c` goes on with it")
+
+    def ask(self, question: str, after: tuple[Message, ...] | None = None) -> None:
+        """Ask ``question`` after all that was said, or ``after`` a part of it, whose rest an answer replaces.
+
+        Without an answer, what was said stays as it is.
+        """
+        said = self.conversation.messages if after is None else after
+        self.unanswered = Unanswered(question, said)
+        base = replace(self.conversation, messages=said)
+        turn = self.talk.turn(base, question)
+        try:
+            with self.screen.turn() as arriving:
+                turn.run(arriving.add)
+        except AndoError as error:
+            self._count_lost(turn)
+            self.screen.fail(error)
+            self.screen.note("the conversation is as it was: /retry asks again, /edit changes the question")
+        except KeyboardInterrupt:
+            self._count_lost(turn)
+            charge = "it was under way, and may still be charged" if turn.may_be_charged else "nothing was charged"
+            self.screen.say(f"cancelled: {charge}; /retry asks again")
+        else:
+            self.unanswered = None
+            self.change(base.answered(question, turn.text, turn.usage))
+            if self._usage:
+                network, rail = self.settings.network, self.conversation.rail
+                self.screen.note(describe_usage(turn.usage, turn.paid, network, rail))
+
+    def change(self, conversation: Conversation) -> None:
+        """Go on with ``conversation``, which is kept if conversations are."""
+        self.conversation = conversation
+        if self._conversations is None or not (conversation.messages or self._kept):
+            return
+        before = self._kept or self._conversations.begin(conversation)
+        try:
+            self._kept = self._conversations.save(replace(before, conversation=conversation))
+        except StoreError as error:
+            self.screen.warn(f"this is not kept: {error.message}")
+            return
+        if before.digest is not None and before.id != self._kept.id:
+            self.screen.warn(f"another ando went on with {before.id} meanwhile: this is kept as {self._kept.id}")
+
+    def begin(self, conversation: Conversation) -> None:
+        """Begin another conversation. The one before stays kept as it was."""
+        self._kept = None
+        self.unanswered = None
+        self.change(conversation)
+
+    def channel(self) -> Channel | None:
+        """The channel that pays, as it was last seen."""
+        with suppress(AndoError):
+            return self.talk.look_for_channel()
+        return None
+
+    def status(self, width: int) -> str:
+        """The line below."""
+        symbol = self.settings.network.token_symbol
+        return status.status_line(self.conversation, self.channel(), symbol, width)
+
+    def _carry_out(self, line: str) -> bool:
+        """Ask or do what was typed; False where that is to leave."""
+        try:
+            typed = slash.read(line)
+            if isinstance(typed, slash.Said):
+                self.ask(typed.text)
+            elif typed is not None and typed.name == "exit":
+                return False
+            elif typed is not None:
+                actions.ACTIONS[typed.name](self, typed.argument)
+        except AndoError as error:
+            self.screen.fail(error)
+        return True
+
+    def _count_lost(self, turn: Turn) -> None:
+        """Count what a turn without an answer came to."""
+        totals = self.conversation.totals
+        if turn.usage != Usage():  # an answer came that holds no text
+            totals = totals.after(turn.usage)
+        elif turn.may_be_charged:
+            totals = totals.after_loss()
+        if totals != self.conversation.totals:
+            self.change(replace(self.conversation, totals=totals))
+
+    def _greet(self) -> None:
+        screen, said = self.screen, self.conversation.messages
+        kept = "" if self._conversations is None else "; this is kept"
+        screen.note(f"ando {__version__}: /help lists the commands, Ctrl-D leaves{kept}")
+        if said:
+            turns = self.conversation.turns
+            screen.note(f"going on after {turns} turn{'' if turns == 1 else 's'}; the last one was:\n")
+            screen.show("\n".join(f"> {line}" for line in (self.conversation.last_question or "").splitlines()))
+            screen.show(said[-1].content)

@@ -1,0 +1,79 @@
+"""The line below a conversation, and what ``/usage`` says: rail, model or plan, tokens, and money. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ando_cli.chat import DEFAULT_PLAN
+from ando_cli.redact import amount, clean
+from ando_cli.settings import KEY_RAIL
+
+if TYPE_CHECKING:
+    from ando_cli.conversation import Conversation
+    from ando_cli.session.channel import Channel
+
+_LONGEST_NAME = 40
+
+
+def status_line(conversation: Conversation, channel: Channel | None, symbol: str, width: int) -> str:
+    """As much of it as fits into ``width`` columns, in the longest form that does."""
+    forms = [_parts(conversation, channel, symbol, form) for form in range(3)]
+    lines = [" · ".join(forms[0]), " · ".join(forms[1]), " ".join(forms[2])]
+    return next((line for line in lines if len(line) <= width), lines[-1][: max(0, width)])
+
+
+def _parts(conversation: Conversation, channel: Channel | None, symbol: str, form: int) -> list[str]:
+    """Its parts; ``form`` is 0 for the long form, 1 for a shorter one, 2 for the shortest."""
+    totals = conversation.totals
+    tokens = totals.prompt_tokens + totals.completion_tokens
+    name = _name(conversation)
+    parts = [conversation.rail, name if form == 0 else name.rpartition("/")[2][: 24 if form == 1 else 10]]
+    parts.append(f"{tokens:,} tokens" if form == 0 else _short(tokens))
+    if conversation.rail == KEY_RAIL:
+        return parts
+    unknown = "+?" if totals.unknown else ""
+    left = None if channel is None else amount(channel.left)
+    if form == 0:
+        return [*parts, f"spent {amount(totals.spent)}{unknown} {symbol}", f"left {left or 'unknown'}"]
+    spent = f"{amount(totals.spent)}{unknown}"
+    return [*parts, f"spent {spent}" if form == 1 else f"-{spent}", f"left {left or '?'}"]
+
+
+def _name(conversation: Conversation) -> str:
+    options = conversation.options
+    if options.model:
+        return clean(options.model, _LONGEST_NAME)
+    return "no model" if conversation.rail == KEY_RAIL else clean(options.plan or DEFAULT_PLAN, _LONGEST_NAME)
+
+
+def _short(tokens: int) -> str:
+    for unit, size in (("M", 1_000_000), ("k", 1_000)):
+        if tokens >= size:
+            return f"{tokens / size:.1f}{unit}"
+    return str(tokens)
+
+
+def usage_text(conversation: Conversation, channel: Channel | None, symbol: str) -> str:
+    """What this conversation came to."""
+    totals = conversation.totals
+    turns = f"{conversation.turns} turn{'' if conversation.turns == 1 else 's'}"
+    lines = [f"{turns}, {totals.prompt_tokens:,} tokens in, {totals.completion_tokens:,} out"]
+    lines.append(f"spent from channels: {amount(totals.spent)} {symbol}")
+    if totals.unknown:
+        lines.append(f"may have been charged, without an answer: {totals.unknown}")
+    if channel is not None:
+        lines.append(f"left in the channel: {amount(channel.left)} of {amount(channel.deposit)}")
+    return "\n".join(lines)
+
+
+def session_text(channel: Channel, symbol: str, identifier: str) -> str:
+    """The channel that pays, as it was last seen."""
+    rows = {
+        "channel": identifier,
+        "state": str(channel.state),
+        "deposit": f"{amount(channel.deposit)} {symbol}",
+        "authorised": amount(channel.cumulative_amount),
+        "spent": amount(channel.spent),
+        "left": amount(channel.left),
+    }
+    return "\n".join(f"{name:<11} {value}" for name, value in rows.items())
