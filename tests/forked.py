@@ -7,6 +7,7 @@ start can show (what it loads, how the interpreter reads its settings) is for te
 
 from __future__ import annotations
 
+import atexit
 import fcntl
 import functools
 import gc
@@ -22,19 +23,23 @@ import struct
 import subprocess
 import sys
 import termios
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 ANDO = Path(sys.executable).with_name("ando")
 
-_LIBRARIES = ("aiohttp.web", "filelock", "rich.console", "rich.progress", "rich.table")
-"""What the package imports where it is used, and many tests need."""
+_LIBRARIES = (
+    "aiohttp.web", "filelock", "h11", "httpcore", "importlib_metadata", "jaraco.classes.properties", "jaraco.context",
+    "jaraco.functools", "rich.console", "rich.progress", "rich.table", "tomlkit", "toon_format",
+)  # fmt: skip
+"""What the package, and keyring, import where it is used, and many tests need."""
 
 _STATUS = struct.Struct("i")
 
@@ -231,8 +236,31 @@ def _load() -> None:
     gc.freeze()
 
 
+def _leave(order: _Order) -> NoReturn:
+    """Carry out ``order`` and end, as an interpreter does, but without taking the libraries apart one by one before.
+
+    That would take longer than most commands.
+    """
+    code: object = 0
+    try:
+        order.carry_out()
+    except SystemExit as leaving:
+        code = leaving.code or 0
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+        code = 1
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            code = 120
+    os._exit(code if isinstance(code, int) else 1)
+
+
 if __name__ == "__main__":
     _load()
     todo = _serve(socket.socket(fileno=int(sys.argv[1])))
     if todo is not None:
-        todo.carry_out()
+        _leave(todo)
