@@ -18,7 +18,7 @@ from pathlib import Path
 from shutil import which
 from typing import TYPE_CHECKING
 
-from crowd import crowd
+from crowd import REQUESTS, THREADS, crowd
 from timing import Row, side_by_side, table
 
 from ando_cli.session.store import Store
@@ -207,12 +207,12 @@ def closed_channels(bench: Bench, rounds: int) -> Row:
     """The warm paid one-liner with ten thousand closed channels in the store, beside the same with its one."""
     bench.open_channel(2)
     with closing(sqlite3.connect(bench.folder / "ando-2" / "state" / "sessions.db")) as store, store:
-        names = [row[1] for row in store.execute("PRAGMA table_info(channels)")]
-        changed = {"channel_id": "'0x' || printf('%064x', number)", "state": "'closed'"}
+        names = [row[1] for row in store.execute("PRAGMA table_info(channels)") if row[1] != "number"]
+        changed = {"channel_id": "'0x' || printf('%064x', n)", "state": "'closed'"}
         values = ", ".join(changed.get(name, name) for name in names)
         store.execute(  # the names are those of the table itself
-            "WITH RECURSIVE numbers(number) AS (VALUES (1) UNION ALL SELECT number + 1 FROM numbers LIMIT 10000) "
-            f"INSERT INTO channels ({', '.join(names)}) SELECT {values} FROM channels, numbers"
+            "WITH RECURSIVE counted(n) AS (VALUES (1) UNION ALL SELECT n + 1 FROM counted LIMIT 10000) "
+            f"INSERT INTO channels ({', '.join(names)}) SELECT {values} FROM channels, counted"
         )
     many, one = side_by_side(lambda: bench.chat(wallet=2), bench.chat, rounds)
     return Row("warm paid `ando chat`, 10,000 closed channels / one", many, one, goal=1.05)
@@ -221,7 +221,9 @@ def closed_channels(bench: Bench, rounds: int) -> Row:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measure ando beside what it is held against.")
     parser.add_argument("--rounds", type=int, default=15, metavar="N", help="timed turns of each pair (default 15)")
-    rounds: int = max(1, parser.parse_args().rounds)
+    parser.add_argument("--requests", type=int, default=REQUESTS, metavar="N", help="size of the crowd (default 2048)")
+    asked = parser.parse_args()
+    rounds, requests = max(1, asked.rounds), max(THREADS, asked.requests)
     with tempfile.TemporaryDirectory() as folder, started(Path(folder)) as bench:
         rows = [
             *paid_request(bench, rounds),
@@ -231,7 +233,7 @@ def main() -> None:
             commits(Path(folder), rounds),
         ]
     with tempfile.TemporaryDirectory() as folder:
-        rows += [crowd(Path(folder) / charge, charge) for charge in ("metered", "full")]
+        rows += [crowd(Path(folder) / charge, charge, requests) for charge in ("metered", "full")]
     load = os.getloadavg()[0]
     print(f"medians of {rounds} turns each, taken side by side; load {load:.1f} on {os.cpu_count()} cores\n")
     print(table(rows))
