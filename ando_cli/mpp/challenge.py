@@ -247,13 +247,19 @@ class _Cursor:
     def _rest_of_quoted(self) -> str | None:
         """Read up to and with the closing quote and undo the quoted-pairs; ``None`` if the text ends before it."""
         text, at, kept = self._text, self._at, []
-        while at < len(text) and text[at] != '"':
-            if text[at] == "\\":
-                at += 1
-            kept.append(text[at : at + 1])
-            at += 1
-        self._at = min(at + 1, len(text))
-        return "".join(kept) if at < len(text) else None
+        end = text.find('"', at)
+        while end >= 0:
+            pair = text.find("\\", at, end)
+            if pair < 0:
+                kept.append(text[at:end])
+                self._at = end + 1
+                return "".join(kept)
+            kept += text[at:pair], text[pair + 1 : pair + 2]
+            at = pair + 2
+            if at > end:  # the quote was one half of the pair
+                end = text.find('"', at)
+        self._at = len(text)
+        return None
 
     def _run(self, allowed: frozenset[str]) -> str:
         """Pass over the characters that are ``allowed`` and return them."""

@@ -285,6 +285,11 @@ class Watched(str):
         self.reads += 1
         return super().startswith(*args)
 
+    def find(self, wanted: str, start: int = 0, end: int | None = None) -> int:  # type: ignore[override]
+        found = super().find(wanted, start, len(self) if end is None else end)
+        self.reads += max(1, (found if found >= 0 else len(self) if end is None else end) - start)
+        return found
+
 
 @pytest.mark.parametrize("prefix", ["", 'Payment id="', "Payment id=", "Payment ", 'Bearer x="\\'])
 @pytest.mark.parametrize("unit", HOSTILE.values(), ids=HOSTILE.keys())
