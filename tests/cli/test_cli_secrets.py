@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from badluck import relaying
 from cli_box import KEY, Box, Gateway, keyring_in
+from cli_person import Person
 from witness import PROMPT, SYSTEM, Witness
 
 from ando_cli.sandbox.server import Sandbox, SandboxConfig
@@ -42,6 +43,7 @@ KEPT = {
     "backup.json": OWN_ADDRESS,  # an encrypted keystore names its account
     "sessions.db": {"the payer's address", "the payee's address", "a transaction"},
     "conversations": {"the prompt", "the system message"},
+    "history": {"the prompt"},
 }
 
 
@@ -110,6 +112,17 @@ def test_no_command_gives_anything_away(owner: Gateway) -> None:
         assert witness.found_in(path.read_bytes().decode("latin-1")) - allowed == set(), path
 
 
+def talk(walk: Walk) -> None:
+    """A conversation on a terminal, on both rails. What is typed is on the screen, and so is no secret there."""
+    person = Person(walk.gateway.box, "chat", "-vvv", "--yes", "-s", SYSTEM)
+    for line in ("/rail mpp", PROMPT, "/rail key", PROMPT, "/usage", "/session", "/nonsense"):
+        person.says(line)
+    person.leaves()
+    assert sum("canned answer" in row for row in person.rows) == 2
+    for shown in (person.screen, "\n".join(person.rows)):
+        walk.look("chat", shown.replace(PROMPT, ""))
+
+
 def go_through(walk: Walk, virtual_key: str) -> None:
     """Use everything once, in an order in which it works."""
     pay = ("--yes", "--max-tokens", "8")
@@ -131,6 +144,7 @@ def go_through(walk: Walk, virtual_key: str) -> None:
     walk("chat", *words, *pay, "-j")
     walk("chat", *words, *pay, "--keep")
     walk("chat", *words, "--rail", "key", "--usage")
+    talk(walk)
     for command in ("respond", "think"):
         walk(command, *words, "--usage")
     walk("complete", PROMPT, "-t")
