@@ -44,6 +44,8 @@ def offers(text: str, settings: Settings) -> Iterable[Word]:
     choices: Iterable[str] = {"plan": PLANS, "rail": RAILS}.get(name, ())
     if name == "model":
         choices = _models(settings)
+    elif name in ("save", "load"):
+        choices = _files(argument)
     return [(choice, "") for choice in choices if choice.lower().startswith(argument.lower())][:_MOST_OFFERS]
 
 
@@ -53,6 +55,15 @@ def _models(settings: Settings) -> list[str]:
         names = json.loads((settings.folders.state / MODELS_FILE).read_bytes())["models"]
         return [clean(name, 100) for name in names if isinstance(name, str)]
     return []
+
+
+def _files(begun: str) -> Iterable[str]:
+    """The paths that ``begun`` can become; none with a blank, which would be completed as a word of its own."""
+    folder, slash_, name = begun.rpartition("/")
+    with suppress(OSError, UsageError):
+        for path in sorted(_path(folder + slash_ or ".").iterdir()):
+            if path.name.startswith(name) and (name or not path.name.startswith(".")) and " " not in path.name:
+                yield f"{folder}{slash_}{clean(path.name, 200)}{'/' if path.is_dir() else ''}"
 
 
 def _help(repl: Repl, _: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol, TextIO, cast
 
 from prompt_toolkit import PromptSession
@@ -78,8 +79,8 @@ class PromptKeyboard:
         offers: Callable[[str], Iterable[Word]],
         status: Callable[[int], str],
     ) -> None:
-        environ = screen.environ
-        plain = bool(environ.get("NO_COLOR"))
+        self._screen = screen
+        plain = bool(screen.environ.get("NO_COLOR"))
         self._session: PromptSession[str] = PromptSession(
             input=create_input(cast("TextIO", screen.stdin)),
             output=create_output(cast("TextIO", screen.stdout)),
@@ -97,7 +98,12 @@ class PromptKeyboard:
 
     def read(self) -> str:
         """One text."""
-        return self._session.prompt(PROMPT)
+        try:
+            return self._session.prompt(PROMPT)
+        except KeyboardInterrupt:
+            if not self._session.default_buffer.text:
+                self._screen.note("Ctrl-D leaves")
+            raise
 
 
 class _History(History):
@@ -119,7 +125,10 @@ class _Offers(Completer):
     def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:
         text = document.text_before_cursor
         begun = len(text.rpartition(" ")[2])
-        for word, meaning in self._offers(text):
+        found: Iterable[Word] = ()
+        with suppress(Exception):  # prompt_toolkit would show it in the middle of what is typed
+            found = list(self._offers(text))
+        for word, meaning in found:
             yield Completion(word, start_position=-begun, display_meta=meaning)
 
 

@@ -134,7 +134,8 @@ class Repl:
     def status(self, width: int) -> str:
         """The line below."""
         symbol = self.settings.network.token_symbol
-        return status.status_line(self.conversation, self.channel(), symbol, width)
+        dot = "·" if self.screen.look.unicode else "|"
+        return status.status_line(self.conversation, self.channel(), symbol, width, dot)
 
     def _carry_out(self, line: str) -> bool:
         """Ask or do what was typed; False where that is to leave."""

@@ -13,30 +13,28 @@ if TYPE_CHECKING:
     from ando_cli.session.channel import Channel
 
 _LONGEST_NAME = 40
+_SHORT_NAME = 24
 
 
-def status_line(conversation: Conversation, channel: Channel | None, symbol: str, width: int) -> str:
+def status_line(conversation: Conversation, channel: Channel | None, symbol: str, width: int, dot: str = "·") -> str:
     """As much of it as fits into ``width`` columns, in the longest form that does."""
-    forms = [_parts(conversation, channel, symbol, form) for form in range(3)]
-    lines = [" · ".join(forms[0]), " · ".join(forms[1]), " ".join(forms[2])]
+    forms = [_parts(conversation, channel, symbol, long=long) for long in (True, False)]
+    short = [part for index, part in enumerate(forms[1]) if index != 1]
+    lines = [f" {dot} ".join(forms[0]), f" {dot} ".join(forms[1]), " ".join(forms[1]), " ".join(short)]
     return next((line for line in lines if len(line) <= width), lines[-1][: max(0, width)])
 
 
-def _parts(conversation: Conversation, channel: Channel | None, symbol: str, form: int) -> list[str]:
-    """Its parts; ``form`` is 0 for the long form, 1 for a shorter one, 2 for the shortest."""
+def _parts(conversation: Conversation, channel: Channel | None, symbol: str, *, long: bool) -> list[str]:
     totals = conversation.totals
     tokens = totals.prompt_tokens + totals.completion_tokens
     name = _name(conversation)
-    parts = [conversation.rail, name if form == 0 else name.rpartition("/")[2][: 24 if form == 1 else 10]]
-    parts.append(f"{tokens:,} tokens" if form == 0 else _short(tokens))
+    parts = [conversation.rail, name if long else name.rpartition("/")[2][:_SHORT_NAME]]
+    parts.append(f"{tokens:,} tokens" if long else _short(tokens))
     if conversation.rail == KEY_RAIL:
         return parts
-    unknown = "+?" if totals.unknown else ""
+    spent = f"spent {amount(totals.spent)}{'+?' if totals.unknown else ''}"
     left = None if channel is None else amount(channel.left)
-    if form == 0:
-        return [*parts, f"spent {amount(totals.spent)}{unknown} {symbol}", f"left {left or 'unknown'}"]
-    spent = f"{amount(totals.spent)}{unknown}"
-    return [*parts, f"spent {spent}" if form == 1 else f"-{spent}", f"left {left or '?'}"]
+    return [*parts, f"{spent} {symbol}" if long else spent, f"left {left or ('unknown' if long else '?')}"]
 
 
 def _name(conversation: Conversation) -> str:

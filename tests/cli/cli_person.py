@@ -76,7 +76,7 @@ class Person(OnTerminal):
         )
 
     def _wait(self, fulfilled: Callable[[], bool], what: str) -> None:
-        deadline = time.monotonic() + PATIENCE / 4
+        deadline = time.monotonic() + PATIENCE / 2
         while not fulfilled():
             try:
                 going = self._read(deadline)

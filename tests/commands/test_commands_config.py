@@ -225,7 +225,7 @@ def test_a_first_edit_starts_from_every_key_as_a_comment(ando: Ando, file: Path,
     assert shown == {"path": str(file), "changed": False}
     assert not file.exists()
     [seen] = tmp_path.glob("config-edit-*")
-    lines = [line.removeprefix("# ") for line in seen.read_text().splitlines() if " = " in line]
+    lines = [line.removeprefix("# ") for line in seen.read_text().splitlines() if " = " in line or line[2:3] == "["]
     assert 'max_spend = "5"' in lines
     write(file, "\n".join(line for line in lines if not line.startswith("rpc_url")))
     ando("config", "list").worked()

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import ando_cli
 from ando_cli.errors import UsageError
 from ando_cli.repl import actions
 from ando_cli.repl.slash import COMMANDS, Called, Said, help_text, read
+from ando_cli.settings import Flags, load
 
 
 @pytest.mark.parametrize(
@@ -68,3 +73,23 @@ def test_the_help_fits_the_screen(width: int) -> None:
     lines = help_text(width).splitlines()
     assert max(map(len, lines)) <= width
     assert all(any(line.startswith(f"/{name}") for line in lines) for name in COMMANDS)
+
+
+def test_a_command_that_is_typed_is_completed(tmp_path: Path) -> None:
+    home = Path(ando_cli.__file__).parent
+    settings = load(Flags(sandbox=True), {"ANDO_HOME": str(tmp_path)})
+
+    def offered(text: str) -> list[str]:
+        return [word for word, _ in actions.offers(text, settings)]
+
+    assert offered("/s") == ["/system", "/session", "/save"]
+    assert offered("/plan p") == ["Plus", "Premium"]
+    assert offered("/rail ") == ["mpp", "key"]
+    assert offered(f"/load {home}/chat.") == [f"{home}/chat.py"]
+    assert offered(f"/save {home}/repl") == [f"{home}/repl/"]
+    assert offered("/model ") == []
+    settings.folders.state.mkdir(parents=True)
+    (settings.folders.state / "models.json").write_text(json.dumps({"models": ["org/one", "org/two", 3]}))
+    assert offered("/model ORG/o") == ["org/one"]
+    for text in ("hello", "//s", "/system a b", "/load /nowhere/at", "/plan x\n"):
+        assert offered(text) == []

@@ -20,8 +20,9 @@ TALK = Conversation(totals=Totals(spent=1_500_000, prompt_tokens=12_000, complet
     [
         (80, "mpp · Starter · 12,345 tokens · spent 1.50 USDC.e · left 3.50"),
         (50, "mpp · Starter · 12.3k · spent 1.50 · left 3.50"),
-        (40, "mpp Starter 12.3k -1.50 left 3.50"),
-        (20, "mpp Starter 12.3k -1"),
+        (40, "mpp Starter 12.3k spent 1.50 left 3.50"),
+        (35, "mpp 12.3k spent 1.50 left 3.50"),
+        (20, "mpp 12.3k spent 1.50"),
         (0, ""),
     ],
 )
