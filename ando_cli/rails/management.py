@@ -22,7 +22,7 @@ from ando_cli.records import record
 from ando_cli.redact import clean
 from ando_cli.session import closing
 from ando_cli.session.channel import State
-from ando_cli.session.ledger import Entry, Outcome
+from ando_cli.session.ledger import Entry, Outcome, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -103,26 +103,49 @@ class ManagementAuth(PaymentAuth):
     def _close(
         self, request: httpx.Request, turn: Turn, channel: Channel
     ) -> Generator[httpx.Request, httpx.Response, None]:
-        """Offer what receipts say was spent; a gateway that counts more is offered all that was authorised.
+        """Offer what receipts say was spent. A gateway that counts more, because a receipt was lost, is asked for the
+        smallest answer, whose receipt tells; only what that does not mend is offered all that was authorised.
 
-        Both are below what was signed before: closing authorises nothing new.
+        None of it is above what was signed before: closing authorises nothing new.
         """
-        self._stage("closing the channel")
-        amounts = sorted({channel.spent, channel.cumulative_amount})
-        for amount in amounts:
+        amount, asked = channel.spent, False
+        while True:
+            self._stage("closing the channel")
             response = yield self._paid(request, turn, channel, self._lifecycle.close_payload(channel, amount))
             if response.is_success:
                 ended = closing.confirm(self._lifecycle, channel, amount)
                 self.managed = Managed(self._now(channel), replace(ended, transaction=_transaction(response)))
                 return
             code = parse_problem(response.status_code, response.content).canonical
-            if amount == amounts[-1] or code not in _TOO_LOW:
+            if amount == channel.cumulative_amount or code not in _TOO_LOW:
                 self._look_whether_it_is_done(channel)
                 raise _refused(response)
-            response = yield self._unpaid(request, turn)
-            if response.status_code != 402:
-                raise _refused(response)
-            self._take_offer(response, turn)
+            yield from self._challenged(request, turn)
+            if not asked:
+                asked = True
+                channel = yield from self._ask_what_was_spent(request, turn, channel)
+            amount = channel.spent if channel.spent > amount else channel.cumulative_amount
+
+    def _ask_what_was_spent(
+        self, request: httpx.Request, turn: Turn, channel: Channel
+    ) -> Generator[httpx.Request, httpx.Response, Channel]:
+        """Pay for this very request, the smallest that there is, with the voucher that the gateway has."""
+        self._stage("asking what was spent")
+        self._book(turn, channel)
+        response = yield self._paid(request, turn, channel, self._lifecycle.payload(channel))
+        if response.is_success:
+            self._settle(response, turn, channel)
+        else:
+            self._finish(turn, Outcome.FAILED, Usage())
+        yield from self._challenged(request, turn)
+        return self._now(channel)
+
+    def _challenged(self, request: httpx.Request, turn: Turn) -> Generator[httpx.Request, httpx.Response, None]:
+        """Fetch the challenge that the next credential answers."""
+        response = yield self._unpaid(request, turn)
+        if response.status_code != 402:
+            raise _refused(response)
+        self._take_offer(response, turn)
 
     def _look_whether_it_is_done(self, channel: Channel) -> None:
         """A gateway refuses to close what is closed: an earlier run may have had its answer lost."""

@@ -7,9 +7,10 @@ import sqlite3
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from badluck import until
+from badluck import accepted, until
 from cli_box import MILLION
 
+from ando_cli.redact import amount
 from ando_cli.sandbox.faults import Fault
 
 if TYPE_CHECKING:
@@ -109,12 +110,23 @@ def test_a_chat_after_a_close_opens_another_channel(opened: Gateway) -> None:
     assert list(ids.values()) == ["open"]
 
 
-def test_a_gateway_that_counts_more_than_our_receipts_is_offered_what_was_authorised(opened: Gateway) -> None:
+def test_a_gateway_that_counts_more_than_our_receipts_is_asked_and_offered_what_was_spent(opened: Gateway) -> None:
     opened.fail(Fault(on="voucher", receipt_lies={"raw": "not a receipt"}))
     opened.box.run("chat", "a request whose receipt is lost").worked()
+    opened.forget_log()
     shown = opened.box.run("session", "close", "-j").worked().json
-    assert shown["captured"] == "1.00"
-    assert opened.actions[-4:] == ["unpaid", "close", "unpaid", "close"]
+    [session] = accepted(opened)
+    assert shown["captured"] == amount(int(session["spent"]))
+    assert int(session["spent"]) < MILLION / 100
+    assert opened.actions == ["unpaid", "close", "unpaid", "voucher", "unpaid", "close"]
+
+
+def test_where_asking_does_not_help_all_that_was_authorised_is_offered(opened: Gateway) -> None:
+    opened.fail(Fault(on="voucher", receipt_lies={"raw": "not a receipt"}))
+    opened.box.run("chat", "a request whose receipt is lost").worked()
+    opened.fail(Fault(on="voucher", code="mpp_payment_verification_failed"))
+    assert opened.box.run("session", "close", "-j").worked().json["captured"] == "1.00"
+    assert opened.actions[-2:] == ["unpaid", "close"]
 
 
 @pytest.mark.parametrize("code", ["mpp_session_close_unavailable", "mpp_session_close_failed"])

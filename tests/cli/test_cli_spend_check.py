@@ -65,6 +65,7 @@ def test_what_a_close_takes_for_a_lost_answer_is_booked_and_explained(gateway: G
     ask(gateway).worked()
     lose_an_answer(gateway)
     before = gateway.balance
+    gateway.fail(Fault(on="voucher", code="mpp_payment_verification_failed"))  # it does not tell what it counts
     gateway.box.run("session", "close").worked()
     shown = check(gateway.box)
     assert findings(shown) == [("close", True)]
@@ -76,6 +77,7 @@ def test_a_gateway_that_takes_more_than_its_receipts_say_is_found_out(gateway: G
     gateway.fail(Fault(on="open", receipt_lies={"spent": "1"}))
     ask(gateway).worked()
     assert findings(check(gateway.box)) == []
+    gateway.fail(Fault(on="voucher", code="mpp_payment_verification_failed"))
     gateway.box.run("session", "close").worked()
     shown = check(gateway.box, code=4)
     assert findings(shown) == [("close", False)]
