@@ -17,7 +17,7 @@ from typer.main import get_command
 
 from ando_cli import __version__
 from ando_cli.command import Group
-from ando_cli.errors import AndoError, ExitCode, UsageError
+from ando_cli.errors import AndoError, ExitCode, Interrupted, UsageError
 from ando_cli.help import GLOBAL_PANEL, examples
 from ando_cli.output import Terminal
 from ando_cli.settings import Flags, Settings, load
@@ -156,7 +156,12 @@ class LazyGroup(SharedOptionsGroup):
         if ctx.params.get("description"):
             words = [word for word in (*ctx._protected_args, *ctx.args) if word not in _FORMS]
             _describe(invocation(ctx), words)
-        return super().invoke(ctx)
+        try:
+            return super().invoke(ctx)
+        except Interrupted:  # said here, because Typer makes a mere exit code of it
+            warning = "the request was on its way and may be charged; `ando spend` counts it as unknown"
+            invocation(ctx).terminal.warn(warning)
+            raise
 
     def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
         """The names, in the order of ``COMMANDS``."""

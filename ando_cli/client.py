@@ -19,7 +19,7 @@ from urllib.parse import unquote, urlsplit
 import httpx
 
 from ando_cli import __version__, tls
-from ando_cli.errors import NetworkError, PaymentError, ServerError, UsageError
+from ando_cli.errors import Interrupted, NetworkError, PaymentError, ServerError, UsageError
 from ando_cli.mpp.problem import parse_problem
 from ando_cli.rails.bearer import STREAMED, BearerAuth, retry_after
 from ando_cli.rails.payment import CREDENTIAL, DRY_RUN, RESENT, UNSENT, Quote, Quoted
@@ -47,10 +47,6 @@ _BEARER_ROUTES = ("/models", "/chat/completions", "/responses", "/think", "/comp
 _NO_ANSWER = (httpx.ReadError, httpx.WriteError, httpx.CloseError, httpx.RemoteProtocolError, httpx.ReadTimeout,
               httpx.WriteTimeout, httpx.DecodingError)  # fmt: skip
 _NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError, httpx.PoolTimeout)
-
-
-class Interrupted(KeyboardInterrupt):
-    """Ctrl-C, when a request that may have been charged was on its way."""
 
 
 class AndoClient:

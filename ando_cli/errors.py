@@ -78,3 +78,7 @@ class ServerError(AndoError):
     """The gateway answered with an error that is not about payment."""
 
     default_code = "server"
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C, when a request that may have been charged was on its way."""

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from ando_cli import chat as mpp
 from ando_cli.assembly import connect_with_channel, connect_with_key, pause
 from ando_cli.channels import manage, pick
-from ando_cli.client import CHAT_PATH, Interrupted
-from ando_cli.errors import AndoError, UsageError
+from ando_cli.client import CHAT_PATH
+from ando_cli.errors import AndoError, Interrupted, UsageError
 from ando_cli.rails.body import read_usage
 from ando_cli.rails.management import TopUpBy
 from ando_cli.rails.payment import PAID, UNKNOWN_OUTCOMES, Paid

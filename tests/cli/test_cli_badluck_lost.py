@@ -230,6 +230,7 @@ def test_ctrl_c_while_waiting_ends_at_once_and_keeps_the_record(gateway: Gateway
     done = ended(process)
     assert (done.code, done.stdout) == (130, "")
     assert "error" not in done.stderr
+    assert "may be charged" in done.stderr
     assert outcome(gateway.box) == "unknown"
     assert rows(gateway.box, "channels")[0]["cumulative_amount"] == str(MILLION)
     ask(gateway).worked()
