@@ -97,8 +97,8 @@ class Screen(Terminal):
     def ask(self, question: str) -> bool | None:
         """Ask a yes-or-no question; the default is no. What was typed before it was asked is no answer to it."""
         with self._talking():
-            self._put("\n".join(self._folded(f"{question} [y/N]")) + " ")
             _forget_typed(self)
+            self._put("\n".join(self._folded(f"{question} [y/N]")) + " ")
             with self.progress():
                 answer = self.stdin.readline()
             if not answer.endswith("\n"):
