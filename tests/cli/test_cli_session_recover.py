@@ -233,7 +233,7 @@ def test_a_spare_channel_is_closed_by_the_gateway_where_it_is_told_what_was_auth
     assert "session close --force" in refused
     opened.box.run("session", "recover", lost, "--authorised", "1").worked()
     closed = opened.box.run("session", "close", lost, "-j").worked().json
-    spent = next(int(each["spent"]) for each in accepted(opened) if each["channelId"].startswith(lost))
+    spent = next(int(each["spent"]) for each in accepted(opened) if each["channel_id"].startswith(lost))
     captured, refunded = amount(spent), amount(5 * MILLION - spent)
     assert (closed["action"], closed["captured"], closed["refunded"]) == ("closed", captured, refunded)
     assert sorted(each["state"] for each in opened.box.run("session", "list").worked().json) == ["closed", "open"]
