@@ -118,11 +118,18 @@ def read_models(answer: bytes) -> list[Model]:
     """
     try:
         listed = json.loads(answer)["data"]
-        return [Model(one["id"], _text(one.get("owned_by")), _time(one.get("created"))) for one in listed if one["id"]]
+        models = [
+            Model(one["id"], _text(one.get("owned_by")), _time(one.get("created"))) for one in listed if one["id"]
+        ]
+        if not all(isinstance(model.id, str) for model in models):
+            raise TypeError("a model's id is a text")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise ServerError(
-            "the gateway's list of models cannot be read", hint="see it with -j", code="unexpected_answer"
+            "the gateway's list of models cannot be read",
+            hint="see it with `ando request --rail key /models`",
+            code="unexpected_answer",
         ) from None
+    return models
 
 
 def respond_text(answer: bytes) -> str:

@@ -13,7 +13,7 @@ import time
 import urllib.request
 import zlib
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 import httpx
@@ -21,7 +21,7 @@ import httpx
 from ando_cli import __version__, tls
 from ando_cli.errors import Interrupted, NetworkError, PaymentError, ServerError, UsageError
 from ando_cli.mpp.problem import parse_problem
-from ando_cli.rails.bearer import STREAMED, BearerAuth, retry_after
+from ando_cli.rails.bearer import KEYED, STREAMED, BearerAuth, retry_after
 from ando_cli.rails.payment import CREDENTIAL, DRY_RUN, RESENT, UNSENT, Quote, Quoted
 from ando_cli.session.planner import advice
 from ando_cli.settings import check_url, origin
@@ -35,7 +35,8 @@ ERROR_BODY_LIMIT = 1024 * 1024
 """Bytes of an error answer that are read; what a server sends beyond them is left on the wire."""
 
 PAID_BODY_LIMIT = 64 * 1024 * 1024
-"""Bytes of a paid answer. It is kept in memory, so that a cut one is noticed while it can still be asked for again."""
+"""Bytes of an answer that was paid for, on either rail. It is kept in memory, so that a cut one is noticed while it can
+still be asked for again."""
 
 STREAM_LIMIT = 64 * 1024 * 1024
 """Bytes of an answer that arrives piece by piece; no answer is that long."""
@@ -152,8 +153,6 @@ class AndoClient:
         try:
             if not response.is_success:
                 raise failure(response)
-            assert isinstance(response.stream, httpx.SyncByteStream)
-            response.stream = _Bounded(response.stream)
             yield response
         finally:
             response.close()
@@ -374,21 +373,21 @@ def _connect_through(scheme: str, proxy: str | None) -> httpx.HTTPTransport:
 
 
 class _Bounded(httpx.SyncByteStream):
-    """A body that ends with an error where it does not end by itself."""
+    """The body of ``response``, decoded, which ends with an error where it does not end by itself."""
 
-    def __init__(self, inner: httpx.SyncByteStream) -> None:
-        self._inner = inner
+    def __init__(self, response: httpx.Response) -> None:
+        self._response = response
 
     def __iter__(self) -> Iterator[bytes]:
         read = 0
-        for chunk in self._inner:
+        for chunk in _decoded(self._response, STREAM_LIMIT):
             read += len(chunk)
             if read > STREAM_LIMIT:
                 raise httpx.ReadError("the answer does not end")
             yield chunk
 
     def close(self) -> None:
-        self._inner.close()
+        self._response.close()
 
 
 class _Transport(httpx.BaseTransport):
@@ -423,7 +422,9 @@ class _Transport(httpx.BaseTransport):
         response = self._inner.handle_request(request)
         if response.status_code >= 300:
             return _read(response, ERROR_BODY_LIMIT)
-        if CREDENTIAL in request.extensions:
+        if STREAMED in request.extensions:
+            return _plain(response, stream=_Bounded(response))
+        if CREDENTIAL in request.extensions or KEYED in request.extensions:
             return _read(response, PAID_BODY_LIMIT)
         return response
 
@@ -438,12 +439,15 @@ def _read(response: httpx.Response, limit: int) -> httpx.Response:
                 break
     finally:
         response.close()
+    return _plain(response, content=bytes(body[:limit]))
+
+
+def _plain(response: httpx.Response, **body: Any) -> httpx.Response:
+    """``response`` with a body that needs no decoding any more: ``content`` or ``stream``, as httpx names them."""
     dropped = (b"content-encoding", b"content-length", b"transfer-encoding")
     # The bytes as they came: a value that is not ASCII would not survive being decoded and encoded again.
     headers = [(name, value) for name, value in response.headers.raw if name.lower() not in dropped]
-    return httpx.Response(
-        response.status_code, headers=headers, content=bytes(body[:limit]), extensions=response.extensions
-    )
+    return httpx.Response(response.status_code, headers=headers, extensions=response.extensions, **body)
 
 
 def _decoded(response: httpx.Response, limit: int) -> Iterator[bytes]:

@@ -402,7 +402,9 @@ def _plainer(error: UnicodeError) -> tuple[str, int]:
 def _toon(value: object) -> str:
     from toon_format import encode  # it takes as long to load as typer does
 
-    return str(encode(value))
+    # JSON can hold half a surrogate pair, TOON cannot.
+    sound = json.loads(json.dumps(value, ensure_ascii=False).encode(errors="replace"))
+    return str(encode(sound))
 
 
 def _no_formula(cell: object) -> object:

@@ -15,7 +15,7 @@ from ando_cli.chat import answer_text, content_of
 from ando_cli.errors import NetworkError, ServerError
 from ando_cli.mpp.problem import parse_problem
 from ando_cli.rails.bearer import BOOKING, Booking
-from ando_cli.rails.body import usage_of
+from ando_cli.rails.body import read_usage, usage_of
 from ando_cli.records import record
 from ando_cli.session.ledger import Outcome, Usage
 
@@ -66,16 +66,20 @@ class AnswerStream:
             ServerError: the gateway gave up in the middle, or sent something else than an answer.
         """
         try:
-            if self._response.headers.get("content-type", "").partition(";")[0].strip() == "text/event-stream":
-                yield from self._events()
-            else:
-                yield from self._whole()
+            yield from self._pieces()
         except ServerError:
             self._finish(Outcome.FAILED)
             raise
         except httpx.TransportError:
             raise _cut(self._response) from None
         self._finish(Outcome.ANSWERED)
+
+    def _pieces(self) -> Iterator[Piece]:
+        streamed = self._response.headers.get("content-type", "").partition(";")[0].strip() == "text/event-stream"
+        try:
+            yield from self._events() if streamed else self._whole()
+        except httpx.DecodingError:  # compressed, or so it says, although it was asked not to be
+            raise _unreadable() from None
 
     def _events(self) -> Iterator[Piece]:
         from httpx_sse import EventSource, SSEError
@@ -107,7 +111,7 @@ class AnswerStream:
         """An answer that came in one piece although a stream was asked for."""
         answer = self._response.read()
         text = answer_text(answer)
-        self.usage = usage_of(json.loads(answer))
+        self.usage = read_usage(answer)
         yield Piece(text)
 
     def _finish(self, outcome: Outcome) -> None:

@@ -71,7 +71,11 @@ def test_models_are_read_with_what_is_told_of_them() -> None:
     assert account.read_models(answer) == [Model("a", "x", 5), Model("b")]
 
 
-@pytest.mark.parametrize("answer", [b"", b"[]", b"{}", b'{"data":1}', b'{"data":[1]}', b'{"data":[{}]}', b"[" * 99_999])
+@pytest.mark.parametrize(
+    "answer",
+    [b"", b"[]", b"{}", b'{"data":1}', b'{"data":[1]}', b'{"data":[{}]}', b'{"data":[{"id":5}]}',
+     b'{"data":[{"id":["a"]}]}', b"[" * 99_999],
+)  # fmt: skip
 def test_a_list_of_models_that_is_none_is_an_error(answer: bytes) -> None:
     with pytest.raises(ServerError):
         account.read_models(answer)

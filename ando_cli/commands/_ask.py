@@ -130,7 +130,7 @@ def deliver(terminal: Terminal, answer: bytes, read: Callable[[bytes], str], out
         shown = terminal.document(answer)
     else:
         try:
-            shown = read(answer).encode()
+            shown = read(answer).encode(errors="replace")  # JSON can hold half a surrogate pair, UTF-8 cannot
         except ServerError as error:
             terminal.answer_bytes(answer)
             error.hint = "what came was printed as it is"

@@ -32,6 +32,9 @@ MAX_RETRIES = 3
 LONGEST_PAUSE = 60.0
 """Seconds that a ``Retry-After`` may ask for; whoever has to wait longer is told so instead."""
 
+KEYED = "ando.keyed"
+"""Request extension: the request carries the Virtual Key."""
+
 STREAMED = "ando.streamed"
 """Request extension: the answer is read piece by piece, and completed with ``Booking.finish`` when it has ended."""
 
@@ -106,6 +109,7 @@ class BearerAuth(httpx.Auth):
                 code="key_elsewhere",
             )
         request.headers["Authorization"] = f"Bearer {self._key}"
+        request.extensions[KEYED] = True
         booking = self._book(request)
         if request.method == "POST":
             request.headers.setdefault("Idempotency-Key", str(uuid.uuid4()))

@@ -205,6 +205,11 @@ def test_an_answer_without_text_was_paid_for_so_it_is_shown_as_it_came(warm: Gat
     assert "no text" in done.stderr
 
 
+def test_half_a_surrogate_pair_in_a_paid_answer_is_no_reason_to_lose_it(warm: Gateway) -> None:
+    warm.fail(Fault(on="voucher", body_text='{"choices":[{"message":{"content":"a\\ud800b"}}]}', status=200))
+    assert warm.box.run("chat", "hi").worked().stdout == "a?b\n"
+
+
 def test_a_cap_below_the_price_stops_before_anything_is_signed(gateway: Gateway, box: Box) -> None:
     assert "--max-spend" in box.run("chat", "hi", "--max-spend", "0.5").refused(4)
     assert gateway.actions == ["unpaid"]

@@ -146,6 +146,18 @@ def test_a_stream_that_breaks_off_leaves_what_came_and_says_so(keyed: Holder) ->
     assert "broke off in the middle" in done.stderr
 
 
+def test_half_a_surrogate_pair_in_an_answer_is_no_reason_to_lose_it(keyed: Holder) -> None:
+    answer = '{"choices":[{"message":{"content":"a\\ud800b"}}]}'
+    shown = {"--no-stream": "a?b\n", "-t": None, "-u": "a?b\n"}
+    for option, words in shown.items():
+        keyed.sandbox.faults.push(Fault(on="chat", status=200, body_text=answer))
+        done = keyed.box.run("chat", "--rail", "key", option, "hi").worked()
+        assert words in (None, done.stdout)
+        assert "a?b" in done.stdout
+    keyed.sandbox.faults.push(Fault(on="models", status=200, body_text='{"data":[{"id":"m\\ud800"}]}'))
+    assert "m?" in keyed.box.run("models", "-t").worked().stdout
+
+
 def test_a_body_that_is_handed_in_goes_out_byte_for_byte(keyed: Holder) -> None:
     body = f'{{ "model":"{MODEL}", "messages":[{{"role":"user","content":"hi"}}],"max_tokens":8, "stream":true }}'
     done = keyed.box.run("chat", "--rail", "key", stdin=body).worked()

@@ -305,3 +305,24 @@ def test_a_stream_without_end_is_given_up(holder: Holder, monkeypatch: pytest.Mo
     monkeypatch.setattr("ando_cli.client.STREAM_LIMIT", 300)
     with pytest.raises(NetworkError):
         holder.stream()
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate", "br"])
+def test_a_stream_that_lies_about_its_coding_is_an_error_or_read_as_it_is(holder: Holder, coding: str) -> None:
+    holder.fail(Fault(on="chat", headers={"Content-Encoding": coding}))
+    if coding == "gzip":
+        with pytest.raises(ServerError) as unreadable:
+            holder.stream()
+        assert unreadable.value.code == "unexpected_answer"
+        assert [row["outcome"] for row in holder.rows] == ["failed"]
+    else:
+        pieces, _ = holder.stream()
+        assert "".join(piece.text for piece in pieces).startswith("This is a canned answer")
+
+
+def test_of_an_answer_to_the_key_no_more_is_kept_than_of_a_paid_one(
+    holder: Holder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ando_cli.client.PAID_BODY_LIMIT", 100)
+    holder.fail(Fault(on="chat", status=200, body_bytes=5_000))
+    assert len(holder.ask().content) == 100
