@@ -3,11 +3,12 @@ out."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ando_cli.assembly import connect
 from ando_cli.chat import Prompt, describe_usage, has_limit, is_body, parse_extra
-from ando_cli.commands._input import read_source, read_stdin
+from ando_cli.commands._input import decode, read_source, read_stdin
 from ando_cli.errors import ServerError, UsageError
 from ando_cli.output import check_writable
 from ando_cli.rails.body import read_usage
@@ -93,27 +94,6 @@ def request_body(
     return build(words, piped)
 
 
-def piped_text(terminal: Terminal) -> str:
-    """What is piped in, as text.
-
-    Raises:
-        UsageError: it is not UTF-8, or too much.
-    """
-    return "" if terminal.stdin_tty else decode(read_stdin(terminal))
-
-
-def decode(data: bytes) -> str:
-    """Piped text.
-
-    Raises:
-        UsageError: it is not UTF-8.
-    """
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise UsageError("the piped text is not UTF-8", hint="convert it first, for example with iconv") from None
-
-
 def warn_without_limit(terminal: Terminal, body: bytes) -> None:
     """Say where a body leaves the price to the gateway."""
     if not has_limit(body):
@@ -145,7 +125,8 @@ def deliver(terminal: Terminal, answer: bytes, read: Callable[[bytes], str], out
 def ask_with_key(
     state: Invocation,
     path: str,
-    body: bytes,
+    words: Prompt,
+    build: Callable[[Prompt, str], bytes],
     read: Callable[[bytes], str],
     *,
     options: PayOptions,
@@ -154,10 +135,17 @@ def ask_with_key(
 ) -> bytes:
     """Ask on the account-owned route at ``path`` and deliver the answer, which is also returned.
 
+    Args:
+        words: what was typed; where it names no model, the configured one is asked.
+        build: makes the request's body from it and from what is piped in.
+        read: finds the words in the answer.
+
     Raises:
         AndoError: there is no answer.
     """
     terminal = state.terminal
+    piped = "" if terminal.stdin_tty else decode(read_stdin(terminal))
+    body = build(replace(words, model=words.model or state.settings.model), piped)
     if output is not None:
         check_writable(output)
     with connect(state, options, KEY_RAIL) as client:

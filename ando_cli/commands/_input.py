@@ -22,6 +22,18 @@ def read_stdin(terminal: Terminal) -> bytes:
     return _bounded(terminal.read_bytes(INPUT_LIMIT + 1))
 
 
+def decode(data: bytes) -> str:
+    """What was piped in, as text.
+
+    Raises:
+        UsageError: it is not UTF-8.
+    """
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise UsageError("the piped text is not UTF-8", hint="convert it first, for example with iconv") from None
+
+
 def read_source(terminal: Terminal, source: str) -> bytes:
     """What an option's value stands for, as curl has it: ``@FILE``, ``@-`` for stdin, or the text itself.
 

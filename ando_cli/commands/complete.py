@@ -9,7 +9,7 @@ import typer
 from ando_cli import account
 from ando_cli.app import invocation
 from ando_cli.command import Command
-from ando_cli.commands._ask import ask_with_key, piped_text, prompt_of
+from ando_cli.commands._ask import ask_with_key, prompt_of
 from ando_cli.commands._options import (
     ConnectTimeoutOption,
     MaxTokensOption,
@@ -59,7 +59,7 @@ def complete(
     options = key_options(profile, timeout, connect_timeout)
     words = prompt_of(
         prompt,
-        model=model or state.settings.model,
+        model=model,
         max_tokens=max_tokens,
         temperature=temperature,
         top_p=top_p,
@@ -67,5 +67,13 @@ def complete(
         stop=stop,
         extra=extra,
     )
-    body = account.build_complete(words, piped_text(state.terminal))
-    ask_with_key(state, account.COMPLETE_PATH, body, account.complete_text, options=options, output=output, usage=usage)
+    ask_with_key(
+        state,
+        account.COMPLETE_PATH,
+        words,
+        account.build_complete,
+        account.complete_text,
+        options=options,
+        output=output,
+        usage=usage,
+    )

@@ -9,7 +9,7 @@ import typer
 from ando_cli import config_file, config_view
 from ando_cli.app import SharedOptionsGroup, invocation
 from ando_cli.command import Command
-from ando_cli.commands._input import read_stdin
+from ando_cli.commands._input import decode, read_stdin
 from ando_cli.config import CONFIG_FILE, read_config
 from ando_cli.editor import edit as edit_file
 from ando_cli.errors import AndoError, UsageError
@@ -217,10 +217,7 @@ def _read(state: Invocation, name: str) -> str:
     ask = terminal.secret_prompt()
     if terminal.stdin_tty and ask is None:
         raise UsageError("there is no terminal to ask for the value on", hint="pipe it in")
-    try:
-        return (ask(f"{name}: ") if terminal.stdin_tty and ask else read_stdin(terminal).decode()).strip()
-    except UnicodeDecodeError:
-        raise UsageError("the piped text is not UTF-8", hint="convert it first, for example with iconv") from None
+    return (ask(f"{name}: ") if terminal.stdin_tty and ask else decode(read_stdin(terminal))).strip()
 
 
 def _run_editor(state: Invocation, copy: Path) -> None:

@@ -9,7 +9,7 @@ import typer
 from ando_cli import account
 from ando_cli.app import invocation
 from ando_cli.command import Command
-from ando_cli.commands._ask import ask_with_key, piped_text, prompt_of
+from ando_cli.commands._ask import ask_with_key, prompt_of
 from ando_cli.commands._options import (
     ConnectTimeoutOption,
     MaxTokensOption,
@@ -58,11 +58,19 @@ def respond(
     words = prompt_of(
         prompt,
         system=system,
-        model=model or state.settings.model,
+        model=model,
         max_tokens=max_tokens,
         temperature=temperature,
         top_p=top_p,
         extra=extra,
     )
-    body = account.build_respond(words, piped_text(state.terminal))
-    ask_with_key(state, account.RESPOND_PATH, body, account.respond_text, options=options, output=output, usage=usage)
+    ask_with_key(
+        state,
+        account.RESPOND_PATH,
+        words,
+        account.build_respond,
+        account.respond_text,
+        options=options,
+        output=output,
+        usage=usage,
+    )

@@ -9,7 +9,7 @@ import typer
 from ando_cli import account
 from ando_cli.app import invocation
 from ando_cli.command import Command
-from ando_cli.commands._ask import ask_with_key, piped_text, prompt_of
+from ando_cli.commands._ask import ask_with_key, prompt_of
 from ando_cli.commands._options import (
     ConnectTimeoutOption,
     MaxTokensOption,
@@ -66,7 +66,7 @@ def think(
     words = prompt_of(
         prompt,
         system=system,
-        model=model or state.settings.model,
+        model=model,
         max_tokens=max_tokens,
         temperature=temperature,
         top_p=top_p,
@@ -74,9 +74,15 @@ def think(
         stop=stop,
         extra=extra,
     )
-    body = account.build_chat(words, piped_text(state.terminal))
     answer = ask_with_key(
-        state, account.THINK_PATH, body, account.think_text, options=options, output=output, usage=usage
+        state,
+        account.THINK_PATH,
+        words,
+        account.build_chat,
+        account.think_text,
+        options=options,
+        output=output,
+        usage=usage,
     )
     if reasoning:
         state.terminal.note(printable(account.reasoning_of(answer) or "the gateway does not tell the reasoning"))

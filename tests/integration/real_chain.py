@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import subprocess
 import time
 from contextlib import contextmanager
@@ -164,6 +165,17 @@ class Escrow:
     address: ChecksumAddress
     abi: list[dict[str, Any]]
 
+    def configuration(self, base_url: str, *lines: str) -> str:
+        """A ``config.toml`` for the gateway at ``base_url`` that trusts this contract; ``lines`` stand at its top."""
+        return "\n".join(
+            [
+                *lines,
+                f'network = "local"\nbase_url = "{base_url}"',
+                f'[networks.local]\nchain_id = {self.chain.chain_id}\nrpc_url = "{self.chain.rpc_url}"',
+                f'token = "{self.chain.token}"\nescrows = ["{self.address}"]\n',
+            ]
+        )
+
     @cached_property
     def contract(self) -> Contract:
         return self.chain.web3.eth.contract(address=self.address, abi=self.abi)
@@ -235,6 +247,16 @@ def deployed_escrow(chain: Chain, cache: Path) -> Escrow:
     assert receipt["status"] == 1
     assert address is not None
     return Escrow(chain=chain, address=address, abi=compiled["abi"])
+
+
+def environment_of(payer: LocalAccount, folder: Path) -> dict[str, str]:
+    """The environment of ``ando`` for somebody who lives in ``folder`` and pays with this key."""
+    return {
+        "PATH": os.environ["PATH"],
+        "HOME": str(folder),
+        "ANDO_HOME": str(folder),
+        "ANDO_PRIVATE_KEY": payer.key.hex(),
+    }
 
 
 def fresh_account() -> LocalAccount:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 from typing import TYPE_CHECKING, Any
 
 import forked
 import pytest
 from eth_account import Account
+from real_chain import environment_of
 
 from ando_cli.sandbox.server import Sandbox, SandboxConfig
 from ando_cli.sandbox.settings import Settings
@@ -38,17 +38,8 @@ class User:
         self.escrow = escrow
         self.gateway = gateway
         self.store = folder / "state" / "sessions.db"
-        (folder / "config.toml").write_text(
-            f'network = "local"\nbase_url = "{gateway.base_url}"\nmax_deposit = "2"\n'
-            f'[networks.local]\nchain_id = {escrow.chain.chain_id}\nrpc_url = "{escrow.chain.rpc_url}"\n'
-            f'token = "{escrow.chain.token}"\nescrows = ["{escrow.address}"]\n'
-        )
-        self.environment = {
-            "PATH": os.environ["PATH"],
-            "HOME": str(folder),
-            "ANDO_HOME": str(folder),
-            "ANDO_PRIVATE_KEY": payer.key.hex(),
-        }
+        (folder / "config.toml").write_text(escrow.configuration(gateway.base_url, 'max_deposit = "2"'))
+        self.environment = environment_of(payer, folder)
 
     def run(self, *arguments: str) -> str:
         code, out, err = forked.run(arguments, self.environment, self.store.parent.parent)

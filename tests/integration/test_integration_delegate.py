@@ -47,11 +47,7 @@ def test_the_contract_pays_out_what_the_channels_own_key_signed_and_not_what_the
         payee_key="0x" + payee.key.hex().removeprefix("0x"),
     )
     with Sandbox(config) as gateway:
-        (home / "config.toml").write_text(
-            f'delegate = true\nnetwork = "local"\nbase_url = "{gateway.base_url}"\n'
-            f'[networks.local]\nchain_id = {anvil.chain_id}\nrpc_url = "{anvil.rpc_url}"\n'
-            f'token = "{anvil.token}"\nescrows = ["{escrow.address}"]\n'
-        )
+        (home / "config.toml").write_text(escrow.configuration(gateway.base_url, "delegate = true"))
         ando("wallet", "import", stdin=wallet.to_hex())
         ando("chat", "hi", "--yes")
         assert "canned answer" in ando("chat", "hi")

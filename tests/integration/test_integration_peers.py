@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import sqlite3
 import subprocess
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import forked
 import pytest
+from real_chain import environment_of
 from real_peer import LossyProxy, MppxClient, mppx_server, rpc_with_enough_gas
 
 from ando_cli.sandbox.server import Sandbox, SandboxConfig, Settings
@@ -49,20 +49,10 @@ class User:
 
     def go_through(self, url: str) -> None:
         """Use another way to the same server. It is another gateway's name, and the same channel's payee."""
-        chain = self.escrow.chain
-        (self.folder / "config.toml").write_text(
-            f'network = "local"\nbase_url = "{url}/v1"\nmax_deposit = "5"\n'
-            f'[networks.local]\nchain_id = {chain.chain_id}\nrpc_url = "{chain.rpc_url}"\n'
-            f'token = "{chain.token}"\nescrows = ["{self.escrow.address}"]\n'
-        )
+        (self.folder / "config.toml").write_text(self.escrow.configuration(f"{url}/v1", 'max_deposit = "5"'))
 
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        environment = {
-            "PATH": os.environ["PATH"],
-            "HOME": str(self.folder),
-            "ANDO_HOME": str(self.folder),
-            "ANDO_PRIVATE_KEY": self.payer.key.hex(),
-        }
+        environment = environment_of(self.payer, self.folder)
         code, out, err = forked.run(arguments, environment, self.folder)
         return subprocess.CompletedProcess(arguments, code, out.decode(), err.decode())
 

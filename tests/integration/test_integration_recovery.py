@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 import forked
 import pytest
+from real_chain import environment_of
 
 from ando_cli.sandbox.server import Sandbox, SandboxConfig
 
@@ -31,17 +31,8 @@ class Machine:
     def __init__(self, folder: Path, payer: LocalAccount, escrow: Escrow, base_url: str) -> None:
         self.folder = folder
         folder.mkdir()
-        (folder / "config.toml").write_text(
-            f'network = "local"\nbase_url = "{base_url}"\n'
-            f'[networks.local]\nchain_id = {escrow.chain.chain_id}\nrpc_url = "{escrow.chain.rpc_url}"\n'
-            f'token = "{escrow.chain.token}"\nescrows = ["{escrow.address}"]\n'
-        )
-        self.environment = {
-            "PATH": os.environ["PATH"],
-            "HOME": str(folder),
-            "ANDO_HOME": str(folder),
-            "ANDO_PRIVATE_KEY": payer.key.hex(),
-        }
+        (folder / "config.toml").write_text(escrow.configuration(base_url))
+        self.environment = environment_of(payer, folder)
 
     def ando(self, *arguments: str, code: int = 0) -> Any:
         """Run a command; what it answered in JSON."""
