@@ -11,8 +11,8 @@ from ando_cli.tempo.abi import ZERO_HASH
 from ando_cli.tempo.channel import ChannelTerms
 from ando_cli.tempo.protocol import Protocol
 
-# ``ledger.session`` is a channel's number, which is never given to another one, also when the channel is forgotten; 0
-# where a Virtual Key paid.
+# ``ledger.session`` is a channel's number, which is never given to another one; 0 where a Virtual Key paid, or the
+# channel was forgotten.
 # One script a version: a file of version n runs the scripts from n on. Never edit one that was released.
 MIGRATIONS = (
     """

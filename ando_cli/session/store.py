@@ -240,9 +240,8 @@ class Store:
         Its rows in the ledger stay, and are nobody's: session 0.
         """
         with self._write() as db:
-            # SQLite may give the number by which they named it to the next channel.
             db.execute(
-                "UPDATE ledger SET session = 0 WHERE session = (SELECT rowid FROM channels WHERE channel_id = ?)",
+                "UPDATE ledger SET session = 0 WHERE session = (SELECT number FROM channels WHERE channel_id = ?)",
                 (channel_id,),
             )
             db.execute("DELETE FROM channels WHERE channel_id = ?", (channel_id,))
