@@ -132,7 +132,9 @@ class ManagementAuth(PaymentAuth):
         """Pay for this very request, the smallest that there is, with the voucher that the gateway has."""
         self._stage("asking what was spent")
         self._book(turn, channel)
-        response = yield self._paid(request, turn, channel, self._lifecycle.payload(channel))
+        turn.out = self._paid(request, turn, channel, self._lifecycle.payload(channel))
+        response = yield turn.out
+        turn.out = None
         if response.is_success:
             self._settle(response, turn, channel)
         else:

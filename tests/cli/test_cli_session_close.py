@@ -7,7 +7,7 @@ import sqlite3
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from badluck import accepted, until
+from badluck import accepted, rows, until
 from cli_box import MILLION
 
 from ando_cli.redact import amount
@@ -119,6 +119,17 @@ def test_a_gateway_that_counts_more_than_our_receipts_is_asked_and_offered_what_
     assert shown["captured"] == amount(int(session["spent"]))
     assert int(session["spent"]) < MILLION / 100
     assert opened.actions == ["unpaid", "close", "unpaid", "voucher", "unpaid", "close"]
+
+
+def test_where_the_answer_that_tells_what_was_spent_is_lost_it_may_have_been_charged(opened: Gateway) -> None:
+    opened.fail(Fault(on="voucher", receipt_lies={"raw": "not a receipt"}))
+    opened.box.run("chat", "a request whose receipt is lost").worked()
+    opened.fail(Fault(on="voucher", drop="after", times=2))
+    done = opened.box.run("session", "close")
+    assert (done.code, session(opened.box)["state"]) == (3, "open")
+    assert rows(opened.box, "ledger")[-1]["outcome"] == "unknown"
+    shown = opened.box.run("session", "close", "-j").worked().json
+    assert shown["captured"] == amount(int(accepted(opened)[0]["spent"]))
 
 
 def test_where_asking_does_not_help_all_that_was_authorised_is_offered(opened: Gateway) -> None:
