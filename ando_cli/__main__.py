@@ -18,6 +18,8 @@ def main() -> None:
         sys.stdout.write(f"ando {__version__}\n")
         return
     gc.set_threshold(_ALLOCATIONS_BEFORE_COLLECTION)
+    # Where click is installed beside ando, httpx loads its own command line, and with it rich, at every start.
+    sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
     from ando_cli.app import run
 
     sys.exit(run(arguments))

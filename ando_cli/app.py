@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 import importlib
 import os
-from dataclasses import dataclass, field
-from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
@@ -16,16 +13,15 @@ from typer.core import TyperGroup, TyperOption
 from typer.main import get_command
 
 from ando_cli import __version__
-from ando_cli.command import Group
+from ando_cli.cli.command import Group
+from ando_cli.cli.help import GLOBAL_PANEL, examples
 from ando_cli.errors import AndoError, ExitCode, Interrupted, UsageError
-from ando_cli.help import GLOBAL_PANEL, examples
-from ando_cli.output import Terminal
-from ando_cli.settings import Flags, Settings, load
+from ando_cli.runtime.context import Invocation, invocation
+from ando_cli.terminal.output import Terminal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
-    from ando_cli.wallet import WalletStore
 
 _FORMS = ("--json-output", "-j", "--toon-output", "-t")
 
@@ -51,61 +47,6 @@ COMMANDS = {
 }
 
 
-@dataclass
-class Invocation:
-    """What every command is handed, as ``ctx.obj``: the terminal, the environment, the flags and the settings."""
-
-    terminal: Terminal
-    environ: Mapping[str, str]
-    flags: Flags = field(default_factory=Flags)
-
-    @cached_property
-    def settings(self) -> Settings:
-        """The settings in force; read at first use.
-
-        Raises:
-            UsageError: a flag, a variable or the configuration file is wrong.
-        """
-        return load(self.flags, self.environ)
-
-    def open_wallet(self, *, asking: bool = True) -> WalletStore:
-        """The wallet of this invocation: its environment, its configuration folder, and unless it is not ``asking``,
-        its terminal to ask on.
-
-        Raises:
-            UsageError: with ``--sandbox``, whose wallet looks after itself; or a setting is wrong.
-        """
-        from ando_cli.wallet import WalletStore
-
-        if self.settings.sandbox:
-            raise UsageError("the sandbox looks after its own wallet", hint="leave out --sandbox")
-        path = self.settings.folders.config / "keystore.json"
-        return WalletStore(self.environ, path, self.terminal.secret_prompt() if asking else None)
-
-    def record(self, name: str, value: Any) -> None:
-        """Take one global option as it is parsed, before or after the subcommand."""
-        if name == "verbose":
-            value = min(self.flags.verbose + value, 3)
-        self.flags = dataclasses.replace(self.flags, **{name: value})
-        if name in ("json_output", "toon_output"):
-            self._choose_form()
-        elif name in ("quiet", "verbose"):
-            setattr(self.terminal, name, value)
-
-    def _choose_form(self) -> None:
-        if self.flags.json_output and self.flags.toon_output:
-            raise UsageError("--json-output and --toon-output exclude each other", hint="leave one of them out")
-        self.terminal.json_output = True
-        self.terminal.toon_output = self.flags.toon_output
-
-
-def invocation(ctx: typer.Context) -> Invocation:
-    """The ``Invocation`` of the running command."""
-    found = ctx.find_root().obj
-    assert isinstance(found, Invocation)
-    return found
-
-
 def _record(ctx: Any, param: Any, value: Any) -> Any:
     source = ctx.get_parameter_source(param.name or "")
     if source is not None and source.name == "COMMANDLINE" and not ctx.resilient_parsing:
@@ -127,7 +68,7 @@ def _describe_here(ctx: Any, param: Any, value: Any) -> Any:
 
 
 def _describe(state: Invocation, words: Sequence[str]) -> NoReturn:
-    from ando_cli.describe import describe
+    from ando_cli.cli.describe import describe
 
     state.terminal.json(describe(get_command(app), words, state))
     raise typer.Exit
@@ -295,7 +236,7 @@ def run(arguments: Sequence[str]) -> int:
     terminal.json_output = terminal.toon_output or _asks_for(arguments, "--json-output", "-j")
     state = Invocation(terminal, os.environ)
     if "_ANDO_COMPLETE" in os.environ:
-        from ando_cli import completions
+        from ando_cli.cli import completion as completions
 
         completions.register()
     try:

@@ -1,11 +1,10 @@
-"""What may be shown: text from a server is cleaned, identifiers are shortened, amounts are formatted."""
+"""What may be shown: text from a server is cleaned, identifiers are shortened."""
 
 from __future__ import annotations
 
 import unicodedata
 from urllib.parse import urlsplit
 
-_DECIMALS = 6
 _KEPT_CONTROLS = {"\n", "\t"}
 # Bidirectional overrides and isolates reorder what a reader sees; the joiners that emoji need are not among them.
 _BIDI = {chr(c) for c in (*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E, 0x200F, 0x061C)}
@@ -47,17 +46,6 @@ def host_only(url: str) -> str:
     host = f"[{host}]" if ":" in host else host
     shown = f"{parts.scheme}://{host}" + (f":{port}" if port else "")
     return shown if url.rstrip("/").lower() == shown else f"{shown}/…"
-
-
-def amount(base_units: int) -> str:
-    """Format base units of a token with 6 decimals as a decimal string: ``1500000`` is ``"1.50"``.
-
-    At least two decimals, trailing zeros beyond them dropped. Exact: integers only.
-    """
-    sign, value = ("-", -base_units) if base_units < 0 else ("", base_units)
-    whole, fraction = divmod(value, 10**_DECIMALS)
-    digits = f"{fraction:0{_DECIMALS}d}".rstrip("0").ljust(2, "0")
-    return f"{sign}{whole}.{digits}"
 
 
 def age(seconds: int) -> str:

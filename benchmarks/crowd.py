@@ -21,13 +21,13 @@ from typing import TYPE_CHECKING
 import httpx
 from timing import Row, table
 
-from ando_cli.client import CHAT_PATH, AndoClient
+from ando_cli.http.client import CHAT_PATH, AndoClient
 from ando_cli.mpp.challenge import parse_challenges
 from ando_cli.mpp.credential import VoucherPayload, authorization
 from ando_cli.rails.payment import PaymentAuth
-from ando_cli.session.lifecycle import Lifecycle
-from ando_cli.session.policy import Caps
-from ando_cli.session.store import Store
+from ando_cli.session.act.lifecycle import Lifecycle
+from ando_cli.session.decide.policy import Caps
+from ando_cli.session.record.store import Store
 from ando_cli.tempo.keys import PrivateKey
 from ando_cli.tempo.network import NETWORKS, Network
 from ando_cli.tempo.rpc import Rpc

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from crowd import REQUESTS, THREADS, crowd
 from timing import Row, side_by_side, table
 
-from ando_cli.session.store import Store
+from ando_cli.session.record.store import Store
 from ando_cli.tempo.keys import PrivateKey
 from ando_cli.tempo.network import NETWORKS
 from ando_cli.tempo.voucher import sign_voucher

@@ -10,7 +10,7 @@ import pytest
 from platformdirs.macos import MacOS
 
 import ando_cli
-from ando_cli.settings import find_folders
+from ando_cli.config.settings import find_folders
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -50,7 +50,7 @@ def test_the_readme_opens_with_the_demo_and_the_tests() -> None:
 
 
 def test_the_readme_names_every_setting() -> None:
-    from ando_cli.settings import KEYS
+    from ando_cli.config.settings import KEYS
 
     text = README.read_text()
     assert [key.name for key in KEYS.values() if f"`{key.name}`" not in text] == []

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ando_cli.redact import amount, clean, printable, short
-from ando_cli.settings import parse_amount
+from ando_cli.money import amount, parse_amount
+from ando_cli.redact import clean, printable, short
 
 
 def test_text_of_a_server_becomes_one_harmless_line() -> None:

@@ -7,14 +7,14 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from command_lines import calls, problem
 from typer.main import get_command
 
 from ando_cli.app import app
+from ando_cli.cli.describe import describe
 from ando_cli.commands.skill import SKILL
-from ando_cli.describe import describe
+from ando_cli.config.settings import KEYS
 from ando_cli.errors import ExitCode
-from ando_cli.settings import KEYS
+from tests.support.command_lines import calls, problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

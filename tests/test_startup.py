@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ast
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -34,22 +32,31 @@ main()
 """
 
 OFF_THE_WARM_PATH = {
-    "web3", "eth_account", "pytempo", "pydantic", "rich", "keyring", "aiohttp", "ando_cli.sandbox", "platformdirs",
-    "filelock", "tomllib", "toon_format", "tomlkit", "ando_cli.commands.wallet", "ando_cli.tempo.rpc",
-    "ando_cli.tempo.transaction", "ando_cli.session.budget", "ando_cli.session.spending", "ando_cli.session.audit",
-    "prompt_toolkit", "markdown_it", "ando_cli.repl", "ando_cli.talk", "ando_cli.conversations",
-}  # fmt: skip
-
-# From top to bottom: each imports from the lines below its own. ``app`` finds ``commands`` by name, when one is called.
-LAYERS = (
-    "__main__", "commands", "app", "command", "completions", "describe", "help", "parameters", "candidates", "repl",
-    "talk", "channels", "assembly", "doctor", "streaming", "account", "conversations", "conversation", "chat", "output",
-    "tables", "chart", "client", "rails", "inspection", "session", "mpp", "wallet", "virtual_keys", "delegates",
-    "config_file", "config_view", "settings", "config", "oskeyring", "keystore", "tempo", "tls", "files", "editor",
-    "redact", "errors", "records", "sandbox",
-)  # fmt: skip
-
-MODULES = sorted(PACKAGE.rglob("*.py"))
+    "web3",
+    "eth_account",
+    "pytempo",
+    "pydantic",
+    "rich",
+    "keyring",
+    "aiohttp",
+    "ando_cli.sandbox",
+    "platformdirs",
+    "filelock",
+    "tomllib",
+    "toon_format",
+    "tomlkit",
+    "ando_cli.commands.wallet",
+    "ando_cli.tempo.rpc",
+    "ando_cli.tempo.transaction",
+    "ando_cli.session.decide.budget",
+    "ando_cli.session.report.spending",
+    "ando_cli.session.report.audit",
+    "prompt_toolkit",
+    "markdown_it",
+    "ando_cli.repl",
+    "ando_cli.conversation.turn",
+    "ando_cli.conversation.archive",
+}
 
 
 class Runner:
@@ -128,74 +135,3 @@ def test_the_version_is_told_without_the_application(runner: Runner) -> None:
 def test_help_is_shown_without_loading_a_command(runner: Runner) -> None:
     loaded = runner.loaded("--help")
     assert not loaded & {"httpx", "rich", *(f"ando_cli.commands.{name}" for name in ("chat", "request", "wallet"))}
-
-
-@pytest.mark.parametrize("module", MODULES, ids=lambda module: str(module.relative_to(PACKAGE)))
-def test_imports_go_down(module: Path) -> None:
-    own = _layer(module)
-    if own is None:
-        return
-    below = LAYERS[LAYERS.index(own) :]
-    assert not {name for name in _own_imports(module) if name not in below}
-
-
-def test_every_module_has_its_layer() -> None:
-    assert {_layer(module) for module in MODULES} == {*LAYERS, None}
-
-
-@pytest.mark.parametrize("module", sorted((PACKAGE / "commands").glob("*.py")), ids=lambda module: module.stem)
-def test_commands_speak_no_http_and_no_sql(module: Path) -> None:
-    assert not {name.partition(".")[0] for name in _imports(module)} & {"httpx", "sqlite3"}
-
-
-@pytest.mark.parametrize("module", MODULES, ids=lambda module: str(module.relative_to(PACKAGE)))
-def test_only_output_writes_to_the_terminal(module: Path) -> None:
-    if module.relative_to(PACKAGE).as_posix() in ("output.py", "__main__.py"):
-        return
-    tree = ast.parse(module.read_text())
-    called = {node.func.id for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)}
-    assert not called & {"print", "input", "getpass"}
-    used = {(node.value.id, node.attr) for node in ast.walk(tree) if isinstance(node, ast.Attribute)
-            and isinstance(node.value, ast.Name)}  # fmt: skip
-    streams = {("sys", name) for name in ("stdin", "stdout", "stderr", "__stdout__", "__stderr__")}
-    assert not used & (streams | {("typer", name) for name in ("echo", "secho", "prompt", "confirm")})
-    # A conversation draws over its last lines while an answer arrives, which one module does for all of it.
-    if module.relative_to(PACKAGE).as_posix() != "repl/screen.py":
-        assert not re.search(r"\b(stdout|stderr)\.(write|buffer)", module.read_text())
-
-
-def test_what_draws_is_loaded_by_what_writes_to_the_terminal_alone() -> None:
-    drawing = {"rich": {"output", "tables", "repl"}, "prompt_toolkit": {"repl"}, "markdown_it": {"repl"}}
-    for library, layers in drawing.items():
-        users = {
-            _layer(module) for module in MODULES if library in {name.partition(".")[0] for name in _imports(module)}
-        }
-        assert users == layers
-
-
-def _layer(module: Path) -> str | None:
-    """The part of the package that a module belongs to; ``None`` for the package's own file."""
-    name = module.relative_to(PACKAGE).with_suffix("").parts[0]
-    return None if name == "__init__" else name
-
-
-def _own_imports(module: Path) -> set[str]:
-    """The parts of the package that a module imports, at its top or later; annotations do not count."""
-    names = [name.split(".") for name in _imports(module)]
-    return {parts[1] for parts in names if parts[0] == "ando_cli" and len(parts) > 1} - {"__version__"}
-
-
-def _imports(module: Path) -> set[str]:
-    found: set[str] = set()
-    waiting: list[ast.AST] = [ast.parse(module.read_text())]
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
-            continue
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0
-            found |= {f"{node.module}.{alias.name}" for alias in node.names}
-        waiting += ast.iter_child_nodes(node)
-    return found

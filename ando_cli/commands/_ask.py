@@ -6,21 +6,22 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ando_cli.assembly import connect
-from ando_cli.chat import Prompt, describe_usage, has_limit, is_body, parse_extra
-from ando_cli.commands._input import decode, read_source, read_stdin
+from ando_cli.cli.input import decode, read_source, read_stdin
+from ando_cli.config.settings import KEY_RAIL
+from ando_cli.conversation.usage import describe_usage
 from ando_cli.errors import ServerError, UsageError
-from ando_cli.output import check_writable
-from ando_cli.rails.body import read_usage
-from ando_cli.settings import KEY_RAIL
+from ando_cli.inference.chat import Prompt, has_limit, is_body, parse_extra
+from ando_cli.inference.usage import read_usage
+from ando_cli.runtime.wiring import connect
+from ando_cli.terminal.output import check_writable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from ando_cli.app import Invocation
-    from ando_cli.assembly import PayOptions
-    from ando_cli.output import Terminal
+    from ando_cli.runtime.context import Invocation
+    from ando_cli.runtime.wiring import PayOptions
+    from ando_cli.terminal.output import Terminal
 
 NO_LIMIT = "the body sets no max_tokens, so the gateway decides how long and how dear the answer is"
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ando_cli.redact import amount, clean, short
-from ando_cli.session.planner import Open, Refuse, TopUp, Voucher
+from ando_cli.money import amount
+from ando_cli.redact import clean, short
+from ando_cli.session.decide.planner import Open, Refuse, TopUp, Voucher
 
 if TYPE_CHECKING:
-    from ando_cli.output import Terminal
+    from ando_cli.config.settings import Settings
     from ando_cli.rails.payment import Quote
-    from ando_cli.settings import Settings
+    from ando_cli.terminal.output import Terminal
 
 
 def show_quote(terminal: Terminal, quote: Quote | None, settings: Settings) -> None:

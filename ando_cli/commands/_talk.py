@@ -5,22 +5,22 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ando_cli.assembly import assemble
 from ando_cli.commands._thread import kept_conversations
+from ando_cli.config.settings import KEY_RAIL
+from ando_cli.conversation.turn import Talk
 from ando_cli.errors import UsageError
 from ando_cli.repl.actions import offers
 from ando_cli.repl.history import FILE, History
 from ando_cli.repl.keyboard import LineKeyboard, PromptKeyboard
 from ando_cli.repl.loop import Repl
 from ando_cli.repl.screen import Screen
-from ando_cli.settings import KEY_RAIL
-from ando_cli.talk import Talk
+from ando_cli.runtime.wiring import assemble
 
 if TYPE_CHECKING:
-    from ando_cli.app import Invocation
-    from ando_cli.assembly import PayOptions
-    from ando_cli.conversation import Conversation
-    from ando_cli.conversations import Kept
+    from ando_cli.conversation.archive import Kept
+    from ando_cli.conversation.model import Conversation
+    from ando_cli.runtime.context import Invocation
+    from ando_cli.runtime.wiring import PayOptions
 
 
 def talk(

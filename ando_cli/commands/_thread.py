@@ -5,21 +5,21 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from ando_cli.chat import join_words
-from ando_cli.conversation import Conversation
+from ando_cli.config.settings import KEY_RAIL
+from ando_cli.conversation.model import Conversation
 from ando_cli.errors import StoreError, UsageError
-from ando_cli.records import record
-from ando_cli.settings import KEY_RAIL
+from ando_cli.frozen import frozen
+from ando_cli.inference.chat import join_words
 
 if TYPE_CHECKING:
-    from ando_cli.app import Invocation
-    from ando_cli.chat import Prompt
-    from ando_cli.conversations import Conversations, Kept
-    from ando_cli.session.ledger import Usage
-    from ando_cli.settings import Settings
+    from ando_cli.config.settings import Settings
+    from ando_cli.conversation.archive import Conversations, Kept
+    from ando_cli.inference.chat import Prompt
+    from ando_cli.inference.usage import Usage
+    from ando_cli.runtime.context import Invocation
 
 
-@record
+@frozen
 class Wanted:
     """What the flags say of keeping: go on with the last conversation, or with a named one; keep this one, or not."""
 
@@ -67,7 +67,7 @@ class Wanted:
 
 def kept_conversations(settings: Settings) -> Conversations:
     """The conversations of these settings; those with the sandbox are apart."""
-    from ando_cli.conversations import FOLDER, Conversations  # not on the paid path
+    from ando_cli.conversation.archive import FOLDER, Conversations  # not on the paid path
 
     return Conversations(settings.folders.state / FOLDER)
 

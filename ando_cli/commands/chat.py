@@ -7,14 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ando_cli import chat as mpp
-from ando_cli.app import invocation
-from ando_cli.assembly import connect
-from ando_cli.chat import describe_usage
-from ando_cli.client import CHAT_PATH
-from ando_cli.command import Command
-from ando_cli.commands._ask import deliver, prompt_of, request_body, warn_without_limit
-from ando_cli.commands._options import (
+from ando_cli.cli.command import Command
+from ando_cli.cli.options import (
     AcceptPayeeOption,
     ConnectTimeoutOption,
     DryRunOption,
@@ -38,26 +32,32 @@ from ando_cli.commands._options import (
     pay_options,
     refuse_given,
 )
+from ando_cli.commands._ask import deliver, prompt_of, request_body, warn_without_limit
 from ando_cli.commands._quote import show_quote
 from ando_cli.commands._thread import Thread, Wanted, begin
+from ando_cli.config.settings import KEY_RAIL, MPP_RAIL
+from ando_cli.conversation.usage import describe_usage
 from ando_cli.errors import ServerError, UsageError
-from ando_cli.output import check_writable
-from ando_cli.rails.body import read_usage
+from ando_cli.frozen import frozen
+from ando_cli.http.client import CHAT_PATH
+from ando_cli.inference import chat as mpp
+from ando_cli.inference.usage import read_usage
 from ando_cli.rails.payment import PAID
-from ando_cli.records import record
-from ando_cli.settings import KEY_RAIL, MPP_RAIL
+from ando_cli.runtime.context import invocation
+from ando_cli.runtime.wiring import connect
+from ando_cli.terminal.output import check_writable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-    from ando_cli.app import Invocation
-    from ando_cli.assembly import PayOptions
-    from ando_cli.chat import Prompt
-    from ando_cli.output import Terminal
+    from ando_cli.conversation.stream import Piece
+    from ando_cli.inference.chat import Prompt
+    from ando_cli.inference.usage import Usage
     from ando_cli.rails.payment import Paid
-    from ando_cli.session.ledger import Usage
-    from ando_cli.streaming import Piece
+    from ando_cli.runtime.context import Invocation
+    from ando_cli.runtime.wiring import PayOptions
+    from ando_cli.terminal.output import Terminal
 
 _KEEP = "Conversations"
 
@@ -190,7 +190,7 @@ def _talks(
     return nothing_else and terminal.stdin_tty and terminal.stdout_tty
 
 
-@record
+@frozen
 class _Ask:
     """What is asked, and where the answer goes."""
 
@@ -251,8 +251,8 @@ def _from_channel(ask: _Ask, options: PayOptions, *, dry_run: bool) -> None:
 
 
 def _with_key(ask: _Ask, options: PayOptions, *, no_stream: bool) -> None:
-    from ando_cli import account  # not on the paid path
-    from ando_cli.streaming import stream_answer
+    from ando_cli.conversation.stream import stream_answer
+    from ando_cli.inference import account  # not on the paid path
 
     terminal = ask.state.terminal
     streams = not (no_stream or terminal.json_output or ask.output is not None)

@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-from ando_cli.app import invocation
-from ando_cli.command import Command
-from ando_cli.completions import FILES, script
+from ando_cli.cli.command import Command
+from ando_cli.cli.completion import FILES, script
 from ando_cli.errors import UsageError
+from ando_cli.runtime.context import invocation
 
 app = typer.Typer(add_completion=False)
 

@@ -6,20 +6,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ando_cli import config_file, config_view
-from ando_cli.app import SharedOptionsGroup, invocation
-from ando_cli.command import Command
-from ando_cli.commands._input import decode, read_stdin
-from ando_cli.config import CONFIG_FILE, read_config
-from ando_cli.editor import edit as edit_file
+from ando_cli.app import SharedOptionsGroup
+from ando_cli.cli.command import Command
+from ando_cli.cli.input import decode, read_stdin
+from ando_cli.config import edit as config_file
+from ando_cli.config import report as config_view
+from ando_cli.config.schema import CONFIG_FILE, read_config
+from ando_cli.config.settings import KEYS, find_folders
 from ando_cli.errors import AndoError, UsageError
-from ando_cli.settings import KEYS, find_folders
+from ando_cli.runtime.context import invocation
+from ando_cli.terminal.editor import edit as edit_file
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ando_cli.app import Invocation
-    from ando_cli.config_view import Row
+    from ando_cli.config.report import Row
+    from ando_cli.runtime.context import Invocation
 
 app = typer.Typer(
     cls=SharedOptionsGroup,

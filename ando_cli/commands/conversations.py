@@ -9,15 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ando_cli.app import SharedOptionsGroup, invocation
-from ando_cli.command import Command
+from ando_cli.app import SharedOptionsGroup
+from ando_cli.cli.command import Command
 from ando_cli.commands._thread import kept_conversations
 from ando_cli.errors import AndoError, UsageError
-from ando_cli.output import check_writable
-from ando_cli.redact import age, amount
+from ando_cli.money import amount
+from ando_cli.redact import age
+from ando_cli.runtime.context import invocation
+from ando_cli.terminal.output import check_writable
 
 if TYPE_CHECKING:
-    from ando_cli.conversations import Kept
+    from ando_cli.conversation.archive import Kept
 
 app = typer.Typer(
     cls=SharedOptionsGroup,

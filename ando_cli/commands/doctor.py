@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ando_cli.app import invocation
-from ando_cli.assembly import PayOptions, assemble, existing_store
-from ando_cli.command import Command
+from ando_cli.cli.command import Command
+from ando_cli.config.settings import parse_seconds
 from ando_cli.doctor.examination import Records, Subject, examine, without_settings
 from ando_cli.doctor.report import Status, tidy
 from ando_cli.errors import ExitCode, UsageError
-from ando_cli.settings import parse_seconds
-from ando_cli.virtual_keys import VirtualKey, VirtualKeys
+from ando_cli.keys.virtual_keys import VirtualKey, VirtualKeys
+from ando_cli.runtime.context import invocation
+from ando_cli.runtime.wiring import PayOptions, assemble, existing_store
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ando_cli.app import Invocation
     from ando_cli.doctor.report import Line
-    from ando_cli.output import Terminal
+    from ando_cli.runtime.context import Invocation
+    from ando_cli.terminal.output import Terminal
 
 DEFAULT_TIMEOUT = 10.0
 

@@ -6,18 +6,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ando_cli.account import MODELS_PATH, read_models
-from ando_cli.app import SharedOptionsGroup, invocation
-from ando_cli.assembly import assemble, connect_with_key
-from ando_cli.command import Command
-from ando_cli.commands._options import ConnectTimeoutOption, TimeoutOption, key_options
+from ando_cli.app import SharedOptionsGroup
+from ando_cli.cli.command import Command
+from ando_cli.cli.help import examples
+from ando_cli.cli.options import ConnectTimeoutOption, TimeoutOption, key_options
 from ando_cli.errors import AndoError, UsageError, WalletError
-from ando_cli.help import examples
-from ando_cli.virtual_keys import DEFAULT_PROFILE, VARIABLE, VirtualKey, VirtualKeys, check_key, check_profile
+from ando_cli.inference.account import MODELS_PATH, read_models
+from ando_cli.keys.virtual_keys import DEFAULT_PROFILE, VARIABLE, VirtualKey, VirtualKeys, check_key, check_profile
+from ando_cli.runtime.context import invocation
+from ando_cli.runtime.wiring import assemble, connect_with_key
 
 if TYPE_CHECKING:
-    from ando_cli.app import Invocation
-    from ando_cli.output import Terminal
+    from ando_cli.runtime.context import Invocation
+    from ando_cli.terminal.output import Terminal
 
 _LONGEST_INPUT = 4096
 """Bytes that are read from stdin in search of a key."""

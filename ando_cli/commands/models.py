@@ -7,14 +7,14 @@ from typing import Annotated
 
 import typer
 
-from ando_cli.account import MODELS_PATH, read_models
-from ando_cli.app import invocation
-from ando_cli.assembly import connect, remember_models
-from ando_cli.command import Command
-from ando_cli.commands._options import ConnectTimeoutOption, ProfileOption, TimeoutOption, key_options
+from ando_cli.cli.command import Command
+from ando_cli.cli.options import ConnectTimeoutOption, ProfileOption, TimeoutOption, key_options
+from ando_cli.config.settings import KEY_RAIL
 from ando_cli.errors import WalletError
-from ando_cli.settings import KEY_RAIL
-from ando_cli.virtual_keys import VARIABLE
+from ando_cli.inference.account import MODELS_PATH, read_models
+from ando_cli.keys.virtual_keys import VARIABLE
+from ando_cli.runtime.context import invocation
+from ando_cli.runtime.wiring import connect, remember_models
 
 app = typer.Typer(add_completion=False)
 

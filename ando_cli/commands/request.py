@@ -8,12 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ando_cli.app import invocation
-from ando_cli.assembly import connect
-from ando_cli.client import check_key_route, check_rail, failure, resolve_url
-from ando_cli.command import Command
-from ando_cli.commands._input import read_source
-from ando_cli.commands._options import (
+from ando_cli.cli.command import Command
+from ando_cli.cli.input import read_source
+from ando_cli.cli.options import (
     AcceptPayeeOption,
     ConnectTimeoutOption,
     DryRunOption,
@@ -26,16 +23,19 @@ from ando_cli.commands._options import (
     refuse_given,
 )
 from ando_cli.commands._quote import show_quote
+from ando_cli.config.settings import KEY_RAIL, MPP_RAIL
 from ando_cli.errors import AndoError, NetworkError, UsageError
-from ando_cli.output import check_writable
+from ando_cli.http.client import check_key_route, check_rail, failure, resolve_url
 from ando_cli.rails.payment import Quoted
 from ando_cli.redact import clean
-from ando_cli.settings import KEY_RAIL, MPP_RAIL
+from ando_cli.runtime.context import invocation
+from ando_cli.runtime.wiring import connect
+from ando_cli.terminal.output import check_writable
 
 if TYPE_CHECKING:
     import httpx
 
-    from ando_cli.output import Terminal
+    from ando_cli.terminal.output import Terminal
 
 _TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
 _SHOWN_HEADERS = ("content-type", "content-length", "date", "server", "retry-after", "x-request-id", "location")

@@ -6,11 +6,8 @@ from typing import Annotated
 
 import typer
 
-from ando_cli import account
-from ando_cli.app import invocation
-from ando_cli.command import Command
-from ando_cli.commands._ask import ask_with_key, prompt_of
-from ando_cli.commands._options import (
+from ando_cli.cli.command import Command
+from ando_cli.cli.options import (
     ConnectTimeoutOption,
     MaxTokensOption,
     ModelOption,
@@ -24,6 +21,9 @@ from ando_cli.commands._options import (
     UsageOption,
     key_options,
 )
+from ando_cli.commands._ask import ask_with_key, prompt_of
+from ando_cli.inference import account
+from ando_cli.runtime.context import invocation
 
 app = typer.Typer(add_completion=False)
 

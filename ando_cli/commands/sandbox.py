@@ -7,12 +7,13 @@ from typing import Annotated
 
 import typer
 
-from ando_cli.app import SharedOptionsGroup, invocation
-from ando_cli.assembly import import_sandbox
-from ando_cli.command import Command
+from ando_cli.app import SharedOptionsGroup
+from ando_cli.cli.command import Command
+from ando_cli.cli.help import examples
 from ando_cli.errors import AndoError, StoreError, UsageError
 from ando_cli.files import make_private_folder
-from ando_cli.help import examples
+from ando_cli.runtime.context import invocation
+from ando_cli.runtime.wiring import import_sandbox
 from ando_cli.tempo.keys import PrivateKey
 
 app = typer.Typer(

@@ -7,13 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ando_cli.app import SharedOptionsGroup, invocation
-from ando_cli.assembly import connect, existing_store
-from ando_cli.chat import smallest_body
-from ando_cli.client import CHAT_PATH
-from ando_cli.command import Command
-from ando_cli.commands import session_close, session_recover
-from ando_cli.commands._options import (
+from ando_cli.app import SharedOptionsGroup
+from ando_cli.cli.command import Command
+from ando_cli.cli.help import examples
+from ando_cli.cli.options import (
     AcceptPayeeOption,
     ConnectTimeoutOption,
     DryRunOption,
@@ -22,13 +19,17 @@ from ando_cli.commands._options import (
     YesOption,
     pay_options,
 )
+from ando_cli.commands import session_close, session_recover
 from ando_cli.commands._quote import show_quote
 from ando_cli.errors import PaymentError, ServerError
-from ando_cli.help import examples
+from ando_cli.http.client import CHAT_PATH
+from ando_cli.inference.chat import smallest_body
+from ando_cli.money import amount, parse_amount
 from ando_cli.rails.payment import PAID
-from ando_cli.redact import age, amount, short
+from ando_cli.redact import age, short
+from ando_cli.runtime.context import invocation
+from ando_cli.runtime.wiring import connect, existing_store
 from ando_cli.session.channel import FUNDED, Channel, State
-from ando_cli.settings import parse_amount
 from ando_cli.tempo.protocol import Protocol  # noqa: TC001 - typer reads it
 
 if TYPE_CHECKING:

@@ -7,10 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ando_cli.app import Invocation, invocation
-from ando_cli.assembly import Parts, assemble
-from ando_cli.channels import is_ours, manage, pick
-from ando_cli.commands._options import (
+from ando_cli.cli.help import examples
+from ando_cli.cli.options import (
     ConnectTimeoutOption,
     DryRunOption,
     MaxSpendOption,
@@ -19,16 +17,18 @@ from ando_cli.commands._options import (
     pay_options,
 )
 from ando_cli.errors import AndoError, ExitCode, PaymentError, UsageError
-from ando_cli.help import examples
+from ando_cli.money import amount, parse_amount
 from ando_cli.rails.management import Close, Managed, TopUpBy
-from ando_cli.redact import amount, short
-from ando_cli.session import closing
+from ando_cli.redact import short
+from ando_cli.runtime.context import Invocation, invocation
+from ando_cli.runtime.manage import is_ours, manage, pick
+from ando_cli.runtime.wiring import Parts, assemble
+from ando_cli.session.act import closing
+from ando_cli.session.act.closing import Ended
 from ando_cli.session.channel import FUNDED, LIVE, Channel, State
-from ando_cli.session.closing import Ended
-from ando_cli.settings import parse_amount
 
 if TYPE_CHECKING:
-    from ando_cli.output import Terminal
+    from ando_cli.terminal.output import Terminal
 
 ENDABLE = FUNDED
 

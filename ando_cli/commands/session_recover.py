@@ -8,25 +8,25 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ando_cli.app import Invocation, invocation
-from ando_cli.assembly import assemble, existing_store
-from ando_cli.commands._options import AcceptPayeeOption, pay_options
+from ando_cli.cli.help import examples
+from ando_cli.cli.options import AcceptPayeeOption, pay_options
 from ando_cli.errors import NetworkError, PaymentError, UsageError
-from ando_cli.help import examples
-from ando_cli.redact import amount, short
-from ando_cli.session import comparison, recovery
+from ando_cli.money import amount, parse_amount
+from ando_cli.redact import short
+from ando_cli.runtime.context import Invocation, invocation
+from ando_cli.runtime.wiring import assemble, existing_store
+from ando_cli.session.act import comparison, recovery
+from ando_cli.session.act.recovery import Found, Outcome, Recovery
 from ando_cli.session.channel import FUNDED, LIVE, Channel
-from ando_cli.session.lookup import find_channel
-from ando_cli.session.policy import fingerprint
-from ando_cli.session.recovery import Found, Outcome, Recovery
-from ando_cli.settings import parse_amount
+from ando_cli.session.decide.policy import fingerprint
+from ando_cli.session.record.lookup import find_channel
 
 if TYPE_CHECKING:
-    from ando_cli.app import Invocation
-    from ando_cli.assembly import Parts
-    from ando_cli.session.comparison import Change, Comparison, Synced
-    from ando_cli.session.snapshot import Proven
-    from ando_cli.session.store import Store
+    from ando_cli.runtime.context import Invocation
+    from ando_cli.runtime.wiring import Parts
+    from ando_cli.session.act.comparison import Change, Comparison, Synced
+    from ando_cli.session.decide.snapshot import Proven
+    from ando_cli.session.record.store import Store
 
 _FULL_ID = r"(0[xX])?[0-9a-fA-F]{64}"
 
@@ -210,8 +210,8 @@ _OUTCOMES = {
 
 def _hinted(state: Invocation, parts: Parts, channel_id: str | None, accepted_payee: str | None) -> Proven | None:
     """What the gateway proves of a channel of ours. That it proves nothing is no error: the chain is asked then."""
-    from ando_cli.chat import smallest_body
-    from ando_cli.client import CHAT_PATH
+    from ando_cli.http.client import CHAT_PATH
+    from ando_cli.inference.chat import smallest_body
     from ando_cli.rails.hint import HintAuth
 
     state.terminal.stage("asking the gateway")

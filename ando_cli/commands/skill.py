@@ -7,8 +7,8 @@ from pathlib import Path
 import typer
 
 import ando_cli
-from ando_cli.app import invocation
-from ando_cli.command import Command
+from ando_cli.cli.command import Command
+from ando_cli.runtime.context import invocation
 
 SKILL = Path(ando_cli.__file__).with_name("SKILL.md")
 

@@ -8,23 +8,24 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ando_cli.app import invocation
-from ando_cli.assembly import existing_store, find_budgets
-from ando_cli.command import Command
+from ando_cli.cli.command import Command
 from ando_cli.commands import spend_check
 from ando_cli.errors import UsageError
-from ando_cli.redact import amount, short
-from ando_cli.session.periods import FORMS, Span, parse_span
-from ando_cli.session.spending import By, Group, Totals, group, of_network, total
+from ando_cli.money import amount
+from ando_cli.redact import short
+from ando_cli.runtime.context import invocation
+from ando_cli.runtime.wiring import existing_store, find_budgets
+from ando_cli.session.decide.periods import FORMS, Span, parse_span
+from ando_cli.session.report.spending import By, Group, Totals, group, of_network, total
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ando_cli.app import Invocation
-    from ando_cli.output import Terminal
-    from ando_cli.session.budget import Standing
-    from ando_cli.session.ledger import Row
-    from ando_cli.session.store import Store
+    from ando_cli.runtime.context import Invocation
+    from ando_cli.session.decide.budget import Standing
+    from ando_cli.session.record.ledger import Row
+    from ando_cli.session.record.store import Store
+    from ando_cli.terminal.output import Terminal
 
 app = typer.Typer(add_completion=False)
 
@@ -124,7 +125,7 @@ def _budgets(state: Invocation, store: Store | None) -> list[Standing]:
     budgets = find_budgets(state.settings)
     if budgets is None or store is None:
         return []
-    from ando_cli.session.budget import standings
+    from ando_cli.session.decide.budget import standings
 
     return standings(budgets, time.time(), partial(store.authorised, state.settings.network.name))
 

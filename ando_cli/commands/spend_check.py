@@ -6,20 +6,21 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from ando_cli.assembly import assemble, existing_store
-from ando_cli.commands._options import pay_options
+from ando_cli.cli.options import pay_options
 from ando_cli.errors import ExitCode, PaymentError
-from ando_cli.redact import amount, short
-from ando_cli.session import comparison
-from ando_cli.session.audit import Account, Audit, Orphans, accounts, audit, orphans
+from ando_cli.money import amount
+from ando_cli.redact import short
+from ando_cli.runtime.wiring import assemble, existing_store
+from ando_cli.session.act import comparison
 from ando_cli.session.channel import FUNDED, State
-from ando_cli.session.spending import of_network
+from ando_cli.session.report.audit import Account, Audit, Orphans, accounts, audit, orphans
+from ando_cli.session.report.spending import of_network
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ando_cli.app import Invocation
-    from ando_cli.output import Terminal
+    from ando_cli.runtime.context import Invocation
+    from ando_cli.terminal.output import Terminal
 
 
 def check(state: Invocation, *, offline: bool, full: bool) -> None:

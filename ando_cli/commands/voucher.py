@@ -8,29 +8,30 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from ando_cli.app import SharedOptionsGroup, invocation
-from ando_cli.assembly import PayOptions, assemble, existing_store, find_budgets
-from ando_cli.command import Command
+from ando_cli.app import SharedOptionsGroup
+from ando_cli.cli.command import Command
+from ando_cli.cli.help import examples
 from ando_cli.errors import ExitCode, PaymentError, UsageError
-from ando_cli.help import examples
-from ando_cli.inspection import LIMIT, Kind, inspect
+from ando_cli.money import amount as money
+from ando_cli.money import parse_amount
 from ando_cli.mpp import fields
 from ando_cli.mpp.malformed import MalformedError
-from ando_cli.redact import amount as money
 from ando_cli.redact import short
-from ando_cli.session.lookup import find_channel
-from ando_cli.session.signing import Drawer, record_voucher
-from ando_cli.settings import parse_amount
+from ando_cli.runtime.context import invocation
+from ando_cli.runtime.wiring import PayOptions, assemble, existing_store, find_budgets
+from ando_cli.session.act.vouchers import Drawer, record_voucher
+from ando_cli.session.record.lookup import find_channel
+from ando_cli.session.report.inspection import LIMIT, Kind, inspect
 from ando_cli.tempo.protocol import Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ando_cli.output import Terminal
+    from ando_cli.config.settings import Settings
+    from ando_cli.session.act.lifecycle import Lifecycle
     from ando_cli.session.channel import Channel
-    from ando_cli.session.lifecycle import Lifecycle
-    from ando_cli.session.store import Store
-    from ando_cli.settings import Settings
+    from ando_cli.session.record.store import Store
+    from ando_cli.terminal.output import Terminal
 
 _T = TypeVar("_T")
 

@@ -8,18 +8,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ando_cli import keystore, redact
-from ando_cli.app import SharedOptionsGroup, invocation
-from ando_cli.command import Command
+from ando_cli.app import SharedOptionsGroup
+from ando_cli.cli.command import Command
+from ando_cli.cli.help import examples
 from ando_cli.errors import AndoError, NetworkError, UsageError
-from ando_cli.help import examples
+from ando_cli.keys import keystore
+from ando_cli.keys.wallet import Place
+from ando_cli.money import amount
+from ando_cli.runtime.context import invocation
 from ando_cli.tempo.keys import PrivateKey
-from ando_cli.wallet import Place
 
 if TYPE_CHECKING:
-    from ando_cli.app import Invocation
-    from ando_cli.output import Terminal
-    from ando_cli.wallet import WalletStore
+    from ando_cli.keys.wallet import WalletStore
+    from ando_cli.runtime.context import Invocation
+    from ando_cli.terminal.output import Terminal
 
 _LONGEST_KEY = 1024
 """Characters that are read from stdin in search of a key."""
@@ -111,7 +113,7 @@ def balance(ctx: typer.Context) -> None:
                 hint="check --rpc-url, ANDO_RPC_URL and rpc_url in config.toml",
                 code="rpc_wrong_chain",
             )
-        held = redact.amount(rpc.balance(network.token, owner))
+        held = amount(rpc.balance(network.token, owner))
     if state.terminal.json_output:
         shown = {"balance": held, "symbol": network.token_symbol, "token": network.token, "network": network.name}
         state.terminal.json(shown)

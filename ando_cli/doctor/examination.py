@@ -7,25 +7,25 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from ando_cli.config.settings import KEY_RAIL
 from ando_cli.doctor import machine, servers
 from ando_cli.doctor.report import Line, Status
 from ando_cli.errors import AndoError, NetworkError
-from ando_cli.records import record
-from ando_cli.redact import amount
+from ando_cli.frozen import frozen
+from ando_cli.money import amount
 from ando_cli.session.channel import State
-from ando_cli.settings import KEY_RAIL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from ando_cli.config.settings import Settings
+    from ando_cli.keys.virtual_keys import VirtualKey
     from ando_cli.session.channel import Channel
-    from ando_cli.settings import Settings
-    from ando_cli.virtual_keys import VirtualKey
 
 _T = TypeVar("_T")
 
 
-@record
+@frozen
 class Records:
     """What the store holds: all channels, and whom this gateway was first paid at on this network."""
 
@@ -33,7 +33,7 @@ class Records:
     pinned_payee: str | None = None
 
 
-@record
+@frozen
 class Subject:
     """What is examined.
 

@@ -9,17 +9,18 @@ import stat
 from importlib import metadata
 from typing import TYPE_CHECKING
 
-from ando_cli import __version__, oskeyring
-from ando_cli.config import CONFIG_FILE
+from ando_cli import __version__
+from ando_cli.config.schema import CONFIG_FILE
+from ando_cli.config.settings import STORE_FILE
 from ando_cli.doctor.report import Line, Status
 from ando_cli.errors import AndoError, WalletError
-from ando_cli.session.store import examine
-from ando_cli.settings import STORE_FILE
+from ando_cli.keys import oskeyring
+from ando_cli.session.record.store import examine
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ando_cli.settings import Folders
+    from ando_cli.config.settings import Folders
 
 PACKAGES = ("httpx", "web3", "eth-account", "pytempo", "coincurve", "keyring", "typer", "rich")
 

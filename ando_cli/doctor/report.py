@@ -8,7 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ando_cli.records import record
+from ando_cli.frozen import frozen
 from ando_cli.redact import clean
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Status(StrEnum):
     """Paying does not work like this."""
 
 
-@record
+@frozen
 class Line:
     """One thing that was looked at: its name, how it stands, what was found, and what to do about it."""
 

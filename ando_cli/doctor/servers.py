@@ -5,30 +5,31 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from ando_cli.account import MODELS_PATH
-from ando_cli.chat import smallest_body
-from ando_cli.client import CHAT_PATH, AndoClient, failure
 from ando_cli.doctor.report import Line, Status
 from ando_cli.errors import AndoError, PaymentError
+from ando_cli.frozen import frozen
+from ando_cli.http.client import CHAT_PATH, AndoClient, failure
+from ando_cli.inference.account import MODELS_PATH
+from ando_cli.inference.chat import smallest_body
+from ando_cli.money import amount
 from ando_cli.mpp.challenge import parse_challenges
 from ando_cli.mpp.malformed import MalformedError
 from ando_cli.mpp.session import parse_session_request
 from ando_cli.rails.payment import server_time
-from ando_cli.records import record
-from ando_cli.redact import amount, clean, host_only
-from ando_cli.session.lifecycle import TRANSACTION_SECONDS
-from ando_cli.session.policy import Trust, check_trust
+from ando_cli.redact import clean, host_only
+from ando_cli.session.act.lifecycle import TRANSACTION_SECONDS
+from ando_cli.session.decide.policy import Trust, check_trust
 
 if TYPE_CHECKING:
     import httpx
 
-    from ando_cli.settings import Settings
+    from ando_cli.config.settings import Settings
 
 _CLOCK_TOLERANCE = 5
 """Seconds that a clock may be off without a word: an HTTP date has whole seconds, and answers take their time."""
 
 
-@record
+@frozen
 class Seen:
     """What a server showed: the lines for it, and how many seconds its clock is ahead of ours, if it told the time."""
 

@@ -22,10 +22,10 @@ import hashlib
 from dataclasses import field
 from typing import TYPE_CHECKING
 
+from ando_cli.frozen import frozen
 from ando_cli.mpp import fields
 from ando_cli.mpp.base64url import decode_object
 from ando_cli.mpp.malformed import MalformedError
-from ando_cli.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -41,7 +41,7 @@ _REQUIRED = ("id", "realm", "method", "intent", "request")
 _OPTIONAL = ("expires", "digest", "opaque", "description", "header")
 
 
-@record
+@frozen
 class Challenge:
     """One payment challenge, every parameter the string that was received (quoting undone, nothing else).
 

@@ -6,8 +6,8 @@ import json
 from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
+from ando_cli.frozen import frozen
 from ando_cli.mpp.base64url import encode
-from ando_cli.records import record
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 # Whoever holds a transaction or a signature can submit it: neither is shown by any repr.
 
 
-@record
+@frozen
 class OpenPayload:
     """Open the channel: a signed transaction for the server to broadcast, with the first voucher.
 
@@ -43,7 +43,7 @@ class OpenPayload:
         }
 
 
-@record
+@frozen
 class TopUpPayload:
     """Add ``additional_deposit`` base units to the channel: a signed transaction for the server to broadcast."""
 
@@ -62,7 +62,7 @@ class TopUpPayload:
         }
 
 
-@record
+@frozen
 class VoucherPayload:
     """Pay with a voucher: the payee may take up to ``cumulative_amount`` base units over the channel's whole life."""
 
@@ -75,7 +75,7 @@ class VoucherPayload:
         return {"action": "voucher", **_signed(self)}
 
 
-@record
+@frozen
 class ClosePayload:
     """Ask for a cooperative close, with the voucher up to which the payee may settle."""
 

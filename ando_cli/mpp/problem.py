@@ -8,9 +8,9 @@ from dataclasses import field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from ando_cli.frozen import frozen
 from ando_cli.mpp import fields
 from ando_cli.mpp.malformed import MalformedError
-from ando_cli.records import record
 from ando_cli.redact import clean
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ _REACTIONS: dict[str, Code] = {code.value: code for code in Code} | CANONICAL
 _REACTIONS |= {name.removeprefix("session/"): code for name, code in _REACTIONS.items()}
 
 
-@record
+@frozen
 class Problem:
     """An error answer.
 

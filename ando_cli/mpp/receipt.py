@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import field
 
+from ando_cli.frozen import frozen
 from ando_cli.mpp import fields
 from ando_cli.mpp.base64url import decode_object
 from ando_cli.mpp.malformed import MalformedError
-from ando_cli.records import record
 
 
-@record
+@frozen
 class Receipt:
     """A session receipt, as the server claims it. Amounts are base units.
 

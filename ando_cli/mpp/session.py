@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
+from ando_cli.frozen import frozen
 from ando_cli.mpp import fields
 from ando_cli.mpp.base64url import decode_object
 from ando_cli.mpp.malformed import MalformedError
-from ando_cli.records import record
 
 if TYPE_CHECKING:
     from ando_cli.mpp.challenge import Challenge
@@ -17,7 +17,7 @@ METHOD = "tempo"
 INTENT = "session"
 
 
-@record
+@frozen
 class SessionRequest:
     """What a session challenge asks for. Amounts are base units of ``currency``; addresses are lower-case hex.
 

@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING
 import httpx
 
 from ando_cli.errors import StoreError, UsageError
-from ando_cli.rails.body import named, read_usage
+from ando_cli.inference.usage import Usage, named, read_usage
 from ando_cli.rails.payment import UNSENT
-from ando_cli.session.ledger import Entry, Outcome, Rail, Usage
-from ando_cli.settings import may_carry_credentials, origin
+from ando_cli.session.record.ledger import Entry, Outcome, Rail
+from ando_cli.urls import may_carry_credentials, origin
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
 
-    from ando_cli.session.store import Store
+    from ando_cli.session.record.store import Store
 
 MAX_RETRIES = 3
 """How often a request is sent again after a 429 or a 5xx."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ando_cli.rails.payment import PaymentAuth
-from ando_cli.session.snapshot import SESSION_HEADER, Proven, prove
+from ando_cli.session.decide.snapshot import SESSION_HEADER, Proven, prove
 from ando_cli.tempo.protocol import Protocol
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import httpx
 
     from ando_cli.rails.payment import Turn
-    from ando_cli.session.lifecycle import Lifecycle
+    from ando_cli.session.act.lifecycle import Lifecycle
 
 
 class HintAuth(PaymentAuth):

@@ -14,15 +14,16 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from ando_cli.errors import NetworkError, PaymentError
+from ando_cli.frozen import frozen
+from ando_cli.inference.usage import Usage
 from ando_cli.mpp.malformed import MalformedError
 from ando_cli.mpp.problem import Code, parse_problem
 from ando_cli.mpp.receipt import parse_receipt
 from ando_cli.rails.payment import PaymentAuth
-from ando_cli.records import record
 from ando_cli.redact import clean
-from ando_cli.session import closing
+from ando_cli.session.act import closing
 from ando_cli.session.channel import State
-from ando_cli.session.ledger import Entry, Outcome, Usage
+from ando_cli.session.record.ledger import Entry, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -31,25 +32,25 @@ if TYPE_CHECKING:
     import httpx
 
     from ando_cli.rails.payment import Offer, Turn
+    from ando_cli.session.act.closing import Ended
+    from ando_cli.session.act.lifecycle import Lifecycle
     from ando_cli.session.channel import Channel, ChannelKey
-    from ando_cli.session.closing import Ended
-    from ando_cli.session.lifecycle import Lifecycle
-    from ando_cli.session.policy import Committed
+    from ando_cli.session.decide.policy import Committed
 
 
-@record
+@frozen
 class TopUpBy:
     """Add exactly ``amount`` base units to the deposit."""
 
     amount: int
 
 
-@record
+@frozen
 class Close:
     """Close the channel: the payee takes what was spent, the rest comes back."""
 
 
-@record
+@frozen
 class Managed:
     """What came of it: the channel as recorded now, and what a close came to."""
 

@@ -18,30 +18,32 @@ from urllib.parse import urlsplit
 import httpx
 
 from ando_cli.errors import AndoError, NetworkError, PaymentError, StoreError, WalletError
+from ando_cli.frozen import frozen
+from ando_cli.inference.usage import Usage, named, read_usage
+from ando_cli.money import amount
 from ando_cli.mpp.challenge import Challenge, parse_challenges
 from ando_cli.mpp.credential import TopUpPayload, authorization
 from ando_cli.mpp.malformed import MalformedError
 from ando_cli.mpp.problem import Problem, parse_problem
 from ando_cli.mpp.receipt import Receipt, parse_receipt
 from ando_cli.mpp.session import SessionRequest, parse_session_request
-from ando_cli.rails.body import named, read_usage
-from ando_cli.records import record
-from ando_cli.redact import amount, clean
-from ando_cli.session import hints, planner, policy
-from ando_cli.session.ledger import Entry, Outcome, Usage
-from ando_cli.session.lifecycle import WAIT_SECONDS, busy
-from ando_cli.session.planner import Open, Progress, Refresh, Refuse, Resend, Resolve, Step, TopUp, Voucher, Wait
-from ando_cli.session.policy import Committed
-from ando_cli.session.snapshot import from_headers
-from ando_cli.settings import may_carry_credentials
+from ando_cli.redact import clean
+from ando_cli.session.act import hints
+from ando_cli.session.act.lifecycle import WAIT_SECONDS, busy
+from ando_cli.session.decide import planner, policy
+from ando_cli.session.decide.planner import Open, Progress, Refresh, Refuse, Resend, Resolve, Step, TopUp, Voucher, Wait
+from ando_cli.session.decide.policy import Committed
+from ando_cli.session.decide.snapshot import from_headers
+from ando_cli.session.record.ledger import Entry, Outcome
 from ando_cli.tempo.protocol import Protocol
+from ando_cli.urls import may_carry_credentials
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
     from ando_cli.mpp.credential import Payload
+    from ando_cli.session.act.lifecycle import Lifecycle
     from ando_cli.session.channel import Channel, ChannelKey
-    from ando_cli.session.lifecycle import Lifecycle
 
 DRY_RUN = "ando.dry_run"
 """Request extension: stop before anything is signed, with ``Quoted``."""
@@ -93,7 +95,7 @@ class Offer:
         return self.answered or self.challenge.expired(now)
 
 
-@record
+@frozen
 class Quote:
     """What a request would lead to, for ``--dry-run``.
 
@@ -114,7 +116,7 @@ class Quoted(Exception):  # noqa: N818 - not an error: how a dry run leaves the 
         self.quote = quote
 
 
-@record
+@frozen
 class Paid:
     """What paying one request came to, in base units. ``spent`` is ``None`` where no usable receipt said it."""
 

@@ -9,22 +9,23 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ando_cli.chat import PLANS
-from ando_cli.conversation import from_json
-from ando_cli.editor import edit
+from ando_cli.config.settings import KEY_RAIL, MODELS_FILE, MPP_RAIL, RAILS
+from ando_cli.conversation.model import from_json
 from ando_cli.errors import UsageError
 from ando_cli.files import replace_private
-from ando_cli.redact import amount, clean, short
+from ando_cli.inference.chat import PLANS
+from ando_cli.money import amount, parse_amount
+from ando_cli.redact import clean, short
 from ando_cli.repl import slash, status
-from ando_cli.settings import KEY_RAIL, MODELS_FILE, MPP_RAIL, RAILS, parse_amount
+from ando_cli.terminal.editor import edit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from ando_cli.conversation import Message
+    from ando_cli.config.settings import Settings
+    from ando_cli.conversation.model import Message
     from ando_cli.repl.keyboard import Word
     from ando_cli.repl.loop import Repl
-    from ando_cli.settings import Settings
 
 LARGEST_FILE = 16 * 1024 * 1024
 """Bytes of a file that can be loaded."""

@@ -7,23 +7,23 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ando_cli import __version__
-from ando_cli.chat import describe_usage
+from ando_cli.conversation.usage import describe_usage
 from ando_cli.errors import AndoError, StoreError
-from ando_cli.records import record
+from ando_cli.frozen import frozen
+from ando_cli.inference.usage import Usage
 from ando_cli.repl import actions, slash, status
-from ando_cli.session.ledger import Usage
 
 if TYPE_CHECKING:
-    from ando_cli.conversation import Conversation, Message
-    from ando_cli.conversations import Conversations, Kept
+    from ando_cli.config.settings import Settings
+    from ando_cli.conversation.archive import Conversations, Kept
+    from ando_cli.conversation.model import Conversation, Message
+    from ando_cli.conversation.turn import Talk, Turn
     from ando_cli.repl.keyboard import Keyboard
     from ando_cli.repl.screen import Screen
     from ando_cli.session.channel import Channel
-    from ando_cli.settings import Settings
-    from ando_cli.talk import Talk, Turn
 
 
-@record
+@frozen
 class Unanswered:
     """A question that has no answer, and what was said before it."""
 

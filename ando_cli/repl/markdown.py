@@ -21,7 +21,7 @@ from rich.style import Style
 from rich.syntax import Syntax
 from rich.theme import Theme
 
-from ando_cli.records import record
+from ando_cli.frozen import frozen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -37,7 +37,7 @@ _ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
 _ASCII = str.maketrans({"•": "*", "▌": "|", "─": "-", "━": "-", "│": "|", "…": ".", "🌆": "image:"})
 
 
-@record
+@frozen
 class Line:
     """One line of the terminal: its text with colours, and how many columns it takes."""
 
@@ -45,7 +45,7 @@ class Line:
     cells: int
 
 
-@record
+@frozen
 class Look:
     """What a terminal can show: its columns, whether it can show all characters, and its environment."""
 

@@ -14,11 +14,11 @@ from textwrap import wrap
 from typing import TYPE_CHECKING
 
 from ando_cli.errors import AndoError
-from ando_cli.output import Terminal
 from ando_cli.redact import clean, printable
 from ando_cli.repl.interrupts import Interrupts
 from ando_cli.repl.markdown import LONGEST_BLOCK, Line, Look, render, split
 from ando_cli.repl.region import Region
+from ando_cli.terminal.output import Terminal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -7,10 +7,10 @@ from difflib import get_close_matches
 from textwrap import fill
 
 from ando_cli.errors import UsageError
-from ando_cli.records import record
+from ando_cli.frozen import frozen
 
 
-@record
+@frozen
 class Command:
     """One of them. ``argument`` is how its argument is shown; ``takes``: ``no``, ``may`` or ``must`` have one."""
 
@@ -46,14 +46,14 @@ Enter sends, Alt-Enter begins another line, Up brings back what was typed.
 Ctrl-C cancels an answer or clears the line. // begins a text with a slash."""
 
 
-@record
+@frozen
 class Said:
     """A text that is to be asked."""
 
     text: str
 
 
-@record
+@frozen
 class Called:
     """A command."""
 

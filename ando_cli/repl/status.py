@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ando_cli.chat import DEFAULT_PLAN
-from ando_cli.redact import amount, clean
-from ando_cli.settings import KEY_RAIL
+from ando_cli.config.settings import KEY_RAIL
+from ando_cli.inference.chat import DEFAULT_PLAN
+from ando_cli.money import amount
+from ando_cli.redact import clean
 
 if TYPE_CHECKING:
-    from ando_cli.conversation import Conversation
+    from ando_cli.conversation.model import Conversation
     from ando_cli.session.channel import Channel
 
 _LONGEST_NAME = 40

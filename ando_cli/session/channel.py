@@ -15,7 +15,7 @@ from dataclasses import field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from ando_cli.records import record
+from ando_cli.frozen import frozen
 
 if TYPE_CHECKING:
     from ando_cli.tempo.channel import ChannelTerms
@@ -37,7 +37,7 @@ FUNDED = (*LIVE, State.CLOSING, State.SPARE)
 """States in which a channel may hold money."""
 
 
-@record
+@frozen
 class ChannelKey:
     """What one live channel is for: there is never more than one for the same key."""
 
@@ -50,7 +50,7 @@ class ChannelKey:
     payer: str
 
 
-@record
+@frozen
 class Pending:
     """A signed transaction that was handed to the gateway and whose effect was not seen yet.
 
@@ -62,7 +62,7 @@ class Pending:
     valid_before: int
 
 
-@record
+@frozen
 class Channel:
     """One payment channel of this wallet.
 

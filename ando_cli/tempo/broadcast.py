@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 from ando_cli.errors import NetworkError
-from ando_cli.records import record
+from ando_cli.frozen import frozen
 from ando_cli.tempo.endpoint import WrongAnswerError
 from ando_cli.tempo.keys import keccak256
 
@@ -25,7 +25,7 @@ _SECONDS = 40.0
 _POLL_SECONDS = 0.25
 
 
-@record
+@frozen
 class Mined:
     """What became of a transaction that is in a block.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ando_cli.records import record
+from ando_cli.frozen import frozen
 from ando_cli.tempo.abi import (
     ZERO_ADDRESS,
     ZERO_HASH,
@@ -19,7 +19,7 @@ _ADDRESSES = ("payer", "payee", "token", "authorized_signer", "escrow", "operato
 _WORDS = ("salt", "expiring_nonce_hash")
 
 
-@record
+@frozen
 class ChannelTerms:
     """What a channel is made of. All of it is known before anything is sent, and so is the channel's id.
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import httpx
 
-from ando_cli import tls
 from ando_cli.errors import NetworkError, UsageError
+from ando_cli.http import tls
 from ando_cli.redact import clean
 from ando_cli.tempo.recursion import kept_recursion_limit
 

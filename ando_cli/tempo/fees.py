@@ -5,12 +5,12 @@ Tempo has no native coin: gas is priced in units of 10**-18 of a token, and paid
 
 from __future__ import annotations
 
-from ando_cli.records import record
+from ando_cli.frozen import frozen
 
 _GAS_PRICE_UNITS_PER_BASE_UNIT = 10**12
 
 
-@record
+@frozen
 class Fees:
     """The gas fields of a transaction.
 

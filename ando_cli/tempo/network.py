@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from ando_cli.errors import UsageError
-from ando_cli.records import record
+from ando_cli.frozen import frozen
 from ando_cli.tempo.abi import UINT64_MAX, ZERO_ADDRESS, is_address, normalise_address
 from ando_cli.tempo.protocol import Protocol
 
@@ -34,7 +34,7 @@ PRECOMPILE = "0x4d50500000000000000000000000000000000000"
 """Where every Tempo chain has the v2 escrow (TIP-1034)."""
 
 
-@record
+@frozen
 class Network:
     """One chain and what is trusted on it.
 

@@ -12,8 +12,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ando_cli.errors import PaymentError
-from ando_cli.records import record
-from ando_cli.redact import amount
+from ando_cli.frozen import frozen
+from ando_cli.money import amount
 from ando_cli.tempo.abi import UINT64_MAX, address_word, bytes32_word
 from ando_cli.tempo.broadcast import Mined, broadcast
 from ando_cli.tempo.endpoint import Endpoint, WrongAnswerError, quantity
@@ -50,7 +50,7 @@ _CHANNEL_TYPES = ("bool", "uint64", "address", "address", "address", "address", 
 _CHANNEL_STATE_TYPES = ("uint96", "uint96", "uint32")
 
 
-@record
+@frozen
 class ChannelState:
     """A channel as its escrow knows it (protocol.md section 4).
 

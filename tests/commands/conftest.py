@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import io
 import json
-import sys
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
 from ando_cli.app import run
 
-# The doubles of ``tests/session`` serve here too.
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "session"))
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @dataclass(frozen=True)

@@ -8,17 +8,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-import real_chain
-import real_keyring
-import real_parts
+
+from tests.support import real_chain, real_keyring, real_parts
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
     from pathlib import Path
 
     from eth_account.signers.local import LocalAccount
-    from real_chain import Chain, Escrow, FundedKey
-    from real_keyring import SecretService
+
+    from tests.support.real_chain import Chain, Escrow, FundedKey
+    from tests.support.real_keyring import SecretService
 
 
 @pytest.hookimpl(wrapper=True)

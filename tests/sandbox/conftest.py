@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from sandbox_payer import MILLION, Payer
 
 from ando_cli.sandbox.server import Sandbox, SandboxConfig
+from tests.support.sandbox_payer import MILLION, Payer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,0 +1,1 @@
+"""The Typer kit: options, values, help pages, descriptions, completion."""

@@ -1,0 +1,131 @@
+"""What a value on the command line can become, for the shell's completion.
+
+Each is a short look at what lies on this machine. No gateway, chain or keyring is asked, nothing is made or changed.
+Where something is wrong there is nothing to offer: a shell that completes is no place for an error.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from typing import TYPE_CHECKING, Any
+
+from ando_cli.config.schema import CONFIG_FILE, NETWORKS_TABLE, Kind
+from ando_cli.config.settings import KEYS, MODELS_FILE, SANDBOX_GATEWAY, STORE_FILE, Folders, find_folders
+from ando_cli.tempo.network import NETWORK_KEYS, NETWORKS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from pathlib import Path
+
+_MOST = 500
+_LARGEST_FILE = 1024 * 1024
+# What a shell takes as one plain word. The zsh script evaluates what it is given, and models are named by a gateway.
+_WORD = re.compile(r"[A-Za-z0-9._:/@+-]{1,200}")
+
+Offer = tuple[str, str]
+"""A word, and what it means."""
+
+
+def offers(name: str, before: Sequence[str], environ: Mapping[str, str] = os.environ) -> list[Offer]:
+    """What can be typed for the parameter ``name``, which is what its command calls it.
+
+    Args:
+        before: for a parameter that takes many values, those that were typed already.
+    """
+    look = _LOOKS.get(name)
+    if look is None:
+        return []
+    try:
+        found = list(look(_folders(environ), before))
+    except Exception:
+        return []
+    return [(word, meaning) for word, meaning in found if _WORD.fullmatch(word)][:_MOST]
+
+
+def _folders(environ: Mapping[str, str]) -> Folders:
+    folders = find_folders(environ)
+    # The options that stand after the subcommand are not parsed yet, so the words are looked through.
+    typed = f"{environ.get('COMP_WORDS', '')} {environ.get('_TYPER_COMPLETE_ARGS', '')}".split()
+    return Folders(folders.config, folders.state / SANDBOX_GATEWAY) if "--sandbox" in typed else folders
+
+
+def _channels(folders: Folders, _: Sequence[str]) -> Iterable[Offer]:
+    from ando_cli.session.record.store import channel_states
+
+    for channel_id, state, gateway in channel_states(folders.state / STORE_FILE):
+        yield channel_id, f"{state}, {gateway}"
+
+
+def _conversations(folders: Folders, _: Sequence[str]) -> Iterable[Offer]:
+    from ando_cli.conversation.archive import FOLDER, Conversations
+
+    return [(kept.id, kept.conversation.title) for kept in Conversations(folders.state / FOLDER).all()[0]]
+
+
+def _networks(folders: Folders, _: Sequence[str]) -> Iterable[Offer]:
+    yield from ((name, f"chain {network.chain_id}") for name, network in NETWORKS.items())
+    yield from ((name, f"from {CONFIG_FILE}") for name in _added(folders))
+
+
+def _models(folders: Folders, _: Sequence[str]) -> Iterable[Offer]:
+    listed = json.loads(_read(folders.state / MODELS_FILE))["models"]
+    return [(name, "") for name in listed if isinstance(name, str)]
+
+
+def _plans(_: Folders, __: Sequence[str]) -> Iterable[Offer]:
+    from ando_cli.inference.chat import PLANS
+
+    return [(plan, "") for plan in PLANS]
+
+
+def _keys(folders: Folders, _: Sequence[str]) -> Iterable[Offer]:
+    yield from ((key.name, key.help) for key in KEYS.values())
+    for name in _added(folders):
+        yield from ((f"{NETWORKS_TABLE}.{name}.{key}", "") for key in sorted(NETWORK_KEYS))
+
+
+def _pairs(folders: Folders, before: Sequence[str]) -> Iterable[Offer]:
+    """A key, or after a key what it can be set to."""
+    if len(before) % 2 == 0:
+        return _keys(folders, before)
+    key = KEYS.get(before[-1])
+    if key is None:
+        return []
+    if key.kind is Kind.SWITCH:
+        return [("true", ""), ("false", "")]
+    if key.choices:
+        return [(choice, "") for choice in key.choices]
+    look = _LOOKS.get(key.name)
+    return [] if look is None else look(folders, before)
+
+
+def _added(folders: Folders) -> list[str]:
+    """The networks that the configuration adds, whatever else is wrong with it."""
+    import tomllib
+
+    try:
+        tables: Any = tomllib.loads(_read(folders.config / CONFIG_FILE)).get(NETWORKS_TABLE, {})
+    except (OSError, ValueError):
+        return []
+    return list(tables) if isinstance(tables, dict) else []
+
+
+def _read(path: Path) -> str:
+    with path.open(encoding="utf-8") as file:
+        return file.read(_LARGEST_FILE)
+
+
+_LOOKS: dict[str, Callable[[Folders, Sequence[str]], Iterable[Offer]]] = {
+    "channel": _channels,
+    "channel_id": _channels,
+    "config_key": _keys,
+    "config_keys": _keys,
+    "config_pairs": _pairs,
+    "conversation": _conversations,
+    "conversations": _conversations,
+    "model": _models,
+    "network": _networks,
+    "plan": _plans,
+}

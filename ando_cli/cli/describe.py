@@ -1,0 +1,152 @@
+"""The command tree as data, for ``ando --describe``: what an agent would otherwise read from many help pages.
+
+Pure: it reads Typer's commands and says what they take. Nothing is listed here by hand but the exit codes' meanings.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import typer
+from typer.core import TyperArgument, TyperGroup, TyperOption
+
+from ando_cli import __version__
+from ando_cli.cli.help import GLOBAL_PANEL
+from ando_cli.cli.values import choices
+from ando_cli.config.settings import KEYS
+from ando_cli.errors import ExitCode, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_MEANINGS = {
+    ExitCode.OK: "it worked",
+    ExitCode.GENERAL: "it did not, and none of the others says why; the error does",
+    ExitCode.USAGE: "the command line, the configuration or the input is wrong; nothing was sent or signed",
+    ExitCode.NETWORK: "a server or the chain could not be reached, or broke off",
+    ExitCode.PAYMENT: "a payment was refused, by ando or by the gateway, or its outcome is unknown",
+    ExitCode.INTERRUPTED: "it was interrupted",
+}
+_TYPES = {str: "string", int: "integer", float: "number", bool: "boolean"}
+_ENV = re.compile(r" ?\[env: ([A-Z_, ]+)\]")
+
+
+def describe(root: Any, words: Sequence[str], state: object = None) -> dict[str, Any]:
+    """What there is to call below ``words``, a command's name in parts; without any, the whole tree.
+
+    The shape is ``{version, exit_codes, global_options, command}``. A command is ``{name, help, arguments, options,
+    examples, commands}``, an argument ``{name, help, type, required, repeatable}``, an option ``{names, help, type,
+    value, choices, required, repeatable, default, env}``. What does not apply is left out. The global options stand on
+    either side of each command and are listed once.
+
+    Args:
+        root: the root command.
+        state: what the root's context holds as its object.
+
+    Raises:
+        UsageError: there is no such command.
+    """
+    ctx = typer.Context(root, info_name="ando", obj=state, **root.context_settings)
+    shared = [_option(param) for param in root.get_params(ctx) if isinstance(param, TyperOption)]
+    command = root
+    for word in words:
+        if not isinstance(command, TyperGroup):
+            raise UsageError(
+                f"{ctx.command_path} has no commands below it", hint=f"ando --describe {ctx.command_path[5:]}"
+            )
+        name, command, _ = command.resolve_command(ctx, [word])
+        assert command is not None  # a name that there is not is an error already
+        ctx = typer.Context(command, info_name=name, parent=ctx)
+    return {
+        "version": __version__,
+        "exit_codes": {str(int(code)): _MEANINGS[code] for code in ExitCode},
+        "global_options": shared,
+        "command": _command(command, ctx),
+    }
+
+
+def _command(command: Any, ctx: typer.Context) -> dict[str, Any]:
+    own = [param for param in command.get_params(ctx) if not _is_global(param)]
+    below = []
+    if isinstance(command, TyperGroup):
+        for name in command.list_commands(ctx):
+            child = command.get_command(ctx, name)
+            if child is not None and not child.hidden:
+                below.append(_command(child, typer.Context(child, info_name=name, parent=ctx)))
+    return _filled(
+        name=ctx.command_path,
+        help=_paragraphs(command.help),
+        arguments=[_argument(param) for param in own if isinstance(param, TyperArgument)],
+        options=[_option(param) for param in own if isinstance(param, TyperOption) and not param.hidden],
+        examples=_examples(command.epilog),
+        commands=below,
+    )
+
+
+def _is_global(param: Any) -> bool:
+    return isinstance(param, TyperOption) and (param.rich_help_panel == GLOBAL_PANEL or param.is_eager)
+
+
+def _argument(param: TyperArgument) -> dict[str, Any]:
+    return _filled(
+        name=(param.metavar or (param.name or "").upper()).strip("[]"),
+        help=param.help,
+        type=_type(param),
+        required=param.required,
+        repeatable=param.nargs == -1,
+    )
+
+
+def _option(param: TyperOption) -> dict[str, Any]:
+    text = param.help or ""
+    env = _ENV.search(text)
+    is_flag = param.is_flag or param.count
+    return _filled(
+        names=sorted(param.opts, key=len, reverse=True),
+        help=_ENV.sub("", text),
+        type="flag" if is_flag else _type(param),
+        value=None if is_flag else param.metavar or "TEXT",
+        choices=choices(param),
+        required=param.required,
+        repeatable=bool(param.multiple or param.count),
+        default=None if is_flag else _default(param),
+        env=env[1].split(", ") if env else [],
+    )
+
+
+def _filled(**members: Any) -> dict[str, Any]:
+    """Without what does not apply: it is read by the token."""
+    return {name: value for name, value in members.items() if value not in (None, False, [])}
+
+
+def _default(param: TyperOption) -> str | None:
+    shown = param.show_default if isinstance(param.show_default, str) else param.default
+    if shown is None and param.rich_help_panel == GLOBAL_PANEL and param.name in KEYS:
+        shown = KEYS[param.name].default
+    return None if shown is None else str(shown)
+
+
+def _type(param: TyperArgument | TyperOption) -> str:
+    wanted: Any = param.type_descriptor.annotation
+    return _TYPES.get(wanted, "string")
+
+
+def _paragraphs(text: str | None) -> str:
+    """The help without its line breaks, which are where the source's lines end."""
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in (text or "").split("\n\n"))
+
+
+def _examples(epilog: str | None) -> list[str]:
+    """The command lines under "Examples:". One that goes on in the next line is one."""
+    found: list[str] = []
+    goes_on = False
+    for line in (epilog or "").splitlines():
+        if not line.startswith("  "):
+            continue
+        if goes_on:
+            found[-1] += "\n" + line.strip()
+        else:
+            found.append(line.strip())
+        goes_on = line.rstrip().endswith(("\\", "|"))
+    return found

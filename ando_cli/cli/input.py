@@ -1,0 +1,59 @@
+"""What a command is handed on stdin or in a file, within a bound."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ando_cli.errors import UsageError
+
+if TYPE_CHECKING:
+    from ando_cli.terminal.output import Terminal
+
+INPUT_LIMIT = 16 * 1024 * 1024
+
+
+def read_stdin(terminal: Terminal) -> bytes:
+    """All that is piped in.
+
+    Raises:
+        UsageError: it is larger than ``INPUT_LIMIT``.
+    """
+    return _bounded(terminal.read_bytes(INPUT_LIMIT + 1))
+
+
+def decode(data: bytes) -> str:
+    """What was piped in, as text.
+
+    Raises:
+        UsageError: it is not UTF-8.
+    """
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise UsageError("the piped text is not UTF-8", hint="convert it first, for example with iconv") from None
+
+
+def read_source(terminal: Terminal, source: str) -> bytes:
+    """What an option's value stands for, as curl has it: ``@FILE``, ``@-`` for stdin, or the text itself.
+
+    Raises:
+        UsageError: the file cannot be read, or is larger than ``INPUT_LIMIT``.
+    """
+    if source == "@-":
+        return read_stdin(terminal)
+    if not source.startswith("@"):
+        return source.encode("utf-8", errors="surrogateescape")
+    path = Path(source[1:])
+    try:
+        with path.open("rb") as file:
+            return _bounded(file.read(INPUT_LIMIT + 1))
+    except (OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or "not a file name"
+        raise UsageError(f"cannot read {path}: {why}", hint="check the file's name") from None
+
+
+def _bounded(data: bytes) -> bytes:
+    if len(data) > INPUT_LIMIT:
+        raise UsageError(f"the input is larger than {INPUT_LIMIT // 1024 // 1024} MiB", hint="send less of it")
+    return data

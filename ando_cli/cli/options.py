@@ -1,0 +1,145 @@
+"""The options that every paying command has, in one wording."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ando_cli.config.settings import KEY_RAIL, MPP_RAIL, RAILS, parse_seconds
+from ando_cli.errors import UsageError
+from ando_cli.money import parse_amount
+from ando_cli.runtime.wiring import PayOptions
+
+if TYPE_CHECKING:
+    from ando_cli.config.settings import Settings
+    from ando_cli.tempo.protocol import Protocol
+
+_PANEL = "Payment"
+
+SystemOption = Annotated[str | None, typer.Option("--system", "-s", metavar="TEXT", help="The system message.")]
+ModelOption = Annotated[
+    str | None, typer.Option("--model", "-m", metavar="NAME", help="Use this model. [env: ANDO_MODEL]")
+]
+MaxTokensOption = Annotated[
+    int | None, typer.Option(metavar="N", help="The longest answer to pay for.", show_default="1024")
+]
+TemperatureOption = Annotated[float | None, typer.Option(metavar="X", help="Sampling temperature, 0 to 2.")]
+TopPOption = Annotated[float | None, typer.Option("--top-p", metavar="X", help="Nucleus sampling, 0 to 1.")]
+SeedOption = Annotated[int | None, typer.Option(metavar="N", help="Seed for repeatable sampling.")]
+StopOption = Annotated[list[str] | None, typer.Option(metavar="TEXT", help="Stop before this text; may be repeated.")]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Any other member of the body, its value in JSON; repeatable."),
+]
+OutputOption = Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write the answer to FILE.")]
+UsageOption = Annotated[bool, typer.Option("--usage", "-u", help="Show tokens and spend on stderr.")]
+ProfileOption = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="The profile of the Virtual Key. [env: ANDO_PROFILE]", rich_help_panel=_PANEL),
+]
+RailOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="mpp|key",
+        help="Pay from the channel (mpp), or with a Virtual Key (key). [env: ANDO_RAIL]",
+        show_default="mpp",
+        rich_help_panel=_PANEL,
+    ),
+]
+
+MaxSpendOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="AMOUNT",
+        help="The most that this command may deposit, and the most that it may newly authorise. [env: ANDO_MAX_SPEND]",
+        rich_help_panel=_PANEL,
+    ),
+]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before a deposit.", rich_help_panel=_PANEL)]
+AcceptPayeeOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FINGERPRINT", help="Accept that the gateway is paid at another account.", rich_help_panel=_PANEL
+    ),
+]
+DryRunOption = Annotated[
+    bool, typer.Option("--dry-run", help="Show what would be paid; sign nothing.", rich_help_panel=_PANEL)
+]
+TimeoutOption = Annotated[
+    float | None, typer.Option(metavar="SECONDS", help="The longest wait for the answer.", show_default="300")
+]
+ConnectTimeoutOption = Annotated[
+    float | None, typer.Option(metavar="SECONDS", help="The longest wait for a connection.", show_default="10")
+]
+
+
+def chosen_rail(rail: str | None, settings: Settings) -> str:
+    """The rail of this command: the option's, else the configured one.
+
+    Raises:
+        UsageError: there is no such rail.
+    """
+    if rail is not None and rail not in RAILS:
+        raise UsageError("there is no such rail", hint="write --rail mpp or --rail key")
+    return rail or settings.rail
+
+
+def refuse_given(rail: str, options: dict[str, object]) -> None:
+    """Refuse an option that would do nothing on this rail: a limit that is not kept must not look like one.
+
+    Raises:
+        UsageError: one of them was given.
+    """
+    other = MPP_RAIL if rail == KEY_RAIL else KEY_RAIL
+    for name, value in options.items():
+        if value is not None:
+            raise UsageError(f"{name} is not for --rail {rail}", hint=f"leave it out, or use --rail {other}")
+
+
+def key_options(profile: str | None, timeout: float | None, connect_timeout: float | None) -> PayOptions:
+    """The flags of a command that a Virtual Key pays for, as checked values.
+
+    Raises:
+        UsageError: one of them is not what it should be.
+    """
+    return pay_options(None, False, None, timeout, connect_timeout, profile=profile)
+
+
+def pay_options(
+    max_spend: str | None,
+    yes: bool,
+    accept_payee: str | None,
+    timeout: float | None,
+    connect_timeout: float | None,
+    *,
+    deposit: int | None = None,
+    protocol: Protocol | None = None,
+    delegate: bool = False,
+    profile: str | None = None,
+) -> PayOptions:
+    """The flags as checked values.
+
+    Raises:
+        UsageError: one of them is not what it should be.
+    """
+    if accept_payee is not None and not accept_payee.isalnum():
+        raise UsageError("--accept-payee takes the fingerprint that the error showed", hint="copy it from there")
+    return PayOptions(
+        max_spend=None if max_spend is None else parse_amount(max_spend, "--max-spend"),
+        assume_yes=yes,
+        accept_payee=accept_payee,
+        deposit=deposit,
+        protocol=protocol,
+        delegate=delegate,
+        profile=None if profile is None else _checked(profile),
+        timeout=None if timeout is None else parse_seconds(timeout, "--timeout"),
+        connect_timeout=None if connect_timeout is None else parse_seconds(connect_timeout, "--connect-timeout"),
+    )
+
+
+def _checked(profile: str) -> str:
+    from ando_cli.keys.virtual_keys import check_profile  # not on the paid path
+
+    return check_profile(profile)

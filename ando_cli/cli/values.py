@@ -1,0 +1,117 @@
+"""What is typed after an option, as a value. Typer 0.29 asks pydantic for each, and importing that takes longer than
+paying.
+
+The few types that ``ando`` uses are read here without it; anything else, and any value that asks for further checks, is
+left to Typer.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import Enum, StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+from typer.core import TyperArgument, TyperOption
+
+from ando_cli.frozen import frozen
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_CHOICES = r"[a-z0-9-]+(\|[a-z0-9-]+)+"
+_READERS: dict[Any, tuple[Callable[[str], Any], str]] = {
+    str: (str, "text"),
+    int: (int, "a whole number"),
+    float: (float, "a number"),
+    bool: (bool, "a flag"),  # a flag that was not given arrives as None
+    Path: (Path, "a file name"),
+}
+
+
+@frozen
+class _Reader:
+    """Reads the text of one parameter: the one method that Typer calls of a parameter's "runtime" half."""
+
+    read: Callable[[str], Any]
+    expected: str
+    least: float | None
+    most: float | None
+
+    def coerce(self, value: Any, *, param: Any, ctx: typer.Context) -> Any:
+        """The value, or for a repeatable parameter, all of them.
+
+        Raises:
+            typer.BadParameter: it is none.
+        """
+        if param.multiple or param.nargs == -1:
+            return [self._one(item, param, ctx) for item in value or ()]
+        return None if value is None else self._one(value, param, ctx)
+
+    def _one(self, text: Any, param: Any, ctx: typer.Context) -> Any:
+        try:
+            value = self.read(text)
+        except ValueError:
+            value = None
+        least, most = self.least, self.most
+        if value is None or (least is not None and value < least) or (most is not None and value > most):
+            bounds = "" if least is None or most is None else f" from {least:g} to {most:g}"
+            raise typer.BadParameter(f"expected {self.expected}{bounds}", ctx=ctx, param=param)
+        return value
+
+
+class _Option(TyperOption):
+    def get_runtime_param(self) -> Any:
+        return _reader(self) or super().get_runtime_param()
+
+    def shell_complete(self, ctx: typer.Context, incomplete: str) -> list[Any]:  # type: ignore[override]
+        """What a value can become."""
+        return _complete(self, ctx, incomplete) or super().shell_complete(ctx, incomplete)
+
+
+class _Argument(TyperArgument):
+    def get_runtime_param(self) -> Any:
+        return _reader(self) or super().get_runtime_param()
+
+    def shell_complete(self, ctx: typer.Context, incomplete: str) -> list[Any]:  # type: ignore[override]
+        """What a value can become."""
+        return _complete(self, ctx, incomplete) or super().shell_complete(ctx, incomplete)
+
+
+def choices(param: TyperOption | TyperArgument) -> list[str]:
+    """All that a value can be, where that is a few words: the members of an enum, or a metavar such as ``mpp|key``."""
+    wanted: Any = param.type_descriptor.annotation
+    if isinstance(wanted, type) and issubclass(wanted, Enum):
+        return [str(choice.value) for choice in wanted]
+    return param.metavar.split("|") if param.metavar and re.fullmatch(_CHOICES, param.metavar) else []
+
+
+def _complete(param: TyperOption | TyperArgument, ctx: typer.Context, incomplete: str) -> list[Any]:
+    from typer._click.shell_completion import CompletionItem
+
+    from ando_cli.cli.candidates import offers
+
+    found = [(choice, "") for choice in choices(param)]
+    found = found or offers(param.name or "", ctx.params.get(param.name or "") or ())
+    return [CompletionItem(word, help=meaning or None) for word, meaning in found if word.startswith(incomplete)]
+
+
+def quicken(param: Any) -> None:
+    """Let a parameter of Typer's read its value in the quick way."""
+    if type(param) is TyperOption:
+        param.__class__ = _Option
+    elif type(param) is TyperArgument:
+        param.__class__ = _Argument
+
+
+def _reader(param: TyperOption | TyperArgument) -> _Reader | None:
+    info = param.type_descriptor.parameter_info
+    wanted: Any = param.type_descriptor.annotation
+    wanted = str if wanted == list[str] else wanted
+    if wanted not in _READERS and isinstance(wanted, type) and issubclass(wanted, StrEnum):
+        return _Reader(wanted, f"one of {', '.join(wanted)}", None, None)
+    if wanted not in _READERS or info.parser is not None or info.exists or not (info.file_okay and info.dir_okay):
+        return None
+    read, expected = _READERS[wanted]
+    return _Reader(read, expected, param.min, param.max)

@@ -1,0 +1,1 @@
+"""The configuration: its schema, the settings in force, changing and showing them."""

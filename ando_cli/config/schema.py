@@ -1,0 +1,140 @@
+"""The configuration as data: what a key is, the file that holds them, and which of several values is in force.
+
+Which keys there are is one table, :data:`ando_cli.config.settings.KEYS`.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from ando_cli.errors import UsageError
+from ando_cli.frozen import frozen
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+
+CONFIG_FILE = "config.toml"
+NETWORKS_TABLE = "networks"
+"""The one table whose keys the user names: each is a network, with keys of its own."""
+
+
+class Kind(StrEnum):
+    """What a value is, and so how it is written."""
+
+    TEXT = "text"
+    URL = "url"
+    AMOUNT = "amount"
+    """Base units inside, a decimal string outside."""
+    SECONDS = "seconds"
+    SWITCH = "switch"
+
+
+class Source(StrEnum):
+    """Where a value in force comes from; each goes before those below it."""
+
+    FLAG = "flag"
+    ENVIRONMENT = "environment"
+    FILE = "file"
+    DEFAULT = "default"
+
+
+@frozen
+class Key:
+    """One thing that can be configured.
+
+    Attributes:
+        name: as ``config.toml`` has it; ``budget.day`` is the key ``day`` in the table ``budget``.
+        default: the value as the settings hold it, so an amount in base units; ``None`` where there is none.
+        option: the global option that goes before everything else. Its value is the attribute ``name`` of the flags.
+        choices: all that a text can be; empty where anything goes.
+        secret: a URL that may hold a key, and is never shown beyond its host.
+    """
+
+    name: str
+    kind: Kind
+    help: str
+    default: Any = None
+    option: str | None = None
+    choices: tuple[str, ...] = ()
+    secret: bool = False
+
+    @property
+    def variable(self) -> str:
+        """The environment variable of that key."""
+        return "ANDO_" + self.name.upper().replace(".", "_")
+
+
+@frozen
+class Given:
+    """A value that is in force: text from a flag or a variable, what TOML has from the file, or the default.
+
+    ``name`` is what a message calls it: the option, the variable, or the key in the file.
+    """
+
+    value: Any
+    source: Source
+    name: str
+
+
+def find(key: Key, flag: str | None, environ: Mapping[str, str], config: Mapping[str, Any]) -> Given:
+    """The value of ``key`` that is in force. A variable that is empty is as good as unset."""
+    if flag is not None and key.option is not None:
+        return Given(flag, Source.FLAG, key.option)
+    if environ.get(key.variable):
+        return Given(environ[key.variable], Source.ENVIRONMENT, key.variable)
+    table, _, last = key.name.rpartition(".")
+    found = config.get(table, {}) if table else config
+    if last in found:
+        return Given(found[last], Source.FILE, f"{key.name} in {CONFIG_FILE}")
+    return Given(key.default, Source.DEFAULT, key.name)
+
+
+def read_config(path: Path, names: Iterable[str]) -> dict[str, Any]:
+    """What the file at ``path`` says; nothing where there is none.
+
+    Raises:
+        UsageError: it cannot be read, or as ``parse_config``.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot read {path.name}: {type(error).__name__}", hint=f"check the file {path}") from None
+    return parse_config(text, names, hint=f"mend {path}")
+
+
+def parse_config(text: str, names: Iterable[str], *, hint: str) -> dict[str, Any]:
+    """Read ``text`` as TOML in which every key is one of ``names`` or a network's.
+
+    Raises:
+        UsageError: it is not, or a table is none.
+    """
+    import tomllib  # only with a configuration file: it costs start-up time
+
+    try:
+        config = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{CONFIG_FILE} is not valid TOML: {error}", hint=hint) from None
+    known = {*names, NETWORKS_TABLE}
+    tables = {name.partition(".")[0] for name in known if "." in name}
+    for name, value in config.items():
+        if name in tables and not isinstance(value, dict):
+            raise UsageError(f"{name} in {CONFIG_FILE} is not a table", hint=f"write [{name}]")
+        wrong = [f"{name}.{key}" for key in value if f"{name}.{key}" not in known] if name in tables else []
+        # A key that is quoted with its dot is none of the table's, and would silently not count.
+        if wrong or (name not in tables and (name not in known or "." in name)):
+            raise unknown_key(wrong[0] if wrong else name, known, f"{CONFIG_FILE} has an unknown key")
+    return config
+
+
+def unknown_key(name: str, known: Iterable[str], what: str) -> UsageError:
+    """The error for a key that there is not. Its hint is the one that was probably meant, or all of them."""
+    from difflib import get_close_matches
+
+    names = sorted(known)
+    meant = get_close_matches(name, names, n=1)
+    hint = f"did you mean {meant[0]}?" if meant else f"known keys: {', '.join(names)}"
+    return UsageError(f"{what}: {name[:64]!r}", hint=hint)

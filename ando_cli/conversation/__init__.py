@@ -1,0 +1,1 @@
+"""Conversations: the data, the files that keep them, and one turn of them."""

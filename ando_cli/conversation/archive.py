@@ -1,0 +1,228 @@
+"""The conversations that are kept: one file each, in a folder that is the user's alone.
+
+Nothing is kept unless the user says so. With the history of what was typed, these files are the only place where
+prompts are stored.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from ando_cli.conversation.model import Conversation, from_json
+from ando_cli.errors import StoreError, UsageError
+from ando_cli.files import make_private_folder, replace_private
+from ando_cli.frozen import frozen
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+FOLDER = "conversations"
+"""Its name in the state folder."""
+
+LARGEST = 16 * 1024 * 1024
+"""Bytes of one file."""
+
+_SUFFIX = ".json"
+_DIGITS = "0123456789abcdefghjkmnpqrstvwxyz"  # without those that are mistaken for another one
+_EPOCH = 1_735_689_600  # 2025 begins
+_TIME_DIGITS = 6
+_RANDOM_DIGITS = 2
+_HINT = "`ando conversations list` shows the ids"
+
+
+@frozen
+class Kept:
+    """A conversation and its file.
+
+    Attributes:
+        id: short, unique, and in the order in which they were begun, to the second.
+        created, updated: unix seconds, to the millisecond.
+        digest: of the file as it was read or written; ``None`` where there is none yet.
+    """
+
+    id: str
+    conversation: Conversation
+    created: float
+    updated: float
+    digest: str | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """As the file has it."""
+        times = {"created_at": _iso(self.created), "updated_at": _iso(self.updated)}
+        return {"id": self.id, "title": self.conversation.title, **times, **self.conversation.to_json()}
+
+
+class Conversations:
+    """What is kept in one folder.
+
+    Args:
+        folder: made when the first one is kept.
+        clock: unix seconds.
+    """
+
+    def __init__(self, folder: Path, *, clock: Callable[[], float] = time.time) -> None:
+        self._folder = folder
+        self._clock = clock
+
+    def begin(self, conversation: Conversation) -> Kept:
+        """A conversation that is to be kept. It has no file before it is saved."""
+        now = self._now()
+        return Kept(_new_id(now), conversation, now, now)
+
+    def save(self, kept: Kept) -> Kept:
+        """Write the file, whole or not at all; returns what is kept now.
+
+        Where another ``ando`` went on with the same conversation meanwhile, this one gets a file of its own: nothing
+        that was said is lost.
+
+        Raises:
+            StoreError: it cannot be written, or is too large.
+        """
+        try:
+            while self._digest(kept.id) != kept.digest:
+                now = self._now()
+                kept = replace(kept, id=_new_id(now), created=now, digest=None)
+            kept = replace(kept, updated=max(self._now(), kept.updated))
+            data = json.dumps(kept.to_json(), ensure_ascii=False, indent=1).encode(errors="replace")
+            if len(data) > LARGEST:
+                raise StoreError(
+                    f"the conversation is larger than {LARGEST // 1024 // 1024} MiB",
+                    hint="begin another one",
+                    code="conversation_too_large",
+                )
+            make_private_folder(self._folder)
+            replace_private(self._path(kept.id), data)
+        except OSError as error:
+            raise StoreError(
+                f"the conversation cannot be written: {error.strerror}",
+                hint=f"make {self._folder} writable",
+                code="conversation_unwritable",
+            ) from None
+        return replace(kept, digest=_digest(data))
+
+    def all(self) -> tuple[list[Kept], list[str]]:
+        """All that can be read, the one that went on last first; and the ids of those that cannot."""
+        found, damaged = [], []
+        for name in self.ids():
+            try:
+                found.append(self._read(name))
+            except StoreError:
+                damaged.append(name)
+        return sorted(found, key=lambda kept: (kept.updated, kept.id), reverse=True), damaged
+
+    def latest(self) -> Kept:
+        """The one that went on last.
+
+        Raises:
+            UsageError: none is kept.
+            StoreError: the files cannot be read.
+        """
+        found, damaged = self.all()
+        if found:
+            return found[0]
+        if damaged:
+            return self._read(damaged[0])
+        raise UsageError(
+            "no conversation is kept", hint="`ando chat --keep` keeps one, `ando config set keep true` every one"
+        )
+
+    def find(self, text: str) -> Kept:
+        """The one whose id begins with ``text``.
+
+        Raises:
+            UsageError: none does, or more than one.
+            StoreError: its file cannot be read.
+        """
+        return self._read(self.named(text))
+
+    def named(self, text: str) -> str:
+        """The id that begins with ``text``, whatever its file holds.
+
+        Raises:
+            UsageError: none does, or more than one.
+        """
+        wanted = text.strip().lower()
+        found = [name for name in self.ids() if name.startswith(wanted)]
+        if not wanted or not found:
+            raise UsageError("no conversation has an id that begins like this", hint=_HINT)
+        if len(found) > 1 and wanted not in found:
+            raise UsageError(f"{len(found)} conversations have an id that begins like this", hint="give more of the id")
+        return wanted if wanted in found else found[0]
+
+    def remove(self, name: str) -> None:
+        """Delete the file of the conversation with that id.
+
+        Raises:
+            StoreError: it cannot be deleted.
+        """
+        try:
+            self._path(name).unlink(missing_ok=True)
+        except OSError as error:
+            raise StoreError(
+                f"the conversation {name} cannot be removed: {error.strerror}", hint=f"look at {self._folder}"
+            ) from None
+
+    def ids(self) -> list[str]:
+        """The ids of all that is kept, in order."""
+        try:
+            names = sorted(path.stem for path in self._folder.iterdir() if path.suffix == _SUFFIX)
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise StoreError(
+                f"the conversations cannot be read: {error.strerror}", hint=f"check the folder {self._folder}"
+            ) from None
+        return [name for name in names if name and set(name) <= set(_DIGITS)]
+
+    def _read(self, name: str) -> Kept:
+        try:
+            with self._path(name).open("rb") as file:
+                data = file.read(LARGEST + 1)
+            value: Any = json.loads(data) if len(data) <= LARGEST else None
+            conversation = from_json(value)
+            return Kept(name, conversation, _seconds(value["created_at"]), _seconds(value["updated_at"]), _digest(data))
+        except (OSError, ValueError, OverflowError, KeyError, TypeError, RecursionError, UsageError) as error:
+            why = getattr(error, "strerror", None) or "its file is damaged"
+            raise StoreError(
+                f"the conversation {name} cannot be read: {why}",
+                hint=f"look at {self._path(name)}, or `ando conversations remove {name}`",
+                code="conversation_damaged",
+            ) from None
+
+    def _digest(self, name: str) -> str | None:
+        """Of the file as it is now; ``None`` where there is none."""
+        try:
+            return _digest(self._path(name).read_bytes())
+        except FileNotFoundError:
+            return None
+
+    def _now(self) -> float:
+        return round(self._clock(), 3)
+
+    def _path(self, name: str) -> Path:
+        return self._folder / f"{name}{_SUFFIX}"
+
+
+def _new_id(now: float) -> str:
+    moment = max(0, int(now) - _EPOCH)
+    digits = [_DIGITS[moment >> 5 * place & 31] for place in reversed(range(_TIME_DIGITS))]
+    return "".join(digits) + "".join(_DIGITS[byte & 31] for byte in os.urandom(_RANDOM_DIGITS))
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _iso(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _seconds(text: str) -> float:
+    return datetime.fromisoformat(text).timestamp()

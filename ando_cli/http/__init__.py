@@ -1,0 +1,1 @@
+"""The HTTP client: bounded reads, deadlines, proxies, certificates."""

@@ -1,0 +1,1 @@
+"""What is asked and answered, as data: requests, the bodies of the routes, streams."""

@@ -1,0 +1,1 @@
+"""Keys: the wallet, its keystore, the OS keyring, delegated keys, Virtual Keys."""

@@ -1,0 +1,1 @@
+"""What is done to payment channels: sign, deposit, close, recover."""

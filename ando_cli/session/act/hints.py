@@ -1,0 +1,79 @@
+"""Taking a gateway's hint about a channel, where our own signature and the chain bear it out.
+
+Nothing is signed here, and nothing that the gateway says can raise what we sign: a hint brings back what this wallet
+signed before, in a run whose record was lost, or on another machine.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ando_cli.session.channel import State
+from ando_cli.session.decide import snapshot as snapshots
+from ando_cli.tempo.protocol import Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ando_cli.session.act.lifecycle import Lifecycle
+    from ando_cli.session.channel import Channel, ChannelKey
+
+
+def adopt(lifecycle: Lifecycle, key: ChannelKey, snapshot: Mapping[str, Any]) -> Channel | None:
+    """Put the channel that ``snapshot`` proves on record, where no channel is live for ``key``.
+
+    The caller holds the lock for ``key``.
+
+    Returns:
+        The channel, or ``None`` where nothing was proven or the channel is on record already.
+
+    Raises:
+        NetworkError: the chain could not be asked.
+        StoreError: it could not be recorded.
+    """
+    proven = snapshots.prove(snapshot, key)
+    if proven is None:
+        return None
+    if proven.terms.signer != lifecycle.payer and not lifecycle.holds_delegate(proven.terms.signer):
+        return None  # nothing could be signed for it here
+    if lifecycle.store.channel(proven.terms.channel_id) is not None:
+        return None
+    state = lifecycle.checked_chain().channel(key.escrow, proven.terms.channel_id, Protocol.V2)
+    channel = snapshots.adopted(proven, state, key)
+    if channel is not None:
+        lifecycle.store.adopt(channel)
+    return channel
+
+
+def catch_up(lifecycle: Lifecycle, channel: Channel, snapshot: Mapping[str, Any]) -> bool:
+    """Raise the record of ``channel`` to what ``snapshot`` proves to have been signed for it elsewhere.
+
+    Returns:
+        Whether the record was behind.
+
+    Raises:
+        NetworkError: the chain could not be asked.
+        StoreError: it could not be recorded.
+    """
+    proven = snapshots.prove(snapshot, channel.key)
+    if proven is None or channel.state is not State.OPEN or channel.pending is not None:
+        return False
+    if proven.terms != channel.terms or proven.cumulative_amount <= channel.cumulative_amount:
+        return False
+    state = lifecycle.checked_chain().channel(channel.terms.escrow, channel.channel_id, Protocol.V2)
+    found = snapshots.adopted(proven, state, channel.key)
+    if found is None:
+        return False
+    store, raised = lifecycle.store, found.cumulative_amount
+    with store.transaction():
+        before = store.channel(channel.channel_id)
+        if before is None or not store.raise_cumulative(channel.channel_id, channel.cumulative_amount, raised):
+            return False
+        store.opened(channel.channel_id, found.deposit)
+        store.receipted(channel.channel_id, found.accepted, found.spent)
+        store.carry(
+            channel.channel_id,
+            authorised=raised - before.cumulative_amount,
+            spent=max(0, found.spent - before.spent),
+        )
+    return True

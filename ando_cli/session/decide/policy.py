@@ -1,0 +1,204 @@
+"""What a payment may be: whom we trust, and how much. Pure decisions over frozen data.
+
+Caps hold against everybody (design.md, "Rules of the money"): what the gateway asks for is a wish, and the smallest
+of the user's limits decides. Amounts are base units.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+from ando_cli.errors import PaymentError
+from ando_cli.frozen import frozen
+from ando_cli.money import amount
+from ando_cli.tempo.protocol import Protocol
+
+if TYPE_CHECKING:
+    from ando_cli.mpp.session import SessionRequest
+    from ando_cli.tempo.network import Network
+
+
+@frozen
+class Caps:
+    """The user's limits.
+
+    ``max_deposit`` bounds one deposit (opening or topping up). ``max_spend`` bounds one command twice over: what it
+    deposits in all, and by how much it raises what is authorised in all. ``budget_left`` bounds one deposit that nobody
+    but a budget allows. ``None`` is no limit beyond the others.
+    """
+
+    max_deposit: int
+    max_spend: int | None = None
+    budget_left: int | None = None
+
+
+@frozen
+class Committed:
+    """What this command has committed so far: moved into channels, and newly authorised."""
+
+    deposited: int = 0
+    raised: int = 0
+
+
+@frozen
+class Trust:
+    """Whom a payment may go to. ``accepted_payee`` is a fingerprint that the user typed to accept a changed payee."""
+
+    network: Network
+    pinned_payee: str | None = None
+    accepted_payee: str | None = None
+
+
+def fingerprint(payee: str) -> str:
+    """A short name for a payee's address: safe to print, and too long to be hit by trying addresses."""
+    return hashlib.sha256(payee.lower().encode()).hexdigest()[:20]
+
+
+def check_trust(request: SessionRequest, trust: Trust) -> None:
+    """Refuse a request that names another protocol, chain, escrow, token or payee than the ones we trust, or amounts
+    that its protocol cannot hold.
+
+    Raises:
+        PaymentError: with a code for each of them. Nothing was signed.
+    """
+    network = trust.network
+    if request.session_protocol not in tuple(Protocol):
+        raise PaymentError(
+            f"the gateway asks for session protocol {request.session_protocol[:16]}, which this version does not speak",
+            hint="update ando, or use another gateway",
+            code="unsupported_session_protocol",
+        )
+    if request.chain_id != network.chain_id:
+        raise PaymentError(
+            f"the gateway asks for payment on chain {request.chain_id}, not on {network.name} ({network.chain_id})",
+            hint="name the gateway's network with --network, if you trust it",
+            code="wrong_chain",
+        )
+    protocol = Protocol(request.session_protocol)
+    if not network.trusts(request.escrow_contract, protocol):
+        raise PaymentError(
+            f"the gateway names an escrow contract that is not trusted on {network.name}",
+            hint=f"nothing was signed; if you trust it, add it to escrows of a [networks.*] table in config.toml: "
+            f"{request.escrow_contract}",
+            code="untrusted_escrow",
+        )
+    if request.currency != network.token:
+        raise PaymentError(
+            f"the gateway asks for another token than {network.token_symbol} of {network.name}",
+            hint="nothing was signed; a token is trusted by its [networks.*] table in config.toml",
+            code="wrong_token",
+        )
+    check_size(max(request.amount, request.suggested_deposit or 0, request.min_voucher_delta), protocol)
+    pinned = trust.pinned_payee
+    if pinned is not None and pinned != request.recipient and trust.accepted_payee != fingerprint(request.recipient):
+        raise PaymentError(
+            "the gateway names another payee than the one it was first paid at",
+            hint=f"if the gateway announced the change, accept it with --accept-payee {fingerprint(request.recipient)}",
+            code="payee_changed",
+        )
+
+
+def check_size(units: int, protocol: Protocol) -> None:
+    """Refuse an amount, of a deposit or of a voucher, that is more than the protocol's integers hold.
+
+    Raises:
+        PaymentError: nothing was signed.
+    """
+    largest = protocol.facts.max_amount
+    if units > largest:
+        raise PaymentError(
+            f"{amount(units)} is more than session protocol {protocol} can hold",
+            hint=f"nothing was signed; the most is {amount(largest)}",
+            code="amount_too_large",
+        )
+
+
+def opening_deposit(request: SessionRequest, caps: Caps, committed: Committed, balance: int, fee_reserve: int) -> int:
+    """The deposit of a new channel: the least of what is suggested, allowed, and there.
+
+    Args:
+        balance: what the wallet holds of the token.
+        fee_reserve: what of it the opening transaction may cost; 0 where a fee payer pays.
+
+    Raises:
+        PaymentError: the least of them does not cover one challenge amount; says which one it is.
+    """
+    suggested = request.suggested_deposit or request.amount
+    return _least(request.amount, max(suggested, request.amount), caps, committed, balance, fee_reserve)
+
+
+def top_up_amount(
+    request: SessionRequest, caps: Caps, committed: Committed, needed: int, balance: int, fee_reserve: int
+) -> int:
+    """What to add to a channel that lacks ``needed``: as much as suggested, within the same limits as a new one.
+
+    Raises:
+        PaymentError: the limits do not cover ``needed``; says which one it is.
+    """
+    return _least(needed, max(request.suggested_deposit or needed, needed), caps, committed, balance, fee_reserve)
+
+
+def explicit_deposit(wanted: int, needed: int, caps: Caps, committed: Committed, balance: int, fee_reserve: int) -> int:
+    """The deposit that the user named, which is an error, not a smaller deposit, where a limit does not cover it.
+
+    Raises:
+        PaymentError: it is below ``needed``, or above a limit.
+    """
+    if wanted < needed:
+        raise PaymentError(
+            f"a deposit of {amount(wanted)} does not cover the gateway's {amount(needed)}",
+            hint=f"use --deposit {amount(needed)} or more",
+            code="deposit_too_small",
+        )
+    return _least(wanted, wanted, caps, committed, balance, fee_reserve)
+
+
+def check_raise(by: int, caps: Caps, committed: Committed) -> None:
+    """Refuse to authorise ``by`` more than before where it passes ``--max-spend``.
+
+    Raises:
+        PaymentError: nothing was signed.
+    """
+    if caps.max_spend is not None and committed.raised + by > caps.max_spend:
+        raise PaymentError(
+            f"the gateway asks for a voucher of {amount(by)} more, above the {amount(caps.max_spend)} of --max-spend",
+            hint=f"nothing was signed; allow it with --max-spend {amount(committed.raised + by)}",
+            code="max_spend_exceeded",
+        )
+
+
+def _least(needed: int, wanted: int, caps: Caps, committed: Committed, balance: int, fee_reserve: int) -> int:
+    limits = [(wanted, "wish"), (caps.max_deposit, "max_deposit"), (max(0, balance - fee_reserve), "balance")]
+    if caps.max_spend is not None:
+        limits.append((max(0, caps.max_spend - committed.deposited), "max_spend"))
+    if caps.budget_left is not None:
+        limits.append((caps.budget_left, "budget"))
+    least, which = min(limits)
+    if least >= needed:
+        return least
+    short, price = amount(least), amount(needed)
+    if which == "balance":
+        fee = f" (with {amount(fee_reserve)} kept for the transaction fee)" if fee_reserve else ""
+        raise PaymentError(
+            f"the wallet holds {amount(balance)}{fee}, and the channel needs {price}",
+            hint="send funds to the address that `ando wallet address` shows",
+            code="insufficient_balance",
+        )
+    if which == "budget":
+        raise PaymentError(
+            f"the budget leaves {short}, and the channel needs a deposit of {price}",
+            hint="nothing was signed; `ando spend` shows what is used, and --yes allows a deposit beyond it",
+            code="budget_exceeded",
+        )
+    if which == "max_spend":
+        raise PaymentError(
+            f"--max-spend leaves {short}, and the channel needs a deposit of {price}",
+            hint=f"nothing was signed; allow it with --max-spend {amount(needed + committed.deposited)}",
+            code="max_spend_exceeded",
+        )
+    raise PaymentError(
+        f"max_deposit is {short}, and the channel needs a deposit of {price}",
+        hint=f'nothing was signed; allow it with max_deposit = "{price}" in config.toml, or ANDO_MAX_DEPOSIT={price}',
+        code="max_deposit_exceeded",
+    )

@@ -1,0 +1,1 @@
+"""What is recorded about payment channels, in SQLite."""

@@ -1,0 +1,191 @@
+"""The ledger: one row for each request that is paid for, on either rail, and for money that moved without one.
+
+It holds amounts, tokens, models, times and outcomes; no prompt, key, address or receipt. Of each channel on record the
+rows add up to what its record says, in every transaction: their ``authorised`` to what was signed, their ``spent`` to
+what was spent. What SQL there is about the table stands here; amounts are decimal text in it.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from ando_cli.frozen import frozen
+from ando_cli.session.channel import FUNDED, State
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Sequence
+
+    from ando_cli.inference.usage import Usage
+
+
+class Rail(StrEnum):
+    """How a request is paid for: from a channel (``mpp``), or by the account that a Virtual Key belongs to."""
+
+    MPP = "mpp"
+    KEY = "key"
+
+
+class Outcome(StrEnum):
+    """What came of a paid request, or why there is a row without one.
+
+    A request starts as unknown, which is what a crash leaves behind.
+    """
+
+    UNKNOWN = "unknown"
+    ANSWERED = "answered"
+    FAILED = "failed"
+    BY_HAND = "by_hand"  # no request: a voucher was signed, or a deposit added, by a command of its own
+    CARRIED = "carried"  # no request: what was signed and spent elsewhere, before the channel came on record here
+    CLOSED = "closed"  # no request: what the payee took at the close beyond what receipts had said; negative for less
+
+
+REQUESTS = (Outcome.UNKNOWN, Outcome.ANSWERED, Outcome.FAILED)
+
+
+@frozen
+class Entry:
+    """What is known of a request when it is about to be paid. ``path`` is the URL's path without its query.
+
+    ``channel_id`` is ``None`` and ``network`` empty where a Virtual Key pays. ``authorised`` and ``deposited`` are what
+    it has committed so far, in base units.
+    """
+
+    channel_id: str | None
+    gateway: str
+    network: str
+    path: str
+    model: str | None = None
+    plan: str | None = None
+    authorised: int = 0
+    deposited: int = 0
+    rail: Rail = Rail.MPP
+
+
+@frozen
+class Row:
+    """One row as it is read back. Amounts in base units, ``at`` in unix seconds.
+
+    ``spent`` is ``None`` where nobody said what the request cost. ``channel_id`` and ``unspent`` are ``None`` where no
+    channel on record belongs to it: a Virtual Key paid, or the channel was forgotten. ``unspent`` is what the payee can
+    still take with the vouchers that were signed for the channel, so the most that requests on it can have cost beyond
+    what their rows say. Of a channel that never came to be, nothing was authorised or deposited.
+    """
+
+    at: int
+    rail: Rail
+    gateway: str
+    network: str
+    path: str
+    model: str | None
+    plan: str | None
+    outcome: Outcome
+    authorised: int
+    deposited: int
+    spent: int | None
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    channel_id: str | None
+    unspent: int | None
+
+    @property
+    def is_request(self) -> bool:
+        """Whether it stands for a request."""
+        return self.outcome in REQUESTS
+
+    @property
+    def uncertain(self) -> bool:
+        """Whether it is a request that may have cost something that no receipt has told."""
+        paid_here = self.rail is Rail.MPP and self.spent is None
+        return paid_here and self.outcome in (Outcome.UNKNOWN, Outcome.ANSWERED)
+
+
+def book(db: sqlite3.Connection, row: int | None, entry: Entry, outcome: Outcome, now: int) -> int:
+    """Write ``entry`` as a new row, or what it has committed since into its ``row``; returns the row.
+
+    A row is dated by what it authorised last, because that is what budgets go by.
+    """
+    amounts = (str(entry.authorised), str(entry.deposited))
+    if row is not None:
+        db.execute(
+            "UPDATE ledger SET at = CASE WHEN authorised = ? THEN at ELSE ? END, authorised = ?, deposited = ? "
+            "WHERE id = ?",
+            (amounts[0], now, *amounts, row),
+        )
+        return row
+    cursor = db.execute(
+        "INSERT INTO ledger "
+        "(at, rail, gateway, network, session, path, model, plan, outcome, authorised, deposited) VALUES "
+        "(?, ?, ?, ?, ifnull((SELECT number FROM channels WHERE channel_id = ?), 0), ?, ?, ?, ?, ?, ?)",
+        (
+            now, entry.rail, entry.gateway, entry.network, entry.channel_id, entry.path, entry.model, entry.plan,
+            outcome, *amounts,
+        ),
+    )  # fmt: skip
+    assert cursor.lastrowid is not None
+    return cursor.lastrowid
+
+
+def finish(db: sqlite3.Connection, row: int, outcome: Outcome, usage: Usage) -> None:
+    """Complete a row with what came of its request. The model that was asked for goes before the one that answered."""
+    spent = None if usage.spent is None else str(usage.spent)
+    db.execute(
+        "UPDATE ledger SET outcome = ?, spent = ?, prompt_tokens = ?, completion_tokens = ?, model = ifnull(model, ?) "
+        "WHERE id = ?",
+        (outcome, spent, usage.prompt_tokens, usage.completion_tokens, usage.model, row),
+    )
+
+
+def adjust(
+    db: sqlite3.Connection, channel_id: str, outcome: Outcome, now: int, *, authorised: int = 0, spent: int = 0
+) -> None:
+    """Write what became of the record of a channel without a request; no row where that is nothing."""
+    if not authorised and not spent:
+        return
+    db.execute(
+        "INSERT INTO ledger (at, rail, gateway, network, session, path, outcome, authorised, spent) "
+        "SELECT ?, ?, gateway, network, number, '', ?, ?, ? FROM channels WHERE channel_id = ?",
+        (now, Rail.MPP, outcome, str(authorised), str(spent), channel_id),
+    )
+
+
+def read(db: sqlite3.Connection, since: int, until: int) -> list[Row]:
+    """The rows from ``since`` on and before ``until``, in unix seconds; the oldest first."""
+    rows = db.execute(
+        "SELECT at, rail, ledger.gateway, ledger.network, path, model, plan, outcome, authorised, deposited, "
+        "ledger.spent, prompt_tokens, completion_tokens, channel_id, cumulative_amount, channels.spent, state "
+        "FROM ledger LEFT JOIN channels ON number = session WHERE at >= ? AND at < ? ORDER BY at, id",
+        (since, until),
+    )
+    return [_row(*values) for values in rows]
+
+
+def authorised(db: sqlite3.Connection, network: str, since: Sequence[int]) -> list[int]:
+    """What was authorised here on ``network`` from each of the times in ``since`` on, in base units.
+
+    With what was signed for channels that never came to be: that no chain shows them is one node's word.
+    """
+    counts = "".join(f", sum(at >= {int(start)})" for start in since)
+    rows = db.execute(
+        f"SELECT authorised{counts} FROM ledger "  # noqa: S608 - integers
+        "WHERE network = ? AND at >= ? AND authorised <> '0' AND outcome <> 'carried' GROUP BY authorised",
+        (network, min(since)),
+    ).fetchall()
+    return [sum(int(row[0]) * row[number] for row in rows) for number in range(1, len(since) + 1)]
+
+
+def _row(
+    at: int, rail: str, gateway: str, network: str, path: str, model: str | None, plan: str | None, outcome: str,
+    authorised: str, deposited: str, spent: str | None, prompt_tokens: int | None, completion_tokens: int | None,
+    channel_id: str | None, cumulative_amount: str | None, channel_spent: str | None, state: str | None,
+) -> Row:  # fmt: skip
+    moved = state != State.ABANDONED
+    unspent: int | None = None
+    if cumulative_amount is not None and channel_spent is not None:
+        unspent = max(0, int(cumulative_amount) - int(channel_spent)) if state in FUNDED else 0
+    return Row(
+        at, Rail(rail), gateway, network, path, model, plan, Outcome(outcome),
+        int(authorised) if moved else 0, int(deposited) if moved else 0, None if spent is None else int(spent),
+        prompt_tokens, completion_tokens, channel_id, unspent,
+    )  # fmt: skip

@@ -1,0 +1,198 @@
+"""Whether the ledger, the records of the channels and the chain say the same, to the last base unit. Pure.
+
+For each channel there are four accounts of what was spent: the rows of its requests, its record (which goes by the
+receipts), the vouchers that were signed (no more can be taken), and what the chain says was taken. They may differ only
+where an answer was lost, and so its receipt: that is an explained difference. Any other one is for a person to look at.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ando_cli.frozen import frozen
+from ando_cli.money import amount
+from ando_cli.redact import short
+from ando_cli.session.channel import FUNDED, Channel, State
+from ando_cli.session.record.ledger import Outcome, Rail, Row
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from ando_cli.session.act.comparison import Comparison
+
+
+@frozen
+class Account:
+    """A channel's record, and what its rows in the ledger add up to. Amounts in base units.
+
+    Attributes:
+        booked: what the rows say was spent here.
+        carried: what they say was spent elsewhere, before the channel came on record.
+        authorised: what they say was signed, here and elsewhere.
+        beyond: what of ``booked`` was taken at the close beyond the receipts; negative for less.
+        uncertain: requests that have no receipt, and may have cost something.
+    """
+
+    channel: Channel
+    booked: int = 0
+    carried: int = 0
+    authorised: int = 0
+    beyond: int = 0
+    uncertain: int = 0
+
+    @property
+    def at_most(self) -> int:
+        """What the requests without a receipt can have cost beyond what is booked, all together."""
+        channel = self.channel
+        possible = bool(self.uncertain) and channel.state in FUNDED
+        return max(0, channel.cumulative_amount - channel.spent) if possible else 0
+
+
+@frozen
+class Finding:
+    """A difference of ``amount`` base units, and what it is. ``explained`` where lost receipts account for it."""
+
+    code: str
+    amount: int
+    explained: bool
+    message: str
+
+
+@frozen
+class Audit:
+    """An account, what the chain says was taken from the channel, and what differs.
+
+    ``taken`` is ``None`` where the chain was not asked, or keeps nothing of the channel.
+    """
+
+    account: Account
+    taken: int | None
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def agrees(self) -> bool:
+        """Whether nothing differs that is not explained."""
+        return all(finding.explained for finding in self.findings)
+
+
+@frozen
+class Orphans:
+    """What the ledger says of channels whose records were dropped: it cannot be held against anything."""
+
+    requests: int
+    spent: int
+
+
+def accounts(channels: Iterable[Channel], rows: Sequence[Row]) -> list[Account]:
+    """The account of each channel, from all rows of the ledger."""
+    of_channel: dict[str, list[Row]] = {}
+    for row in rows:
+        if row.channel_id is not None:
+            of_channel.setdefault(row.channel_id, []).append(row)
+    return [_account(channel, of_channel.get(channel.channel_id, [])) for channel in channels]
+
+
+def orphans(rows: Iterable[Row]) -> Orphans:
+    """The rows that belong to no channel on record, although one paid."""
+    lost = [row for row in rows if row.channel_id is None and row.rail is Rail.MPP]
+    return Orphans(sum(row.is_request for row in lost), _spent(row for row in lost if _own(row)))
+
+
+def audit(account: Account, compared: Comparison | None, captured: int | None = None) -> Audit:
+    """Hold ``account`` against itself, and against what the chain says where it was asked.
+
+    Args:
+        captured: what the event of its closing says, for a channel that the chain keeps nothing else of.
+    """
+    found, taken = [*_books(account), *_close(account)], captured
+    if compared is not None:
+        taken = captured if compared.state is None else compared.state.settled
+        found += _chain(account, compared)
+    if taken is not None:
+        found += _taken(account, taken)
+    return Audit(account, taken, tuple(found))
+
+
+def _account(channel: Channel, rows: list[Row]) -> Account:
+    return Account(
+        channel=channel,
+        booked=_spent(row for row in rows if _own(row)),
+        carried=_spent(row for row in rows if not _own(row)),
+        authorised=sum(row.authorised for row in rows),
+        beyond=_spent(row for row in rows if row.outcome is Outcome.CLOSED),
+        uncertain=sum(row.uncertain for row in rows),
+    )
+
+
+def _own(row: Row) -> bool:
+    return row.outcome is not Outcome.CARRIED
+
+
+def _spent(rows: Iterable[Row]) -> int:
+    return sum(row.spent or 0 for row in rows)
+
+
+def _books(account: Account) -> list[Finding]:
+    """The ledger and the record, which are written together."""
+    channel, found = account.channel, []
+    booked = account.booked + account.carried
+    if booked != channel.spent:
+        text = f"the ledger adds up to {amount(booked)}, and the record says {amount(channel.spent)}"
+        found.append(Finding("ledger", channel.spent - booked, False, text))
+    if channel.state is State.ABANDONED:
+        return found  # nothing that was signed for it is worth anything
+    if account.authorised != channel.cumulative_amount:
+        signed = amount(channel.cumulative_amount)
+        text = f"the ledger adds up to {amount(account.authorised)} authorised, and the record says {signed}"
+        found.append(Finding("authorised", channel.cumulative_amount - account.authorised, False, text))
+    if channel.spent > channel.cumulative_amount:
+        above = channel.spent - channel.cumulative_amount
+        found.append(Finding("above_authorised", above, False, f"{amount(above)} more was taken than was signed for"))
+    return found
+
+
+def _close(account: Account) -> list[Finding]:
+    """What the payee took at the close, and what receipts had said."""
+    beyond = account.beyond
+    if beyond > 0:
+        return [_unreceipted("close", beyond, account, "was taken at the close")]
+    if beyond < 0:
+        text = f"{amount(-beyond)} less was taken at the close than receipts said"
+        return [Finding("close", beyond, True, text)]
+    return []
+
+
+def _chain(account: Account, compared: Comparison) -> list[Finding]:
+    """Whether the chain shows the channel as it is on record."""
+    channel, state, found = account.channel, compared.state, []
+    if "state" in compared.differences:
+        shown = "closed" if state is None or state.finalized else "open"
+        found.append(Finding("state", 0, False, f"the chain shows it {shown}: ando session sync"))
+    if state is not None and "deposit" in compared.differences:
+        text = f"the chain shows a deposit of {amount(state.deposit)}, the record {amount(channel.deposit)}"
+        found.append(Finding("deposit", state.deposit - channel.deposit, False, f"{text}: ando session sync"))
+    return found
+
+
+def _taken(account: Account, taken: int) -> list[Finding]:
+    """What the chain says was taken so far."""
+    channel = account.channel
+    if taken > channel.cumulative_amount:
+        above, named = taken - channel.cumulative_amount, short(channel.channel_id)
+        text = f"{amount(above)} more was taken than was signed for here: ando session recover {named}"
+        return [Finding("above_authorised", above, False, text)]
+    if channel.state is State.CLOSED and taken != channel.spent:
+        text = f"the chain says that {amount(taken)} was taken, the record {amount(channel.spent)}"
+        return [Finding("settled", taken - channel.spent, False, text)]
+    if taken > channel.spent:
+        return [_unreceipted("settled", taken - channel.spent, account, "is settled")]
+    return []
+
+
+def _unreceipted(code: str, units: int, account: Account, what: str) -> Finding:
+    lost = account.uncertain
+    if lost:
+        requests = "one request" if lost == 1 else f"{lost} requests"
+        return Finding(code, units, True, f"{amount(units)} {what} for {requests} without a receipt")
+    text = f"{amount(units)} {what} beyond what receipts said, and no request is without one"
+    return Finding(code, units, False, text)

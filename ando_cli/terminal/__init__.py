@@ -1,0 +1,1 @@
+"""The code that writes to a screen."""

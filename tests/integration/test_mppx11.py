@@ -1,0 +1,132 @@
+"""What ``ando`` sends on protocol v2, as npm's mppx 0.11 reads it: another implementation of the same specification."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ando_cli.mpp.challenge import Challenge
+from ando_cli.mpp.credential import (
+    ClosePayload,
+    OpenPayload,
+    Payload,
+    TopUpPayload,
+    VoucherPayload,
+    authorization,
+)
+from ando_cli.session.decide.snapshot import from_headers
+from ando_cli.tempo.channel import ChannelTerms
+from ando_cli.tempo.fees import Fees
+from ando_cli.tempo.keys import PrivateKey
+from ando_cli.tempo.network import PRECOMPILE
+from ando_cli.tempo.protocol import Protocol
+from ando_cli.tempo.transaction import open_transaction, top_up_transaction
+from ando_cli.tempo.voucher import sign_voucher
+from tests.support import real_parts
+
+pytestmark = pytest.mark.integration
+
+PEER = Path(__file__).parent / "mppx11"
+CHAIN_ID = 42431
+KEY = PrivateKey.parse("5a" * 32)
+DELEGATE = PrivateKey.parse("5b" * 32)
+FEES = Fees(gas_limit=2_000_000, max_fee_per_gas=40_000_000_000, max_priority_fee_per_gas=1)
+VALID_BEFORE = 1_900_000_000
+
+
+def run_mppx(script: str, asked: object) -> str:
+    """What a script with mppx 0.11 writes when it is given ``asked``."""
+    node = real_parts.program("node", "install Node.js 20 or newer")
+    if not (PEER / "node_modules" / "mppx").is_dir():
+        real_parts.missing("mppx 0.11", "run `npm install` in tests/integration/mppx11")
+    done = subprocess.run([node, PEER / script], input=json.dumps(asked), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def read_by_mppx(*authorizations: str) -> list[dict[str, Any]]:
+    """What mppx 0.11 makes of these ``Authorization`` values."""
+    asked = {"chainId": CHAIN_ID, "escrow": PRECOMPILE, "authorizations": authorizations}
+    found = json.loads(run_mppx("read.mjs", asked))
+    assert isinstance(found, list)
+    return found
+
+
+def challenge() -> Challenge:
+    return Challenge(
+        id="an-id", realm="ando", method="tempo", intent="session", request="eyJhbW91bnQiOiIxIn0",
+        expires="2030-01-01T00:00:00Z", digest="sha-256=47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=",
+    )  # fmt: skip
+
+
+def credentials(terms: ChannelTerms, signer: PrivateKey, *, fee_payer: bool) -> list[str]:
+    """An open, a top-up, a voucher and a close of the channel that ``terms`` describe, as the rail sends them."""
+    signed = open_transaction(terms, 5_000_000, key=KEY, fees=FEES, valid_before=VALID_BEFORE, fee_payer=fee_payer)
+    channel_id = signed.terms.channel_id
+
+    def voucher(amount: int) -> str:
+        return sign_voucher(signer, channel_id, amount, escrow=PRECOMPILE, chain_id=CHAIN_ID, protocol=Protocol.V2)
+
+    added = top_up_transaction(
+        signed.terms, 2_000_000, key=KEY, fees=FEES, valid_before=VALID_BEFORE, fee_payer=fee_payer
+    )
+    payloads: list[Payload] = [
+        OpenPayload(channel_id, signed.transaction, terms.authorized_signer, 1_000_000, voucher(1_000_000)),
+        TopUpPayload(channel_id, added, 2_000_000),
+        VoucherPayload(channel_id, 2_000_000, voucher(2_000_000)),
+        ClosePayload(channel_id, 1_234_567, voucher(1_234_567)),
+    ]
+    return [
+        authorization(challenge(), payload, chain_id=CHAIN_ID, payer=KEY.address, descriptor=signed.terms.descriptor)
+        for payload in payloads
+    ]
+
+
+@pytest.mark.parametrize("fee_payer", [False, True])
+@pytest.mark.parametrize("signer", [KEY, DELEGATE], ids=["the wallet signs", "a delegate signs"])
+def test_mppx_reads_each_v2_credential_as_we_mean_it(signer: PrivateKey, fee_payer: bool) -> None:
+    terms = ChannelTerms(
+        payer=KEY.address, payee="0x" + "11" * 20, token="0x20c0000000000000000000000000000000000001",
+        salt="0x" + "22" * 32, authorized_signer=signer.address, escrow=PRECOMPILE, chain_id=CHAIN_ID,
+        protocol=Protocol.V2, operator="0x" + "33" * 20,
+    )  # fmt: skip
+    found = read_by_mppx(*credentials(terms, signer, fee_payer=fee_payer))
+    assert [each["action"] for each in found] == ["open", "topUp", "voucher", "close"]
+    assert {each["challengeId"] for each in found} == {"an-id"}
+    assert {each["source"] for each in found} == {f"did:pkh:eip155:{CHAIN_ID}:{KEY.address}"}
+    assert all(each["namesItsChannel"] for each in found)
+    assert [each["signerAccepts"] for each in found] == [True, None, True, True]
+    assert found[0]["boundToItsTransaction"] is True
+
+
+def test_mppx_does_not_accept_a_voucher_of_somebody_else() -> None:
+    terms = ChannelTerms(
+        payer=KEY.address, payee="0x" + "11" * 20, token="0x20c0000000000000000000000000000000000001",
+        salt="0x" + "22" * 32, authorized_signer=KEY.address, escrow=PRECOMPILE, chain_id=CHAIN_ID,
+        protocol=Protocol.V2,
+    )  # fmt: skip
+    found = read_by_mppx(*credentials(terms, DELEGATE, fee_payer=False))
+    assert [each["signerAccepts"] for each in found] == [False, None, False, False]
+
+
+def test_what_mppx_tells_of_a_session_beside_an_answer_is_read() -> None:
+    account, word = "0x" + "ab" * 20, "0x" + "cd" * 32
+    told = [
+        {
+            "acceptedCumulative": "1000000", "chainId": CHAIN_ID, "channelId": word, "deposit": "5000000",
+            "descriptor": {
+                "authorizedSigner": account, "expiringNonceHash": word, "operator": account, "payee": account,
+                "payer": account, "salt": word, "token": account,
+            },
+            "escrow": PRECOMPILE,
+            "highestVoucher": {"channelId": word, "cumulativeAmount": "1000000", "signature": "0x" + "ef" * 65},
+            "requiredCumulative": "1000000", "settled": "0", "spent": spent,
+        }
+        for spent in ("1", "12", "123")  # one for each length of padding
+    ]  # fmt: skip
+    written = json.loads(run_mppx("snapshot.mjs", told))
+    assert [from_headers({"Payment-Session": word, "Payment-Session-Snapshot": each}) for each in written] == told

@@ -1,0 +1,177 @@
+"""The policy: whom we trust, and the least of the limits."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ando_cli.errors import PaymentError
+from ando_cli.money import amount
+from ando_cli.session.decide.policy import (
+    Caps,
+    Committed,
+    Trust,
+    check_raise,
+    check_trust,
+    explicit_deposit,
+    fingerprint,
+    opening_deposit,
+    top_up_amount,
+)
+from tests.support.session_doubles import ESCROW, MILLION, NETWORK, OTHER_PAYEE, PAYEE, session_request
+
+OTHER = "0x" + "66" * 20
+
+
+def refusal(trust: Trust, **changes: Any) -> PaymentError:
+    with pytest.raises(PaymentError) as caught:
+        check_trust(session_request(**changes), trust)
+    return caught.value
+
+
+def test_a_request_within_the_networks_configuration_is_trusted() -> None:
+    check_trust(session_request(), Trust(NETWORK))
+    check_trust(session_request(), Trust(NETWORK, pinned_payee=PAYEE))
+
+
+def test_every_escrow_of_the_network_is_trusted() -> None:
+    check_trust(session_request(escrow_contract=OTHER), Trust(replace(NETWORK, escrows=(ESCROW, OTHER))))
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"session_protocol": "v3"}, "unsupported_session_protocol"),
+        ({"chain_id": 4217}, "wrong_chain"),
+        ({"escrow_contract": OTHER}, "untrusted_escrow"),
+        ({"currency": OTHER}, "wrong_token"),
+    ],
+)
+def test_each_thing_that_is_not_trusted_has_a_refusal_of_its_own(changes: dict[str, Any], code: str) -> None:
+    assert refusal(Trust(NETWORK), **changes).code == code
+
+
+def test_a_payee_is_refused_where_another_one_is_pinned() -> None:
+    error = refusal(Trust(NETWORK, pinned_payee=PAYEE), recipient=OTHER_PAYEE)
+    assert error.code == "payee_changed"
+    assert fingerprint(OTHER_PAYEE) in (error.hint or "")
+    assert OTHER_PAYEE[2:] not in f"{error.message} {error.hint}"
+
+
+def test_a_changed_payee_is_accepted_by_its_own_fingerprint_alone() -> None:
+    changed = session_request(recipient=OTHER_PAYEE)
+    check_trust(changed, Trust(NETWORK, PAYEE, accepted_payee=fingerprint(OTHER_PAYEE)))
+    for wrong in (fingerprint(PAYEE), fingerprint(OTHER_PAYEE)[:19], "", OTHER_PAYEE):
+        assert refusal(Trust(NETWORK, PAYEE, accepted_payee=wrong), recipient=OTHER_PAYEE).code == "payee_changed"
+
+
+def test_a_fingerprint_does_not_depend_on_letter_case() -> None:
+    assert fingerprint(PAYEE) == fingerprint("0x" + PAYEE[2:].upper()) != fingerprint(OTHER_PAYEE)
+
+
+MONEY = st.integers(0, 20 * MILLION)
+
+
+@given(
+    price=st.integers(1, 3 * MILLION), suggested=st.none() | MONEY, max_deposit=st.integers(1, 20 * MILLION),
+    max_spend=st.none() | MONEY, deposited=MONEY, balance=MONEY, reserve=st.integers(0, MILLION),
+)  # fmt: skip
+def test_a_deposit_is_the_least_of_what_is_suggested_allowed_and_there(
+    price: int,
+    suggested: int | None,
+    max_deposit: int,
+    max_spend: int | None,
+    deposited: int,
+    balance: int,
+    reserve: int,
+) -> None:
+    request = session_request(amount=price, suggested_deposit=suggested)
+    caps, committed = Caps(max_deposit, max_spend), Committed(deposited=deposited)
+    limits = {"max_deposit": max_deposit, "balance": max(0, balance - reserve)}
+    if max_spend is not None:
+        limits["max_spend"] = max(0, max_spend - deposited)
+
+    def opens(_: int) -> int:
+        return opening_deposit(request, caps, committed, balance, reserve)
+
+    def tops_up(needed: int) -> int:
+        return top_up_amount(request, caps, committed, needed, balance, reserve)
+
+    for needed, decide in ((price, opens), (price // 2 + 1, tops_up)):
+        least = min(limits.values())
+        if least >= needed:
+            assert decide(needed) == min(least, max(suggested or needed, needed))
+            continue
+        with pytest.raises(PaymentError) as caught:
+            decide(needed)
+        which = {"insufficient_balance": "balance"}.get(caught.value.code, caught.value.code.removesuffix("_exceeded"))
+        assert limits[which] == least
+
+
+def test_without_a_suggestion_the_deposit_is_one_challenge_amount() -> None:
+    assert opening_deposit(session_request(suggested_deposit=None), Caps(5 * MILLION), Committed(), 10**9, 0) == MILLION
+
+
+def test_a_suggestion_below_the_challenge_amount_is_lifted_to_it() -> None:
+    assert opening_deposit(session_request(suggested_deposit=1), Caps(5 * MILLION), Committed(), 10**9, 0) == MILLION
+
+
+@pytest.mark.parametrize(
+    ("caps", "committed", "balance", "says"),
+    [
+        (Caps(MILLION - 1), Committed(), 10**9, "max_deposit is 0.999999"),
+        (Caps(10**9, MILLION - 1), Committed(), 10**9, "--max-spend leaves 0.999999"),
+        (Caps(10**9, 2 * MILLION), Committed(deposited=MILLION + 1), 10**9, "--max-spend leaves 0.999999"),
+        (
+            Caps(10**9),
+            Committed(),
+            MILLION + 6,
+            "wallet holds 1.000006 (with 0.000007 kept for the transaction fee)",
+        ),
+        (Caps(10**9), Committed(), 0, "the wallet holds 0.00"),
+    ],
+)
+def test_what_is_too_small_is_named_with_its_amount(caps: Caps, committed: Committed, balance: int, says: str) -> None:
+    with pytest.raises(PaymentError) as caught:
+        opening_deposit(session_request(), caps, committed, balance, 7)
+    assert says in caught.value.message
+    assert "1.00" in caught.value.message
+
+
+def test_the_limit_that_the_hint_names_is_enough() -> None:
+    caps, committed = Caps(10**9, 2 * MILLION), Committed(deposited=MILLION + 1)
+    with pytest.raises(PaymentError) as caught:
+        opening_deposit(session_request(), caps, committed, 10**9, 0)
+    assert amount(2 * MILLION + 1) in (caught.value.hint or "")
+    assert opening_deposit(session_request(), Caps(10**9, 2 * MILLION + 1), committed, 10**9, 0) == MILLION
+
+
+def test_a_deposit_that_the_user_named_is_taken_as_it_is_or_refused() -> None:
+    def decide(wanted: int, caps: Caps = Caps(5 * MILLION), balance: int = 10**9) -> int:
+        return explicit_deposit(wanted, MILLION, caps, Committed(), balance, 0)
+
+    assert decide(2 * MILLION) == 2 * MILLION
+    for wanted, caps, balance, code in (
+        (MILLION - 1, Caps(5 * MILLION), 10**9, "deposit_too_small"),
+        (5 * MILLION + 1, Caps(5 * MILLION), 10**9, "max_deposit_exceeded"),
+        (2 * MILLION, Caps(5 * MILLION, MILLION), 10**9, "max_spend_exceeded"),
+        (2 * MILLION, Caps(5 * MILLION), MILLION, "insufficient_balance"),
+    ):
+        with pytest.raises(PaymentError) as caught:
+            decide(wanted, caps, balance)
+        assert caught.value.code == code
+
+
+@given(by=st.integers(1, 2**128), raised=st.integers(0, 2**128), max_spend=st.integers(0, 2**128))
+def test_a_raise_is_allowed_exactly_up_to_max_spend(by: int, raised: int, max_spend: int) -> None:
+    check_raise(by, Caps(1), Committed(raised=raised))
+    if raised + by <= max_spend:
+        check_raise(by, Caps(1, max_spend), Committed(raised=raised))
+    else:
+        with pytest.raises(PaymentError) as caught:
+            check_raise(by, Caps(1, max_spend), Committed(raised=raised))
+        assert caught.value.code == "max_spend_exceeded"
