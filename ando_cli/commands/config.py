@@ -13,7 +13,7 @@ from ando_cli.config import edit as config_file
 from ando_cli.config import report as config_view
 from ando_cli.config.schema import CONFIG_FILE, read_config
 from ando_cli.config.settings import KEYS, find_folders
-from ando_cli.errors import AndoError, UsageError
+from ando_cli.errors import AndoError, Code, UsageError
 from ando_cli.runtime.context import invocation
 from ando_cli.terminal.editor import edit as edit_file
 
@@ -72,7 +72,7 @@ def get(
     config_file.check_name(config_key)
     row = next((row for row in _rows(state, reveal=reveal) if row.key == config_key), None)
     if row is None or row.value is None:
-        raise AndoError(f"{config_key} is not set", hint=f"ando config set {config_key} VALUE", code="not_set")
+        raise AndoError(f"{config_key} is not set", hint=f"ando config set {config_key} VALUE", code=Code.NOT_SET)
     if state.terminal.json_output:
         state.terminal.json(_shape(row))
     else:
@@ -197,7 +197,7 @@ def _put_in_place(path: Path, before: str, after: str, copy: Path) -> None:
             config_file.replace(path, after)
     except AndoError as error:
         hint = f"{CONFIG_FILE} is as it was; what you wrote is in {copy}"
-        raise UsageError(error.message, hint=hint, code="config_refused") from None
+        raise UsageError(error.message, hint=hint, code=Code.CONFIG_REFUSED) from None
 
 
 def _path(state: Invocation) -> Path:

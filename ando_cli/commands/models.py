@@ -10,7 +10,7 @@ import typer
 from ando_cli.cli.command import Command
 from ando_cli.cli.options import ConnectTimeoutOption, ProfileOption, TimeoutOption, key_options
 from ando_cli.config.settings import KEY_RAIL
-from ando_cli.errors import WalletError
+from ando_cli.errors import Code, WalletError
 from ando_cli.inference.account import MODELS_PATH, read_models
 from ando_cli.keys.virtual_keys import VARIABLE
 from ando_cli.runtime.context import invocation
@@ -47,7 +47,7 @@ def models(
             terminal.stage("asking for the models")
             listed = read_models(client.get(MODELS_PATH))
     except WalletError as error:
-        if error.code in ("key_missing", "keyring_unusable"):
+        if error.code in (Code.KEY_MISSING, Code.KEYRING_UNUSABLE):
             error.message += "; the list of models belongs to a Virtual Key"
             error.hint = (
                 f"store one with `ando key set`, or set {VARIABLE}; "

@@ -24,7 +24,7 @@ from ando_cli.cli.options import (
 )
 from ando_cli.commands._quote import show_quote
 from ando_cli.config.settings import KEY_RAIL, MPP_RAIL
-from ando_cli.errors import AndoError, NetworkError, UsageError
+from ando_cli.errors import AndoError, Code, NetworkError, UsageError
 from ando_cli.http.client import check_key_route, check_rail, failure, resolve_url
 from ando_cli.rails.payment import Quoted
 from ando_cli.redact import clean
@@ -127,7 +127,7 @@ def request(
         if path is not None:
             check_writable(path)
     if offline:
-        raise NetworkError("offline: nothing was sent", hint="leave out --offline to send it", code="offline")
+        raise NetworkError("offline: nothing was sent", hint="leave out --offline to send it", code=Code.OFFLINE)
     with connect(state, options, KEY_RAIL if keyed else MPP_RAIL) as client:
         terminal.stage(f"{verb} {clean(target.partition('?')[0])}")
         try:

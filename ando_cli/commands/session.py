@@ -21,7 +21,7 @@ from ando_cli.cli.options import (
 )
 from ando_cli.commands import session_close, session_recover
 from ando_cli.commands._quote import show_quote
-from ando_cli.errors import PaymentError, ServerError
+from ando_cli.errors import Code, PaymentError, ServerError
 from ando_cli.http.client import CHAT_PATH
 from ando_cli.inference.chat import smallest_body
 from ando_cli.money import amount, parse_amount
@@ -98,7 +98,7 @@ def open_(
             raise PaymentError(
                 f"there is a channel already, which is {channel.state} and signed for with the wallet's own key",
                 hint="close it first: ando session close; what is opening still is settled by `ando session sync`",
-                code="channel_not_delegated",
+                code=Code.CHANNEL_NOT_DELEGATED,
             )
         opened = channel is None or channel.state is not State.OPEN
         if opened:

@@ -16,7 +16,7 @@ from ando_cli.cli.options import (
     YesOption,
     pay_options,
 )
-from ando_cli.errors import AndoError, ExitCode, PaymentError, UsageError
+from ando_cli.errors import AndoError, Code, ExitCode, PaymentError, UsageError
 from ando_cli.money import amount, parse_amount
 from ando_cli.rails.management import Close, Managed, TopUpBy
 from ando_cli.redact import short
@@ -151,7 +151,7 @@ def close(
         raise PaymentError(
             f"{failed} of {len(channels)} channels are not closed",
             hint="`ando session close --force` closes them without the gateway, `--finish` takes the money then",
-            code="not_all_closed",
+            code=Code.NOT_ALL_CLOSED,
         )
 
 
@@ -177,7 +177,7 @@ def _end(
             raise PaymentError(
                 "this channel is being closed on the chain already",
                 hint=f"ando session close --finish {short(channel.channel_id)}",
-                code="closing",
+                code=Code.CLOSING,
             )
         managed = _close_with_gateway(state, parts, channel)
         assert managed.ended is not None  # what a close that worked leaves

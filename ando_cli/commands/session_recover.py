@@ -10,7 +10,7 @@ import typer
 
 from ando_cli.cli.help import examples
 from ando_cli.cli.options import AcceptPayeeOption, pay_options
-from ando_cli.errors import NetworkError, PaymentError, UsageError
+from ando_cli.errors import Code, NetworkError, PaymentError, UsageError
 from ando_cli.money import amount, parse_amount
 from ando_cli.redact import short
 from ando_cli.runtime.context import Invocation, invocation
@@ -273,7 +273,7 @@ def _pick(store: Store | None, text: str | None, network: str) -> Channel:
     if len(live) == 1:
         return live[0]
     if not here:
-        raise PaymentError("no channel is on record for this network", hint="ando session list", code="no_channel")
+        raise PaymentError("no channel is on record for this network", hint="ando session list", code=Code.NO_CHANNEL)
     named = ", ".join(f"{short(channel.channel_id)} ({channel.state})" for channel in (live or here)[:5])
     count = f"{len(live)} channels are live" if live else "no channel is live"
     raise UsageError(f"{count}: say which one to show", hint=f"there are {named}")

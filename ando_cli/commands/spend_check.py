@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from ando_cli.cli.options import pay_options
-from ando_cli.errors import ExitCode, PaymentError
+from ando_cli.errors import Code, ExitCode, PaymentError
 from ando_cli.money import amount
 from ando_cli.redact import short
 from ando_cli.runtime.wiring import assemble, existing_store
@@ -57,7 +57,7 @@ def check(state: Invocation, *, offline: bool, full: bool) -> None:
         raise PaymentError(
             f"{len(differing)} of {len(audits)} sessions do not add up",
             hint="bring the records up to the chain with `ando session sync`, then look again",
-            code="spend_differs",
+            code=Code.SPEND_DIFFERS,
         )
 
 

@@ -11,7 +11,7 @@ import typer
 from ando_cli.app import SharedOptionsGroup
 from ando_cli.cli.command import Command
 from ando_cli.cli.help import examples
-from ando_cli.errors import ExitCode, PaymentError, UsageError
+from ando_cli.errors import Code, ExitCode, PaymentError, UsageError
 from ando_cli.money import amount as money
 from ando_cli.money import parse_amount
 from ando_cli.mpp import fields
@@ -113,7 +113,7 @@ def sign(
                 raise PaymentError(
                     "a budget is set, and the channel is not on record: what this voucher adds is not known",
                     hint="nothing was signed; put the channel on record: ando session recover ID",
-                    code="budget_exceeded",
+                    code=Code.BUDGET_EXCEEDED,
                 )
             _consent(terminal, cumulative, cap, yes, recorded=False)(cumulative)
             terminal.warn("the channel is not on record: its deposit is not known, and nothing is recorded")
@@ -184,7 +184,7 @@ def verify(
         raise PaymentError(
             f"the voucher is not valid: {fault}",
             hint="the amount is cumulative, and a voucher is for one channel only",
-            code="voucher_invalid",
+            code=Code.VOUCHER_INVALID,
         )
     else:
         terminal.answer(f"valid: {money(cumulative)} in all from {short(drawer.channel_id)}")
@@ -220,7 +220,7 @@ def inspect_(
     try:
         found = inspect(text, reveal=reveal)
     except MalformedError as error:
-        raise UsageError(str(error), code="not_inspectable") from None
+        raise UsageError(str(error), code=Code.NOT_INSPECTABLE) from None
     for fault in found.faults:
         terminal.warn(f"there is another challenge, which is malformed: {fault}")
     if found.pays and not piped:
@@ -348,7 +348,7 @@ def _consent(
             raise PaymentError(
                 f"{what}, {more}, is above the {money(cap)} of --max-spend",
                 hint=f"nothing was signed; allow it with --max-spend {money(raised_by)}, or with --yes",
-                code="max_spend_exceeded",
+                code=Code.MAX_SPEND_EXCEEDED,
             )
         answer = terminal.ask(f"A voucher is money. Sign {what}, {more}?")
         if answer is None and not (recorded and (budgeted or cap is not None)):
@@ -356,9 +356,9 @@ def _consent(
             raise PaymentError(
                 f"{what}, {more}: there is no terminal to ask on",
                 hint=f"nothing was signed; allow it with {limit}--yes",
-                code="consent_required",
+                code=Code.CONSENT_REQUIRED,
             )
         if answer is False:
-            raise PaymentError("the voucher was declined", hint="nothing was signed", code="declined")
+            raise PaymentError("the voucher was declined", hint="nothing was signed", code=Code.DECLINED)
 
     return allow

@@ -11,7 +11,7 @@ import typer
 from ando_cli.app import SharedOptionsGroup
 from ando_cli.cli.command import Command
 from ando_cli.cli.help import examples
-from ando_cli.errors import AndoError, NetworkError, UsageError
+from ando_cli.errors import AndoError, Code, NetworkError, UsageError
 from ando_cli.keys import keystore
 from ando_cli.keys.wallet import Place
 from ando_cli.money import amount
@@ -111,7 +111,7 @@ def balance(ctx: typer.Context) -> None:
             raise NetworkError(
                 f"the RPC serves another chain than the network {network.name}",
                 hint="check --rpc-url, ANDO_RPC_URL and rpc_url in config.toml",
-                code="rpc_wrong_chain",
+                code=Code.RPC_WRONG_CHAIN,
             )
         held = amount(rpc.balance(network.token, owner))
     if state.terminal.json_output:
@@ -137,7 +137,9 @@ def export(
     state = invocation(ctx)
     store = state.open_wallet()
     if output is not None and os.path.lexists(output):
-        raise UsageError(f"{output.name} exists, and is not overwritten", hint="name another file", code="file_exists")
+        raise UsageError(
+            f"{output.name} exists, and is not overwritten", hint="name another file", code=Code.FILE_EXISTS
+        )
     key = store.load().key
     text = keystore.encrypt(key, store.new_password("Password of the export: "))
     if output is None:
@@ -200,7 +202,7 @@ def _read_key(terminal: Terminal) -> PrivateKey:
         raise UsageError(
             "this is not a private key",
             hint="give 64 hex digits, with or without 0x; a keystore v3 JSON file goes with --keystore-file",
-            code="wallet_malformed",
+            code=Code.WALLET_MALFORMED,
         ) from None
     # A key that is typed where the terminal echoes it is no secret any more.
     raise UsageError("there is no terminal to ask for the key on", hint="pipe the key in, or leave stderr alone")
@@ -213,6 +215,6 @@ def _read_file(path: Path, store: WalletStore) -> PrivateKey:
 def _confirm(terminal: Terminal, place: Place) -> None:
     answer = terminal.ask(f"Delete the key in the {place}? Without a backup its money and its channels are lost.")
     if answer is None:
-        raise UsageError("there is no terminal to ask on", hint="add --yes to delete the key", code="needs_yes")
+        raise UsageError("there is no terminal to ask on", hint="add --yes to delete the key", code=Code.NEEDS_YES)
     if not answer:
-        raise AndoError("nothing was deleted", hint="answer y to delete the key", code="declined")
+        raise AndoError("nothing was deleted", hint="answer y to delete the key", code=Code.DECLINED)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ando_cli.config.schema import CONFIG_FILE, NETWORKS_TABLE, Kind, parse_config, unknown_key
 from ando_cli.config.settings import KEYS, SWITCH, Flags, Folders, merge
-from ando_cli.errors import AndoError, UsageError
+from ando_cli.errors import AndoError, Code, UsageError
 from ando_cli.files import make_private_folder, replace_private
 from ando_cli.tempo.network import NETWORK_KEYS
 
@@ -262,7 +262,7 @@ def _changed(text: str, change: Callable[[Any], None]) -> str:
     raise UsageError(
         f"{CONFIG_FILE} is laid out so that this change cannot be made in it",
         hint="make it with `ando config edit`",
-        code="config_layout",
+        code=Code.CONFIG_LAYOUT,
     )
 
 
@@ -274,4 +274,4 @@ def _without_empty(tables: dict[str, Any]) -> dict[str, Any]:
 
 def _unwritable(path: Path, error: OSError) -> AndoError:
     reason = error.strerror or type(error).__name__
-    return AndoError(f"cannot write {path.name}: {reason}", hint=f"check {path.parent}", code="unwritable")
+    return AndoError(f"cannot write {path.name}: {reason}", hint=f"check {path.parent}", code=Code.UNWRITABLE)

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from ando_cli.conversation.model import Conversation, from_json
-from ando_cli.errors import StoreError, UsageError
+from ando_cli.errors import Code, StoreError, UsageError
 from ando_cli.files import make_private_folder, replace_private
 from ando_cli.frozen import frozen
 
@@ -95,7 +95,7 @@ class Conversations:
                 raise StoreError(
                     f"the conversation is larger than {LARGEST // 1024 // 1024} MiB",
                     hint="begin another one",
-                    code="conversation_too_large",
+                    code=Code.CONVERSATION_TOO_LARGE,
                 )
             make_private_folder(self._folder)
             replace_private(self._path(kept.id), data)
@@ -103,7 +103,7 @@ class Conversations:
             raise StoreError(
                 f"the conversation cannot be written: {error.strerror}",
                 hint=f"make {self._folder} writable",
-                code="conversation_unwritable",
+                code=Code.CONVERSATION_UNWRITABLE,
             ) from None
         return replace(kept, digest=_digest(data))
 
@@ -193,7 +193,7 @@ class Conversations:
             raise StoreError(
                 f"the conversation {name} cannot be read: {why}",
                 hint=f"look at {self._path(name)}, or `ando conversations remove {name}`",
-                code="conversation_damaged",
+                code=Code.CONVERSATION_DAMAGED,
             ) from None
 
     def _digest(self, name: str) -> str | None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from ando_cli.errors import NetworkError, ServerError
+from ando_cli.errors import Code, NetworkError, ServerError
 from ando_cli.frozen import frozen
 from ando_cli.inference.chat import answer_text, content_of
 from ando_cli.inference.usage import Usage, read_usage, usage_of
@@ -131,7 +131,7 @@ def _chunk(data: str) -> dict[str, Any]:
         raise ServerError(
             f"the gateway gave up in the middle of the answer: {problem.message}",
             hint="what came is not the whole answer; try again",
-            code=problem.code or "answer_failed",
+            code=problem.code or Code.ANSWER_FAILED,
         )
     return chunk
 
@@ -145,11 +145,11 @@ def _cut(response: httpx.Response) -> NetworkError:
     return NetworkError(
         f"{response.request.url.host} broke off in the middle of the answer",
         hint="what came is not the whole answer, and may have been charged to the key",
-        code="answer_cut",
+        code=Code.ANSWER_CUT,
     )
 
 
 def _unreadable() -> ServerError:
     return ServerError(
-        "the gateway's streamed answer cannot be read", hint="try again with --no-stream", code="unexpected_answer"
+        "the gateway's streamed answer cannot be read", hint="try again with --no-stream", code=Code.UNEXPECTED_ANSWER
     )

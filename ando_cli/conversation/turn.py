@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ando_cli.config.settings import KEY_RAIL, MPP_RAIL, STORE_FILE
-from ando_cli.errors import AndoError, Interrupted, UsageError
+from ando_cli.errors import AndoError, Code, Interrupted, UsageError
 from ando_cli.http.client import CHAT_PATH
 from ando_cli.inference import chat as mpp
 from ando_cli.inference.usage import Usage, read_usage
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ando_cli.runtime.wiring import Parts, PayOptions
     from ando_cli.session.channel import Channel
 
-_LOST = (*UNKNOWN_OUTCOMES, "answer_cut")
+_LOST = (*UNKNOWN_OUTCOMES, Code.ANSWER_CUT)
 """Error codes after which a turn may have been charged although it has no answer."""
 
 

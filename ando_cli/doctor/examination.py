@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from ando_cli.config.settings import KEY_RAIL
 from ando_cli.doctor import machine, servers
 from ando_cli.doctor.report import Line, Status
-from ando_cli.errors import AndoError, NetworkError
+from ando_cli.errors import AndoError, Code, NetworkError
 from ando_cli.frozen import frozen
 from ando_cli.money import amount
 from ando_cli.session.channel import State
@@ -175,7 +175,7 @@ class _Task(Generic[_T]):
         if self._answers:
             return self._answers[0]
         raise self._error or NetworkError(
-            f"no answer within {timeout:g} seconds", hint="try again, with a longer --timeout", code="no_answer"
+            f"no answer within {timeout:g} seconds", hint="try again, with a longer --timeout", code=Code.NO_ANSWER
         )
 
     def result_or(self, timeout: float, otherwise: Callable[[AndoError], _T]) -> _T:

@@ -19,7 +19,7 @@ from urllib.parse import unquote, urlsplit
 import httpx
 
 from ando_cli import __version__
-from ando_cli.errors import Interrupted, NetworkError, PaymentError, ServerError, UsageError
+from ando_cli.errors import Code, Interrupted, NetworkError, PaymentError, ServerError, UsageError
 from ando_cli.http import tls
 from ando_cli.mpp.problem import parse_problem
 from ando_cli.rails.bearer import KEYED, STREAMED, BearerAuth, retry_after
@@ -293,7 +293,7 @@ def failure(response: httpx.Response) -> PaymentError | ServerError:
         error = ServerError(
             f"the server answered with a redirect ({response.status_code}), which is not followed",
             hint="a payment must not follow a redirect; use the final URL",
-            code="redirect",
+            code=Code.REDIRECT,
         )
     elif response.status_code == 402:
         error = PaymentError(
@@ -321,13 +321,13 @@ def _key_failure(response: httpx.Response, where: str) -> PaymentError | ServerE
             return ServerError(
                 f"the gateway does not accept the Virtual Key: {message}{where}",
                 hint="it is wrong, revoked, or for another route; look at the connection in Ando, then `ando key set`",
-                code="key_refused",
+                code=Code.KEY_REFUSED,
             )
         case 402:
             return PaymentError(
                 f"the Virtual Key's budget is exhausted: {message}{where}",
                 hint="raise the connection's limit in Ando, or pay per use with --rail mpp; nothing was paid here",
-                code="key_budget_exhausted",
+                code=Code.KEY_BUDGET_EXHAUSTED,
             )
         case 429:
             pause = retry_after(response.headers, time.time())
@@ -335,7 +335,7 @@ def _key_failure(response: httpx.Response, where: str) -> PaymentError | ServerE
             return ServerError(
                 f"the gateway has had too many requests with this key: {message}{where}",
                 hint=f"try again {when}, one request at a time",
-                code="rate_limited",
+                code=Code.RATE_LIMITED,
             )
     return None
 
@@ -481,19 +481,19 @@ def _no_answer(error: httpx.TransportError) -> NetworkError:
         return NetworkError(
             f"cannot connect to {host}",
             hint=f"check the network and the URL; nothing was sent{again}",
-            code="connect_failed",
+            code=Code.CONNECT_FAILED,
         )
     if paid:
         return NetworkError(
             f"{host} did not answer the paid request, sent twice: whether it was charged is unknown",
             hint="nothing new was authorised; asking again may be charged again",
-            code="outcome_unknown",
+            code=Code.OUTCOME_UNKNOWN,
         )
     what = "did not answer in time" if isinstance(error, httpx.TimeoutException) else "broke off the connection"
     if keyed:
         return NetworkError(
             f"{host} {what}: whether the key was charged is unknown",
             hint="asking again may be charged again",
-            code="outcome_unknown",
+            code=Code.OUTCOME_UNKNOWN,
         )
-    return NetworkError(f"{host} {what}", hint="nothing was paid; try again", code="no_answer")
+    return NetworkError(f"{host} {what}", hint="nothing was paid; try again", code=Code.NO_ANSWER)

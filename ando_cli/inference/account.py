@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from ando_cli.errors import ServerError, UsageError
+from ando_cli.errors import Code, ServerError, UsageError
 from ando_cli.frozen import frozen
 from ando_cli.inference.chat import (
     answer_text,
@@ -127,7 +127,7 @@ def read_models(answer: bytes) -> list[Model]:
         raise ServerError(
             "the gateway's list of models cannot be read",
             hint="see it with `ando request --rail key /models`",
-            code="unexpected_answer",
+            code=Code.UNEXPECTED_ANSWER,
         ) from None
     return models
 
@@ -203,4 +203,4 @@ def _time(value: object) -> int | None:
 
 
 def _no_text() -> ServerError:
-    return ServerError("the gateway's answer holds no text", hint="see what it is with -j", code="unexpected_answer")
+    return ServerError("the gateway's answer holds no text", hint="see what it is with -j", code=Code.UNEXPECTED_ANSWER)

@@ -11,7 +11,7 @@ import math
 from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
-from ando_cli.errors import ServerError, UsageError
+from ando_cli.errors import Code, ServerError, UsageError
 from ando_cli.frozen import frozen
 
 if TYPE_CHECKING:
@@ -232,7 +232,9 @@ def answer_text(answer: bytes) -> str:
     except (ValueError, KeyError, IndexError, TypeError, RecursionError):
         content = None
     if not isinstance(content, str):
-        raise ServerError("the gateway's answer holds no text", hint="see what it is with -j", code="unexpected_answer")
+        raise ServerError(
+            "the gateway's answer holds no text", hint="see what it is with -j", code=Code.UNEXPECTED_ANSWER
+        )
     return content
 
 

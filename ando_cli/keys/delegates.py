@@ -10,7 +10,7 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from ando_cli.errors import WalletError
+from ando_cli.errors import Code, WalletError
 from ando_cli.files import make_private_folder
 from ando_cli.keys import oskeyring
 from ando_cli.tempo.keys import PrivateKey
@@ -58,12 +58,12 @@ class KeyringDelegates:
         try:
             return _parsed(oskeyring.read(_account(signer)), signer)
         except WalletError as error:
-            locked = error.code == "wallet_locked"
+            locked = error.code == Code.WALLET_LOCKED
             raise WalletError(
                 f"the key that was made to sign for this channel is in the OS keyring: {error.message}",
                 hint=f"{'unlock it' if locked else 'use the machine that has it'}; or `ando session close --force` "
                 "gets the deposit back with the wallet's key alone",
-                code="wallet_locked" if locked else "delegate_missing",
+                code=Code.WALLET_LOCKED if locked else "delegate_missing",
             ) from None
 
     def remove(self, signer: str) -> None:
@@ -106,7 +106,7 @@ class FileDelegates:
             raise WalletError(
                 f"the channel's own key cannot be kept: {error.strerror}",
                 hint=f"nothing was signed; {_WITHOUT}",
-                code="delegate_unkept",
+                code=Code.DELEGATE_UNKEPT,
             ) from None
         if self.find(key.address) is None:
             raise _not_given_back("the file")
@@ -154,7 +154,7 @@ def _unkept() -> Iterator[None]:
         raise WalletError(
             f"a key for this channel alone can only be kept in the OS keyring: {error.message}",
             hint=f"nothing was signed; unlock or install a keyring, or {_WITHOUT}",
-            code="delegate_unkept",
+            code=Code.DELEGATE_UNKEPT,
         ) from None
 
 
@@ -162,5 +162,5 @@ def _not_given_back(place: str) -> WalletError:
     return WalletError(
         f"{place} did not give back the key that was made for this channel",
         hint=f"nothing was signed; {_WITHOUT}",
-        code="delegate_unkept",
+        code=Code.DELEGATE_UNKEPT,
     )

@@ -11,7 +11,7 @@ import os
 import re
 from typing import TYPE_CHECKING, Any, Literal
 
-from ando_cli.errors import WalletError
+from ando_cli.errors import Code, WalletError
 from ando_cli.files import make_private_folder
 from ando_cli.tempo.keys import PrivateKey
 from ando_cli.tempo.recursion import kept_recursion_limit
@@ -30,7 +30,7 @@ def encrypt(key: PrivateKey, password: str) -> str:
         WalletError: ``wallet_password``, the password is empty.
     """
     if not password:
-        raise WalletError("an empty password protects nothing", hint="choose another", code="wallet_password")
+        raise WalletError("an empty password protects nothing", hint="choose another", code=Code.WALLET_PASSWORD)
     with kept_recursion_limit():
         from eth_account import Account
 
@@ -58,7 +58,7 @@ def decrypt(text: str, password: str) -> PrivateKey:
             raise WalletError(
                 "the keystore does not open with this password",
                 hint="type it again, or put ANDO_KEYSTORE_PASSWORD right",
-                code="wallet_password",
+                code=Code.WALLET_PASSWORD,
             ) from None
         raise _malformed("is damaged") from None
     if _stated(document) not in (None, key.address):
@@ -114,7 +114,7 @@ def write_new(path: Path, text: str) -> None:
             temporary.unlink(missing_ok=True)
     except FileExistsError:
         raise WalletError(
-            f"{path.name} exists, and is not overwritten", hint="move it away or name another", code="wallet_exists"
+            f"{path.name} exists, and is not overwritten", hint="move it away or name another", code=Code.WALLET_EXISTS
         ) from None
     except OSError as error:
         raise io_error("write", path, error) from None
@@ -147,7 +147,7 @@ def delete(path: Path) -> None:
 def io_error(action: Literal["read", "write", "delete"], path: Path, error: OSError) -> WalletError:
     """The ``WalletError`` for an operating system's error at ``path``."""
     reason = error.strerror or type(error).__name__
-    code = "wallet_unreadable" if action == "read" else "wallet_unwritable"
+    code = Code.WALLET_UNREADABLE if action == "read" else Code.WALLET_UNWRITABLE
     return WalletError(f"cannot {action} {path.name}: {reason}", hint=f"check {path}", code=code)
 
 
@@ -192,5 +192,5 @@ def _stated(document: dict[str, Any]) -> str | None:
 
 def _malformed(what: str) -> WalletError:
     return WalletError(
-        f"the keystore file {what}", hint="put back a copy of the file from a backup", code="wallet_malformed"
+        f"the keystore file {what}", hint="put back a copy of the file from a backup", code=Code.WALLET_MALFORMED
     )

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import field
 from typing import TYPE_CHECKING
 
-from ando_cli.errors import UsageError, WalletError
+from ando_cli.errors import Code, UsageError, WalletError
 from ando_cli.frozen import frozen
 from ando_cli.keys import oskeyring
 
@@ -74,13 +74,13 @@ class VirtualKeys:
             raise WalletError(
                 f"there is no Virtual Key{'' if named == DEFAULT_PROFILE else f' in the profile {named!r}'}",
                 hint=f"store one with `ando key set`, or set {VARIABLE}; without a key, `--rail mpp` pays per use",
-                code="key_missing",
+                code=Code.KEY_MISSING,
             )
         if found.gateway not in (None, gateway):
             raise WalletError(
                 f"the Virtual Key of the profile {found.profile!r} is for {found.gateway}, not for {gateway}",
                 hint="nothing was sent; use another --profile, or store a key for this gateway with `ando key set`",
-                code="key_elsewhere",
+                code=Code.KEY_ELSEWHERE,
             )
         return found
 
@@ -189,7 +189,7 @@ def _stored(profile: str) -> VirtualKey | None:
         raise WalletError(
             f"what the keyring holds for the profile {profile!r} is damaged",
             hint="store the key again with `ando key set`",
-            code="key_damaged",
+            code=Code.KEY_DAMAGED,
         ) from None
 
 

@@ -25,7 +25,7 @@ from dataclasses import field
 from enum import StrEnum
 from typing import TYPE_CHECKING, NoReturn
 
-from ando_cli.errors import WalletError
+from ando_cli.errors import Code, WalletError
 from ando_cli.frozen import frozen
 from ando_cli.keys import keystore, oskeyring
 from ando_cli.tempo.keys import PrivateKey
@@ -155,7 +155,7 @@ class WalletStore:
             raise WalletError(
                 f"there is a wallet in the {found} already, and another in its stead would put its money out of reach",
                 hint="back it up with `ando wallet export -o FILE`, then `ando wallet remove` it",
-                code="wallet_exists",
+                code=Code.WALLET_EXISTS,
             )
 
     def save(self, key: PrivateKey, place: Place) -> None:
@@ -178,7 +178,7 @@ class WalletStore:
             raise WalletError(
                 f"the {place} did not give back the key that it was given",
                 hint="this key was not used: `ando wallet remove` it and try another place",
-                code="wallet_unverified",
+                code=Code.WALLET_UNVERIFIED,
             )
 
     def remove(self) -> Place:
@@ -208,7 +208,7 @@ class WalletStore:
             raise WalletError(
                 "a keystore takes a password, and there is no terminal to ask on",
                 hint=f"set {PASSWORD_VARIABLE}",
-                code="wallet_locked",
+                code=Code.WALLET_LOCKED,
             )
         return self._ask_password(question)
 
@@ -220,9 +220,9 @@ class WalletStore:
         """
         password = self.current_password(question)
         if not password:
-            raise WalletError("an empty password protects nothing", hint="choose another", code="wallet_password")
+            raise WalletError("an empty password protects nothing", hint="choose another", code=Code.WALLET_PASSWORD)
         if not self._environment.get(PASSWORD_VARIABLE) and self.current_password("Again: ") != password:
-            raise WalletError("the two passwords differ", hint="try again", code="wallet_password")
+            raise WalletError("the two passwords differ", hint="try again", code=Code.WALLET_PASSWORD)
         return password
 
     def _key_in_environment(self, name: str) -> PrivateKey:
@@ -252,12 +252,12 @@ class WalletStore:
     def _missing(self) -> NoReturn:
         if self.variable:
             raise WalletError(
-                f"no wallet is stored: the key comes from {self.variable}", hint="unset it", code="wallet_missing"
+                f"no wallet is stored: the key comes from {self.variable}", hint="unset it", code=Code.WALLET_MISSING
             )
         raise WalletError(
             "there is no wallet yet",
             hint="make one with `ando wallet create`, or bring yours with `ando wallet import` or ANDO_PRIVATE_KEY",
-            code="wallet_missing",
+            code=Code.WALLET_MISSING,
         )
 
     def _save_in_keyring(self, key: PrivateKey) -> str | None:
@@ -297,5 +297,5 @@ def _parse_key(text: str, source: str, hint: str) -> PrivateKey:
         raise WalletError(
             f"{source} does not hold a private key",
             hint=hint,
-            code="wallet_malformed",
+            code=Code.WALLET_MALFORMED,
         ) from None

@@ -29,7 +29,7 @@ _CHALLENGE_ID_LIMIT = 256
 _T = TypeVar("_T")
 
 
-class Code(StrEnum):
+class ProblemCode(StrEnum):
     """The codes that call for a reaction of their own: the gateway's sixteen, and two of the session specification."""
 
     PAYMENT_REQUIRED = "payment_required"
@@ -52,28 +52,30 @@ class Code(StrEnum):
     SESSION_CHANNEL_FINALIZED = "session/channel-finalized"
 
 
-CANONICAL: dict[str, Code] = {
+CANONICAL: dict[str, ProblemCode] = {
     # The core of the scheme.
-    "payment-required": Code.PAYMENT_REQUIRED,
-    "payment-expired": Code.MPP_INVALID_CHALLENGE,  # the challenge ran out before it was answered: a fresh one may do
-    "payment-insufficient": Code.MPP_VOUCHER_BUCKET_REFRESH_REQUIRED,  # in a session: the voucher is too low
-    "invalid-challenge": Code.MPP_INVALID_CHALLENGE,
-    "malformed-credential": Code.MPP_MALFORMED_CREDENTIAL,
-    "invalid-payload": Code.MPP_MALFORMED_CREDENTIAL,
-    "verification-failed": Code.MPP_PAYMENT_VERIFICATION_FAILED,
-    "method-unsupported": Code.MPP_METHOD_UNSUPPORTED,
-    "internal-payment-error": Code.MPP_COMMIT_FAILED,  # the payment may have landed: its outcome is unknown
+    "payment-required": ProblemCode.PAYMENT_REQUIRED,
+    # The challenge ran out before it was answered: a fresh one may do.
+    "payment-expired": ProblemCode.MPP_INVALID_CHALLENGE,
+    "payment-insufficient": ProblemCode.MPP_VOUCHER_BUCKET_REFRESH_REQUIRED,  # in a session: the voucher is too low
+    "invalid-challenge": ProblemCode.MPP_INVALID_CHALLENGE,
+    "malformed-credential": ProblemCode.MPP_MALFORMED_CREDENTIAL,
+    "invalid-payload": ProblemCode.MPP_MALFORMED_CREDENTIAL,
+    "verification-failed": ProblemCode.MPP_PAYMENT_VERIFICATION_FAILED,
+    "method-unsupported": ProblemCode.MPP_METHOD_UNSUPPORTED,
+    "internal-payment-error": ProblemCode.MPP_COMMIT_FAILED,  # the payment may have landed: its outcome is unknown
     # The session intent.
-    "session/insufficient-balance": Code.MPP_VOUCHER_BUCKET_REFRESH_REQUIRED,  # a stock server, to a re-used voucher
-    "session/delta-too-small": Code.MPP_VOUCHER_BUCKET_REFRESH_REQUIRED,
-    "session/amount-exceeds-deposit": Code.MPP_SESSION_DEPOSIT_BELOW_REQUEST_COST,
-    "session/challenge-not-found": Code.MPP_INVALID_CHALLENGE,
-    "session/invalid-signature": Code.MPP_PAYMENT_VERIFICATION_FAILED,
-    "session/signer-mismatch": Code.MPP_PAYMENT_VERIFICATION_FAILED,
+    # A stock server answers a re-used voucher with this.
+    "session/insufficient-balance": ProblemCode.MPP_VOUCHER_BUCKET_REFRESH_REQUIRED,
+    "session/delta-too-small": ProblemCode.MPP_VOUCHER_BUCKET_REFRESH_REQUIRED,
+    "session/amount-exceeds-deposit": ProblemCode.MPP_SESSION_DEPOSIT_BELOW_REQUEST_COST,
+    "session/challenge-not-found": ProblemCode.MPP_INVALID_CHALLENGE,
+    "session/invalid-signature": ProblemCode.MPP_PAYMENT_VERIFICATION_FAILED,
+    "session/signer-mismatch": ProblemCode.MPP_PAYMENT_VERIFICATION_FAILED,
 }
 """The codes of the specifications, each with the code that asks for the same reaction."""
 
-_REACTIONS: dict[str, Code] = {code.value: code for code in Code} | CANONICAL
+_REACTIONS: dict[str, ProblemCode] = {code.value: code for code in ProblemCode} | CANONICAL
 # The session codes are seen without their prefix too.
 _REACTIONS |= {name.removeprefix("session/"): code for name, code in _REACTIONS.items()}
 
@@ -100,7 +102,7 @@ class Problem:
     challenge_id: str | None = field(default=None, repr=False)
 
     @property
-    def canonical(self) -> Code | None:
+    def canonical(self) -> ProblemCode | None:
         """The code that names the reaction to this problem; ``None`` where none is agreed on."""
         return None if self.code is None else _REACTIONS.get(self.code)
 
@@ -110,7 +112,7 @@ def parse_problem(status: int, body: bytes) -> Problem:
 
     Understood are ``{"error": {"code", "message"}}``, ``{"code"}``, ``{"error": "code"}``, ``{"detail"}`` (a text or
     an object), ``{"message"}``, and RFC 9457 Problem Details whose ``type`` is under ``paymentauth.org/problems``.
-    Where several members name a code, one that ``Code`` or ``CANONICAL`` knows goes before one that they do not.
+    Where several members name a code, one that ``ProblemCode`` or ``CANONICAL`` knows goes before one that they do not.
     Anything else (not JSON, not UTF-8, longer than ``LIMIT``) has no code and a neutral message.
     """
     root = _json_object(body)

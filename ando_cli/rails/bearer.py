@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 
-from ando_cli.errors import StoreError, UsageError
+from ando_cli.errors import Code, StoreError, UsageError
 from ando_cli.inference.usage import Usage, named, read_usage
 from ando_cli.rails.payment import UNSENT
 from ando_cli.session.record.ledger import Entry, Outcome, Rail
@@ -106,7 +106,7 @@ class BearerAuth(httpx.Auth):
             raise UsageError(
                 "a Virtual Key goes to its own gateway alone, over https or to this machine itself",
                 hint="nothing was sent; check --base-url",
-                code="key_elsewhere",
+                code=Code.KEY_ELSEWHERE,
             )
         request.headers["Authorization"] = f"Bearer {self._key}"
         request.extensions[KEYED] = True

@@ -13,11 +13,11 @@ from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from ando_cli.errors import NetworkError, PaymentError
+from ando_cli.errors import Code, NetworkError, PaymentError
 from ando_cli.frozen import frozen
 from ando_cli.inference.usage import Usage
 from ando_cli.mpp.malformed import MalformedError
-from ando_cli.mpp.problem import Code, parse_problem
+from ando_cli.mpp.problem import ProblemCode, parse_problem
 from ando_cli.mpp.receipt import parse_receipt
 from ando_cli.rails.payment import PaymentAuth
 from ando_cli.redact import clean
@@ -178,13 +178,13 @@ class ManagementAuth(PaymentAuth):
             raise PaymentError(
                 "the gateway is not paid from this channel any more",
                 hint="look with `ando session show --chain`; `ando session close --force` needs no gateway",
-                code="channel_not_used",
+                code=Code.CHANNEL_NOT_USED,
             )
         if channel.pending is not None:
             raise PaymentError(
                 "the last deposit is still under way: the chain does not show it yet",
                 hint="nothing was signed; try again in half a minute",
-                code="deposit_in_flight",
+                code=Code.DEPOSIT_IN_FLIGHT,
             )
         return channel
 
@@ -198,7 +198,7 @@ class ManagementAuth(PaymentAuth):
         return self._lifecycle.store.channel(channel.channel_id) or channel
 
 
-_TOO_LOW = (Code.MPP_PAYMENT_VERIFICATION_FAILED, Code.MPP_VOUCHER_BUCKET_REFRESH_REQUIRED)
+_TOO_LOW = (ProblemCode.MPP_PAYMENT_VERIFICATION_FAILED, ProblemCode.MPP_VOUCHER_BUCKET_REFRESH_REQUIRED)
 """What a gateway answers to a close below what it counts as spent: receipts can have been lost."""
 
 
@@ -215,7 +215,7 @@ def _refused(response: httpx.Response) -> PaymentError:
     error = PaymentError(
         f"the gateway would not do it ({response.status_code}): {clean(problem.message)}",
         hint="nothing was lost; `ando session close --force` closes a channel without the gateway",
-        code=problem.code or "refused",
+        code=problem.code or Code.REFUSED,
     )
     error.body = response.content
     return error

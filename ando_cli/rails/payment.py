@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from ando_cli.errors import AndoError, NetworkError, PaymentError, StoreError, WalletError
+from ando_cli.errors import AndoError, Code, NetworkError, PaymentError, StoreError, WalletError
 from ando_cli.frozen import frozen
 from ando_cli.inference.usage import Usage, named, read_usage
 from ando_cli.money import amount
@@ -63,10 +63,10 @@ PAID = "ando.paid"
 MAX_UNPAID_REQUESTS = 4
 """How often one request may be sent unpaid, to be given a challenge."""
 
-NO_WALLET = ("wallet_missing", "keyring_unusable")
+NO_WALLET = (Code.WALLET_MISSING, Code.KEYRING_UNUSABLE)
 """Error codes that say that there is no wallet, rather than that there is something wrong with it."""
 
-UNKNOWN_OUTCOMES = ("outcome_unknown", "mpp_commit_failed")
+UNKNOWN_OUTCOMES = (Code.OUTCOME_UNKNOWN, Code.MPP_COMMIT_FAILED)
 """Error codes after which nobody knows whether the request was charged."""
 
 # What frames a message or is read on the way: a challenge cannot have its credential put there, nor into any header
@@ -393,7 +393,7 @@ class PaymentAuth(httpx.Auth):
             raise PaymentError(
                 "the gateway gives no challenge that can be answered in time",
                 hint="check this computer's clock; nothing more was authorised",
-                code="no_fresh_challenge",
+                code=Code.NO_FRESH_CHALLENGE,
             )
         turn.unpaid += 1
         request.headers.pop(turn.header, None)
@@ -491,7 +491,7 @@ class PaymentAuth(httpx.Auth):
             raise PaymentError(
                 "a payment is not sent over plain http to another machine",
                 hint="use the gateway's https URL; nothing was signed",
-                code="insecure_transport",
+                code=Code.INSECURE_TRANSPORT,
             )
         challenges, malformed = parse_challenges(response.headers.get_list("www-authenticate"))
         offers: list[Offer] = []
@@ -513,7 +513,7 @@ class PaymentAuth(httpx.Auth):
         raise PaymentError(
             f"the gateway takes no tempo/session payment{f', only {offered}' if offered else ''}",
             hint="this 402 is not a challenge that ando can pay",
-            code="no_challenge",
+            code=Code.NO_CHALLENGE,
         )
 
     def _of_protocol(self, offers: list[Offer]) -> list[Offer]:
@@ -530,7 +530,7 @@ class PaymentAuth(httpx.Auth):
             raise PaymentError(
                 f"the gateway offers session protocol {offered}, not {self._protocol}",
                 hint="leave --protocol out; nothing was signed",
-                code="protocol_not_offered",
+                code=Code.PROTOCOL_NOT_OFFERED,
             )
         return chosen
 
@@ -563,7 +563,7 @@ class PaymentAuth(httpx.Auth):
             raise PaymentError(
                 "the challenge is for another request body than the one that was sent",
                 hint="nothing was signed; something between here and the gateway may change requests",
-                code="digest_mismatch",
+                code=Code.DIGEST_MISMATCH,
             )
         if challenge.header and challenge.header.lower() in _TAKEN_HEADERS | turn.headers:
             raise _unusable("the gateway wants the credential in a header that has another purpose")
@@ -676,4 +676,4 @@ def server_time(response: httpx.Response) -> float | None:
 
 
 def _unusable(message: str) -> PaymentError:
-    return PaymentError(message, hint="nothing was signed; report it to the gateway", code="malformed_challenge")
+    return PaymentError(message, hint="nothing was signed; report it to the gateway", code=Code.MALFORMED_CHALLENGE)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ando_cli.errors import AndoError, PaymentError, UsageError
+from ando_cli.errors import AndoError, Code, PaymentError, UsageError
 from ando_cli.http.client import CHAT_PATH
 from ando_cli.inference.chat import smallest_body
 from ando_cli.rails.management import Close, Managed, ManagementAuth, TopUpBy
@@ -40,7 +40,7 @@ def manage(state: Invocation, parts: Parts, action: TopUpBy | Close, channel: Ch
         raise PaymentError(
             "the gateway asked for no payment, so there is nothing that it could do with a channel",
             hint="check --base-url; `ando session close --force` closes a channel without the gateway",
-            code="no_challenge",
+            code=Code.NO_CHALLENGE,
         )
     return auth.managed
 
@@ -60,14 +60,14 @@ def pick(parts: Parts, text: str | None, states: tuple[State, ...]) -> Channel:
                 f"this channel is on the network {channel.network}", hint=f"add --network {channel.network}"
             )
         if channel.state not in states:
-            raise PaymentError(f"this channel is {channel.state}", hint="ando session list", code="channel_closed")
+            raise PaymentError(f"this channel is {channel.state}", hint="ando session list", code=Code.CHANNEL_CLOSED)
         return channel
     found = [channel for channel in store.channels() if is_ours(parts, channel) and channel.state in states]
     live = [channel for channel in found if channel.state in LIVE]
     if len(live or found) == 1:  # the one in use is meant, whatever else there is
         return (live or found)[0]
     if not found:
-        raise PaymentError("there is no such channel on this network", hint="ando session list", code="no_channel")
+        raise PaymentError("there is no such channel on this network", hint="ando session list", code=Code.NO_CHANNEL)
     raise UsageError(f"there are {len(found)} channels: say which one", hint="give an id from `ando session list`")
 
 

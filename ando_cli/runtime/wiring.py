@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ando_cli.config.settings import KEY_RAIL, MODELS_FILE, MPP_RAIL, STORE_FILE
-from ando_cli.errors import PaymentError, StoreError, UsageError
+from ando_cli.errors import Code, PaymentError, StoreError, UsageError
 from ando_cli.files import make_private_folder, replace_private
 from ando_cli.frozen import frozen
 from ando_cli.http.client import AndoClient
@@ -101,7 +101,7 @@ def import_sandbox() -> ModuleType:
         raise UsageError(
             f"the sandbox needs the package {error.name}",
             hint="pip install 'ando-cli[sandbox]'",
-            code="sandbox_missing",
+            code=Code.SANDBOX_MISSING,
         ) from None
     return server
 
@@ -283,10 +283,10 @@ def _consent(
             raise PaymentError(
                 f"{what.lower()} with a deposit of {money}: there is no terminal to ask on",
                 hint=f"allow it with --max-spend {amount(deposit.amount)} (or ANDO_MAX_SPEND), a budget, or --yes",
-                code="consent_required",
+                code=Code.CONSENT_REQUIRED,
             )
         if answer is False:
-            raise PaymentError("the deposit was declined", hint="nothing was signed", code="declined")
+            raise PaymentError("the deposit was declined", hint="nothing was signed", code=Code.DECLINED)
 
     return ask
 
@@ -320,6 +320,6 @@ def _sandbox_key(path: Path) -> PrivateKey:
         raise StoreError(
             f"the sandbox's wallet cannot be used: {getattr(error, 'strerror', None) or 'it is damaged'}",
             hint=f"remove {path.parent}: there is no money in it",
-            code="sandbox_damaged",
+            code=Code.SANDBOX_DAMAGED,
         ) from None
     return key

@@ -6,7 +6,7 @@ import re
 import time
 from typing import TYPE_CHECKING
 
-from ando_cli.errors import NetworkError
+from ando_cli.errors import Code, NetworkError
 from ando_cli.frozen import frozen
 from ando_cli.tempo.endpoint import WrongAnswerError
 from ando_cli.tempo.keys import keccak256
@@ -59,7 +59,7 @@ def broadcast(endpoint: Endpoint, transaction: str) -> Mined:
             mined = _receipt(endpoint, tx_hash)
         except NetworkError as error:
             # Once it is sent, a node that stumbles for a moment is asked again; one that makes things up is not.
-            if refusal is None and (error.code == "rpc_bad_answer" or time.monotonic() > deadline):
+            if refusal is None and (error.code == Code.RPC_BAD_ANSWER or time.monotonic() > deadline):
                 raise
             mined = None
         if mined is not None:
@@ -68,7 +68,7 @@ def broadcast(endpoint: Endpoint, transaction: str) -> Mined:
         if refusal is not None:
             raise refusal
         if time.monotonic() > deadline:
-            raise endpoint.error(f"{endpoint.host} does not show the transaction in a block", "tx_not_mined")
+            raise endpoint.error(f"{endpoint.host} does not show the transaction in a block", Code.TX_NOT_MINED)
         time.sleep(_POLL_SECONDS)
 
 
@@ -80,7 +80,7 @@ def _send(endpoint: Endpoint, transaction: str) -> NetworkError | None:
             with endpoint.asking("the transaction", act="take"):
                 endpoint.request(method, transaction)
         except NetworkError as error:
-            if error.code == "rpc_timeout" or _KNOWN.search(error.message):
+            if error.code == Code.RPC_TIMEOUT or _KNOWN.search(error.message):
                 return None
             refusal = error
         else:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import httpx
 
-from ando_cli.errors import NetworkError, UsageError
+from ando_cli.errors import Code, NetworkError, UsageError
 from ando_cli.http import tls
 from ando_cli.redact import clean
 from ando_cli.tempo.recursion import kept_recursion_limit
@@ -96,24 +96,24 @@ class Endpoint:
         try:
             yield
         except (httpx.TimeoutException, TimeoutError):
-            raise self.error(f"{self.host} did not answer in time for {what}", "rpc_timeout") from None
+            raise self.error(f"{self.host} did not answer in time for {what}", Code.RPC_TIMEOUT) from None
         except httpx.HTTPStatusError as error:
             reason = f"{self.host} answered HTTP {error.response.status_code} when asked for {what}"
-            raise self.error(reason, "rpc_http_error") from None
+            raise self.error(reason, Code.RPC_HTTP_ERROR) from None
         except httpx.HTTPError:
-            raise self.error(f"{self.host} could not be reached for {what}", "rpc_unreachable") from None
+            raise self.error(f"{self.host} could not be reached for {what}", Code.RPC_UNREACHABLE) from None
         except ContractLogicError:
-            raise self.error(f"the contract refused to tell {self.host} {what}", "rpc_reverted") from None
+            raise self.error(f"the contract refused to tell {self.host} {what}", Code.RPC_REVERTED) from None
         except Web3RPCError as error:
             reason = f"{self.host} refused to {act} {what}{self._quoted(error)}"
-            raise self.error(reason, "rpc_error") from None
+            raise self.error(reason, Code.RPC_ERROR) from None
         except WrongAnswerError as error:
-            raise self.error(f"{self.host} gave a wrong answer for {what}: {error}", "rpc_bad_answer") from None
+            raise self.error(f"{self.host} gave a wrong answer for {what}: {error}", Code.RPC_BAD_ANSWER) from None
         # web3 and its decoders raise ValueError, TypeError, KeyError, RecursionError and more over what a server
         # sends, and none of it may end the program with a trace.
         except Exception as error:
             reason = f"{self.host} gave an answer for {what} that makes no sense ({type(error).__name__})"
-            raise self.error(reason, "rpc_bad_answer") from None
+            raise self.error(reason, Code.RPC_BAD_ANSWER) from None
 
     def _quoted(self, error: Web3RPCError) -> str:
         body = (error.rpc_response or {}).get("error")
@@ -123,7 +123,7 @@ class Endpoint:
         return f": {clean(message, 120)}"
 
     @staticmethod
-    def error(message: str, code: str) -> NetworkError:
+    def error(message: str, code: Code) -> NetworkError:
         """An error that an RPC server is the cause of."""
         return NetworkError(message, hint=_HINT, code=code)
 

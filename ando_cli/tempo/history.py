@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from ando_cli.errors import NetworkError
+from ando_cli.errors import Code, NetworkError
 from ando_cli.tempo.abi import UINT64_MAX, ZERO_ADDRESS, ZERO_HASH, address_word, bytes32_word, normalise_address
 from ando_cli.tempo.channel import ChannelTerms
 from ando_cli.tempo.endpoint import WrongAnswerError, quantity
@@ -55,7 +55,7 @@ class IncompleteSearchError(NetworkError):
         super().__init__(
             f"{host} serves too little history at a time: nothing before block {searched_from} was searched",
             hint="give the channel's id, or use another RPC endpoint",
-            code="rpc_search_incomplete",
+            code=Code.RPC_SEARCH_INCOMPLETE,
         )
         self.found = found
         self.searched_from = searched_from
@@ -145,7 +145,7 @@ def _pieces(
                     raise WrongAnswerError("it is not a list")
         except NetworkError as error:
             # How nodes say that it is too much at once differs in everything, the kind of error included.
-            if error.code == "rpc_unreachable" or size == 1:
+            if error.code == Code.RPC_UNREACHABLE or size == 1:
                 raise
             size, recent = size // 2, None
             continue

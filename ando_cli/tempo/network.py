@@ -11,7 +11,7 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from ando_cli.errors import UsageError
+from ando_cli.errors import Code, UsageError
 from ando_cli.frozen import frozen
 from ando_cli.tempo.abi import UINT64_MAX, ZERO_ADDRESS, is_address, normalise_address
 from ando_cli.tempo.protocol import Protocol
@@ -179,4 +179,4 @@ def _is_http_url(text: str) -> bool:
 
 
 def _wrong(key: str, what: str) -> UsageError:
-    return UsageError(f"{key}: {what}", hint="correct this key in config.toml", code="network_config")
+    return UsageError(f"{key}: {what}", hint="correct this key in config.toml", code=Code.NETWORK_CONFIG)

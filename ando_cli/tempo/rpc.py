@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ando_cli.errors import PaymentError
+from ando_cli.errors import Code, PaymentError
 from ando_cli.frozen import frozen
 from ando_cli.money import amount
 from ando_cli.tempo.abi import UINT64_MAX, address_word, bytes32_word
@@ -220,6 +220,6 @@ class Rpc:
             raise PaymentError(
                 f"the network fee could reach more than {amount(MAX_FEE)}, which is too high to sign",
                 hint="try again later, or use another RPC endpoint: this one may be lying about the gas price",
-                code="fee_too_high",
+                code=Code.FEE_TOO_HIGH,
             )
         return fees

@@ -7,7 +7,7 @@ import shlex
 import subprocess
 from typing import TYPE_CHECKING
 
-from ando_cli.errors import AndoError, UsageError
+from ando_cli.errors import AndoError, Code, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,6 +26,6 @@ def edit(path: Path, environ: Mapping[str, str]) -> None:
         words = [word.strip('"') for word in shlex.split(command, posix=os.name != "nt")]
         code = subprocess.call([*words, str(path)])
     except (OSError, ValueError):
-        raise UsageError("the editor cannot be started", hint="name another in EDITOR", code="no_editor") from None
+        raise UsageError("the editor cannot be started", hint="name another in EDITOR", code=Code.NO_EDITOR) from None
     if code:
-        raise AndoError("the editor ended with an error", hint="nothing was changed", code="editor_failed")
+        raise AndoError("the editor ended with an error", hint="nothing was changed", code=Code.EDITOR_FAILED)

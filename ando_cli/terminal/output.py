@@ -20,7 +20,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from ando_cli import redact
 from ando_cli.config.settings import SWITCH
-from ando_cli.errors import AndoError, ExitCode, UsageError
+from ando_cli.errors import AndoError, Code, ExitCode, UsageError
 from ando_cli.terminal import bars as chart
 
 if TYPE_CHECKING:
@@ -173,7 +173,7 @@ class Terminal:
             raise AndoError(
                 f"cannot write the answer: {error.strerror}",
                 hint="make room, or name a file with -o",
-                code="unwritable",
+                code=Code.UNWRITABLE,
             ) from None
 
     def give_up_stdout(self) -> None:
@@ -191,7 +191,7 @@ class Terminal:
         except OSError as error:
             self.answer_bytes(data)
             raise AndoError(
-                f"cannot write {path}: {error.strerror}", hint="the answer went to stdout instead", code="unwritable"
+                f"cannot write {path}: {error.strerror}", hint="the answer went to stdout instead", code=Code.UNWRITABLE
             ) from None
         self.note(f"written to {path}")
 

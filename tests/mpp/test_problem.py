@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ando_cli.mpp.problem import CANONICAL, LIMIT, Code, Problem, parse_problem
+from ando_cli.mpp.problem import CANONICAL, LIMIT, Problem, ProblemCode, parse_problem
 from tests.support.mpp_builders import CHANNEL, PAYER, SIGNATURE, b64, nested
 from tests.support.vectors import VECTORS
 
-GATEWAY = [code for code in Code if not code.startswith("session/")]
+GATEWAY = [code for code in ProblemCode if not code.startswith("session/")]
 NEUTRAL = "The server answered 402 and gave no readable reason."
 CODE = "mpp_invalid_challenge"
 REGISTRY = "https://paymentauth.org/problems/"
@@ -47,7 +47,7 @@ def parse(body: object, status: int = 402) -> Problem:
 def test_every_shape_of_body_gives_its_code_and_message(body: dict[str, Any]) -> None:
     problem = parse(body, 418)
     assert (problem.code, problem.message, problem.status) == (CODE, "No.", 418)
-    assert problem.canonical is Code.MPP_INVALID_CHALLENGE
+    assert problem.canonical is ProblemCode.MPP_INVALID_CHALLENGE
 
 
 @pytest.mark.parametrize(
@@ -93,8 +93,8 @@ def test_the_codes_are_those_of_the_providers_documentation() -> None:
     assert sorted(listed) == sorted(code.value for code in GATEWAY)
 
 
-@pytest.mark.parametrize("code", Code)
-def test_every_code_is_its_own_reaction(code: Code) -> None:
+@pytest.mark.parametrize("code", ProblemCode)
+def test_every_code_is_its_own_reaction(code: ProblemCode) -> None:
     assert parse({"error": {"code": code.value}}).canonical is code
     assert parse({"type": REGISTRY + code.value}).canonical is code
 
@@ -293,4 +293,4 @@ def test_no_body_raises(status: int, body: bytes) -> None:
     assert 0 < len(problem.message) <= 300
     assert problem.message.isprintable()
     assert problem.code is None or (problem.code == problem.code.lower() and 0 < len(problem.code) <= 64)
-    assert problem.canonical in {None, *Code}
+    assert problem.canonical in {None, *ProblemCode}

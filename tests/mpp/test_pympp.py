@@ -16,7 +16,7 @@ from mpp._parsing import ParseError
 
 from ando_cli.mpp.challenge import Challenge, parse_challenges
 from ando_cli.mpp.credential import ClosePayload, OpenPayload, Payload, TopUpPayload, VoucherPayload, authorization
-from ando_cli.mpp.problem import CANONICAL, Code, parse_problem
+from ando_cli.mpp.problem import CANONICAL, ProblemCode, parse_problem
 from ando_cli.mpp.receipt import parse_receipt
 from ando_cli.mpp.session import parse_session_request
 from tests.support.mpp_builders import CHANNEL, PAYER, RECEIPT, REQUEST, SIGNATURE, b64_json, challenge
@@ -128,20 +128,22 @@ def test_the_digests_of_the_vectors_match_in_both_forms() -> None:
 @pytest.mark.parametrize(
     ("error", "reaction"),
     [
-        (errors.PaymentRequiredError("r"), Code.PAYMENT_REQUIRED),
-        (errors.MalformedCredentialError("x"), Code.MPP_MALFORMED_CREDENTIAL),
-        (errors.InvalidPayloadError("x"), Code.MPP_MALFORMED_CREDENTIAL),
-        (errors.InvalidChallengeError("x"), Code.MPP_INVALID_CHALLENGE),
-        (errors.PaymentExpiredError(), Code.MPP_INVALID_CHALLENGE),
-        (errors.VerificationFailedError("x"), Code.MPP_PAYMENT_VERIFICATION_FAILED),
-        (errors.CredentialReplayedError(), Code.MPP_PAYMENT_VERIFICATION_FAILED),
-        (errors.PaymentInsufficientError(), Code.MPP_VOUCHER_BUCKET_REFRESH_REQUIRED),
-        (errors.PaymentMethodUnsupportedError("x"), Code.MPP_METHOD_UNSUPPORTED),
-        (errors.InternalPaymentError(), Code.MPP_COMMIT_FAILED),
+        (errors.PaymentRequiredError("r"), ProblemCode.PAYMENT_REQUIRED),
+        (errors.MalformedCredentialError("x"), ProblemCode.MPP_MALFORMED_CREDENTIAL),
+        (errors.InvalidPayloadError("x"), ProblemCode.MPP_MALFORMED_CREDENTIAL),
+        (errors.InvalidChallengeError("x"), ProblemCode.MPP_INVALID_CHALLENGE),
+        (errors.PaymentExpiredError(), ProblemCode.MPP_INVALID_CHALLENGE),
+        (errors.VerificationFailedError("x"), ProblemCode.MPP_PAYMENT_VERIFICATION_FAILED),
+        (errors.CredentialReplayedError(), ProblemCode.MPP_PAYMENT_VERIFICATION_FAILED),
+        (errors.PaymentInsufficientError(), ProblemCode.MPP_VOUCHER_BUCKET_REFRESH_REQUIRED),
+        (errors.PaymentMethodUnsupportedError("x"), ProblemCode.MPP_METHOD_UNSUPPORTED),
+        (errors.InternalPaymentError(), ProblemCode.MPP_COMMIT_FAILED),
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_we_know_the_reaction_to_each_problem_that_pympp_states(error: errors.PaymentError, reaction: Code) -> None:
+def test_we_know_the_reaction_to_each_problem_that_pympp_states(
+    error: errors.PaymentError, reaction: ProblemCode
+) -> None:
     body = json.dumps(error.to_problem_details("challenge-1")).encode()
     problem = parse_problem(error.status, body)
     assert problem.canonical is reaction

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from ando_cli.errors import AndoError, NetworkError, PaymentError, StoreError
 from ando_cli.http.client import AndoClient
-from ando_cli.mpp.problem import Code
+from ando_cli.mpp.problem import ProblemCode
 from ando_cli.rails.payment import (
     CREDENTIAL,
     MAX_UNPAID_REQUESTS,
@@ -550,7 +550,7 @@ def test_a_store_that_fails_while_a_refusal_is_booked_does_not_hide_the_refusal(
 
 
 @pytest.mark.parametrize("warm", [False, True], ids=["cold", "warm"])
-@pytest.mark.parametrize("code", [*Code, "weather", None])
+@pytest.mark.parametrize("code", [*ProblemCode, "weather", None])
 def test_a_gateway_that_only_ever_says_one_thing_is_paid_a_bounded_number_of_times(
     bench: Bench, code: str | None, warm: bool
 ) -> None:
@@ -941,7 +941,7 @@ def test_no_gateway_gets_more_than_was_agreed_to(data: st.DataObject) -> None:
                 return bench.gateway.answer(seen)
             if kind == "honest":
                 return None
-            code = data.draw(st.sampled_from([*Code, "weather"]))
+            code = data.draw(st.sampled_from([*ProblemCode, "weather"]))
             status = data.draw(st.sampled_from([402, 410, 500]))
             rejection = bench.gateway.challenge(seen, code) if status == 402 else refuse(code, status)
             return lost(rejection) if kind == "lost" else rejection

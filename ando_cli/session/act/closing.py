@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ando_cli.errors import PaymentError
+from ando_cli.errors import Code, PaymentError
 from ando_cli.frozen import frozen
 from ando_cli.money import amount
 from ando_cli.session.act.lifecycle import TRANSACTION_SECONDS
@@ -71,7 +71,7 @@ def confirm(lifecycle: Lifecycle, channel: Channel, captured: int) -> Ended:
     raise PaymentError(
         "the gateway says that it closed the channel, but the chain does not show it",
         hint="look again with `ando session sync`; `ando session close --force` closes it without the gateway",
-        code="close_unconfirmed",
+        code=Code.CLOSE_UNCONFIRMED,
     )
 
 
@@ -125,7 +125,7 @@ def grace(lifecycle: Lifecycle, channel: Channel) -> Grace | Ended:
         return state
     if state.close_requested_at == 0:
         raise PaymentError(
-            "no close was requested for this channel", hint="ando session close --force", code="close_not_requested"
+            "no close was requested for this channel", hint="ando session close --force", code=Code.CLOSE_NOT_REQUESTED
         )
     return _grace(lifecycle, chain, channel, state)
 
@@ -146,7 +146,7 @@ def withdraw(lifecycle: Lifecycle, channel: Channel) -> Ended:
         raise PaymentError(
             f"the grace period is not over: {duration(found.left)} left",
             hint="run `ando session close --finish` then, or add --wait",
-            code="grace_period",
+            code=Code.GRACE_PERIOD,
         )
     chain = lifecycle.checked_chain()
     state = _open_state(lifecycle, chain, channel)
@@ -179,7 +179,7 @@ def _transact(lifecycle: Lifecycle, chain: Chain, channel: Channel, build: Calla
         raise PaymentError(
             f"the wallet cannot pay the transaction's fee of up to {amount(needed)}",
             hint="send it to the address that `ando wallet address` shows",
-            code="insufficient_balance",
+            code=Code.INSUFFICIENT_BALANCE,
         )
     # The chain's clock counts: it is what the transaction is held against, and it may be ahead of ours. An idle chain's
     # is behind, until its next block.
@@ -189,7 +189,7 @@ def _transact(lifecycle: Lifecycle, chain: Chain, channel: Channel, build: Calla
         raise PaymentError(
             "the chain refused the transaction",
             hint="look with `ando session show --chain`; only a fee was paid",
-            code="transaction_failed",
+            code=Code.TRANSACTION_FAILED,
         )
     return str(mined.tx_hash)
 
@@ -206,7 +206,7 @@ def _open_state(lifecycle: Lifecycle, chain: Chain, channel: Channel) -> Channel
     ended = over(lifecycle, channel)
     if ended is None:
         raise PaymentError(
-            "the chain shows no open channel of this id", hint="look with `ando session sync`", code="channel_closed"
+            "the chain shows no open channel of this id", hint="look with `ando session sync`", code=Code.CHANNEL_CLOSED
         )
     return ended
 

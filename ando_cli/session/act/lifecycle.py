@@ -20,7 +20,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from ando_cli.errors import AndoError, NetworkError, PaymentError, StoreError, WalletError
+from ando_cli.errors import AndoError, Code, NetworkError, PaymentError, StoreError, WalletError
 from ando_cli.files import make_private_folder
 from ando_cli.frozen import frozen
 from ando_cli.mpp.credential import ClosePayload, OpenPayload, TopUpPayload, VoucherPayload
@@ -186,7 +186,7 @@ class Lifecycle:
             raise WalletError(
                 "the wallet's key is not that of the address that is noted beside it",
                 hint="nothing was signed; `ando wallet address` corrects the note",
-                code="wallet_mismatch",
+                code=Code.WALLET_MISMATCH,
             )
         return key
 
@@ -218,7 +218,7 @@ class Lifecycle:
                 raise WalletError(
                     "this channel belongs to another wallet",
                     hint="nothing was signed; use the wallet that opened it: `ando wallet address` shows which is here",
-                    code="signer_mismatch",
+                    code=Code.SIGNER_MISMATCH,
                 )
             return key
         found = self._delegated.get(terms.signer)
@@ -228,7 +228,7 @@ class Lifecycle:
             raise WalletError(
                 "the key that was made to sign for this channel is not on this machine",
                 hint="`ando session close --force` gets the deposit back with the wallet's key alone",
-                code="delegate_missing",
+                code=Code.DELEGATE_MISSING,
             )
         self._delegated[terms.signer] = found
         return found
@@ -383,7 +383,9 @@ class Lifecycle:
         pending = Pending(transaction, additional, valid_before)
         with self.store.transaction():
             if not self.store.topping_up(channel.channel_id, pending):
-                raise StoreError("the channel changed while it was topped up", hint="try again", code="store_conflict")
+                raise StoreError(
+                    "the channel changed while it was topped up", hint="try again", code=Code.STORE_CONFLICT
+                )
             book(channel, Committed(deposited=additional))
         self._commit(deposited=additional)
         return replace(channel, pending=pending)
@@ -524,7 +526,7 @@ class Lifecycle:
         raise PaymentError(
             "the gateway took the top-up, but the chain does not show it",
             hint="the next request looks again before anything is signed",
-            code="deposit_in_flight",
+            code=Code.DEPOSIT_IN_FLIGHT,
         )
 
     def _delegate_keeper(self) -> Delegates:
@@ -532,7 +534,7 @@ class Lifecycle:
             raise WalletError(
                 "there is no place to keep a key for one channel alone",
                 hint="open the channel without --delegate",
-                code="delegate_unkept",
+                code=Code.DELEGATE_UNKEPT,
             )
         return self._delegates
 
@@ -563,7 +565,7 @@ class Lifecycle:
             raise PaymentError(
                 f"this computer's clock is {ahead:.0f} seconds behind the chain's",
                 hint="set the clock; a transaction signed now would be refused",
-                code="clock_wrong",
+                code=Code.CLOCK_WRONG,
             )
         # An idle chain's last block is old, so that alone says nothing; with the gateway of one mind it does.
         ahead_of_both = min(-ahead, self.clock() - (self.gateway_time or self.clock()))
@@ -571,7 +573,7 @@ class Lifecycle:
             raise PaymentError(
                 f"this computer's clock is {ahead_of_both:.0f} seconds ahead of the gateway's and the chain's",
                 hint="set the clock; a transaction signed now would be refused",
-                code="clock_wrong",
+                code=Code.CLOCK_WRONG,
             )
         fees = chain.fees()
         return fees, chain.balance(request.currency, self.key().address), 0 if request.fee_payer else max_fee(fees)
@@ -589,7 +591,7 @@ class Lifecycle:
             raise PaymentError(
                 f"the RPC serves chain {found}, not {self.network.name} ({self.network.chain_id})",
                 hint="give the right one with --rpc-url or in config.toml",
-                code="wrong_chain",
+                code=Code.WRONG_CHAIN,
             )
         return chain
 
@@ -598,7 +600,7 @@ class Lifecycle:
             raise PaymentError(
                 "the chain does not show the channel, which is too young to be given up",
                 hint="no other channel was opened; try again in a minute",
-                code="deposit_in_flight",
+                code=Code.DEPOSIT_IN_FLIGHT,
             )
 
 
@@ -607,7 +609,7 @@ def busy() -> StoreError:
     return StoreError(
         f"another ando was busy with this channel for {WAIT_SECONDS:.0f} seconds",
         hint="see whether it waits for an answer; then try again",
-        code="store_busy",
+        code=Code.STORE_BUSY,
     )
 
 
@@ -640,7 +642,7 @@ def _lock(path: Path) -> Iterator[None]:
         raise StoreError(
             f"the session state cannot be written: {error.strerror}",
             hint=f"nothing was signed; make {path.parent} writable, or set ANDO_HOME to a folder that is",
-            code="store_unwritable",
+            code=Code.STORE_UNWRITABLE,
         ) from None
     try:
         yield

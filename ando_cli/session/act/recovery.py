@@ -12,7 +12,7 @@ from dataclasses import replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from ando_cli.errors import AndoError, NetworkError, PaymentError, UsageError
+from ando_cli.errors import AndoError, Code, NetworkError, PaymentError, UsageError
 from ando_cli.frozen import frozen
 from ando_cli.money import amount
 from ando_cli.redact import short
@@ -114,23 +114,23 @@ class Recovery:
             raise PaymentError(
                 "this channel belongs to another wallet",
                 hint="only its own wallet can use or close it: `ando wallet address` shows which one is here",
-                code="other_payer",
+                code=Code.OTHER_PAYER,
             )
         if state.finalized:
-            raise PaymentError("this channel is closed: there is no money in it", code="channel_closed")
+            raise PaymentError("this channel is closed: there is no money in it", code=Code.CHANNEL_CLOSED)
         found = self._adopt(terms, state)
         if found.outcome is Outcome.OTHER_PAYEE:
             name = fingerprint(terms.payee)
             raise PaymentError(
                 f"this channel pays another account than the one that {self._gateway} is paid at",
                 hint=f"name its gateway with --base-url; if it is this one, accept it with --accept-payee {name}",
-                code="payee_changed",
+                code=Code.PAYEE_CHANGED,
             )
         if found.outcome is Outcome.OTHER_TOKEN:
             raise PaymentError(
                 f"this channel holds another token than {self._lifecycle.network.token_symbol}",
                 hint="a token is trusted by its [networks.*] table in config.toml",
-                code="wrong_token",
+                code=Code.WRONG_TOKEN,
             )
         return found
 
@@ -206,7 +206,7 @@ class Recovery:
         raise incomplete or PaymentError(
             "this wallet opened no such channel in the blocks that were searched",
             hint="search further back with --from-block",
-            code="no_channel",
+            code=Code.NO_CHANNEL,
         )
 
     def _adopt(self, terms: ChannelTerms, state: ChannelState) -> Found:
@@ -225,7 +225,7 @@ class Recovery:
                 raise PaymentError(
                     "a deposit of this channel is still under way",
                     hint="run `ando session sync`, then try again",
-                    code="deposit_in_flight",
+                    code=Code.DEPOSIT_IN_FLIGHT,
                 )
             return Found(known, Outcome.KNOWN, state.settled)
         if terms.token != self._lifecycle.network.token:
@@ -290,13 +290,13 @@ class Recovery:
             raise PaymentError(
                 f"the deposit is {amount(state.deposit)}: no more can have been authorised",
                 hint="give what was authorised at most: --authorised",
-                code="above_deposit",
+                code=Code.ABOVE_DEPOSIT,
             )
         if authorised < state.settled:
             raise PaymentError(
                 f"the gateway has settled {amount(state.settled)} already, so that much was authorised at least",
                 hint="leave --authorised out, or give more",
-                code="below_settled",
+                code=Code.BELOW_SETTLED,
             )
         return authorised
 
@@ -311,7 +311,7 @@ def check_forgettable(channel: Channel, *, lose_track: bool) -> None:
         raise PaymentError(
             f"this channel is {channel.state}, and up to {amount(channel.left)} may be in it",
             hint=f"close it first: ando session close {short(channel.channel_id)} (or add --yes-lose-track)",
-            code="money_in_channel",
+            code=Code.MONEY_IN_CHANNEL,
         )
 
 
@@ -328,5 +328,5 @@ def _not_found() -> PaymentError:
     return PaymentError(
         "the chain shows no open channel of this id in an escrow that is trusted",
         hint="check the id and --network; more escrows are trusted by a [networks.*] table in config.toml",
-        code="no_channel",
+        code=Code.NO_CHANNEL,
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ando_cli.errors import PaymentError, StoreError
+from ando_cli.errors import Code, PaymentError, StoreError
 from ando_cli.frozen import frozen
 from ando_cli.money import amount
 from ando_cli.session.channel import Channel, State
@@ -120,7 +120,7 @@ def record_voucher(
             raise PaymentError(
                 f"a voucher for {amount(cumulative_amount)} in all is above the deposit of {amount(channel.deposit)}",
                 hint="nothing was signed; the amount is cumulative: it includes all that was signed before",
-                code="deposit_exceeded",
+                code=Code.DEPOSIT_EXCEEDED,
             )
         raised_by = cumulative_amount - channel.cumulative_amount
         if raised_by <= 0:
@@ -130,7 +130,7 @@ def record_voucher(
                 f"the channel is {channel.state}: nothing above the {amount(channel.cumulative_amount)} "
                 "signed before is signed any more",
                 hint="nothing was signed; `ando session list` shows the channels",
-                code="channel_not_open",
+                code=Code.CHANNEL_NOT_OPEN,
             )
         if not allowed:
             # Once is enough: whoever is faster raises the record too, and this raise then comes to less.
@@ -145,6 +145,6 @@ def record_voucher(
         found = store.channel(channel.channel_id)
         if found is None:
             raise StoreError(
-                "the channel's record is gone", hint="nothing was signed; `ando session list`", code="store_conflict"
+                "the channel's record is gone", hint="nothing was signed; `ando session list`", code=Code.STORE_CONFLICT
             )
         channel = found

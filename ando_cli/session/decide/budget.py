@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from ando_cli.errors import PaymentError
+from ando_cli.errors import Code, PaymentError
 from ando_cli.frozen import frozen
 from ando_cli.money import amount
 from ando_cli.session.decide.periods import day_of, month_of
@@ -96,7 +96,7 @@ def check(by: int, standings: Iterable[Standing]) -> None:
                 f"{budget.name} is {amount(budget.limit)}, of which {amount(standing.used)} is used: "
                 f"this needs {amount(by)} more",
                 hint=f"nothing was signed; {again}, and is raised with `ando config set {budget.name} AMOUNT`",
-                code="budget_exceeded",
+                code=Code.BUDGET_EXCEEDED,
             )
 
 

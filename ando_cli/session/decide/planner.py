@@ -41,10 +41,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ando_cli.errors import PaymentError
+from ando_cli.errors import Code, PaymentError
 from ando_cli.frozen import frozen
 from ando_cli.money import amount
-from ando_cli.mpp.problem import Code, Problem
+from ando_cli.mpp.problem import Problem, ProblemCode
 from ando_cli.redact import clean, short
 from ando_cli.session.channel import Channel, State
 from ando_cli.session.decide.policy import Caps, Committed, check_raise
@@ -178,7 +178,7 @@ def plan(
         step = _next_payment(request, channel, progress, caps, committed, traffic)
     if channel is None or not isinstance(step, Voucher | TopUp):
         return step
-    told = rejection is not None and rejection.canonical is Code.MPP_VOUCHER_BUCKET_REFRESH_REQUIRED
+    told = rejection is not None and rejection.canonical is ProblemCode.MPP_VOUCHER_BUCKET_REFRESH_REQUIRED
     return _in_turn(step, told, channel, channel.charges_in_full(request.amount), progress, traffic)
 
 
@@ -214,7 +214,7 @@ def _in_turn(
 
 def after(progress: Progress, rejection: Problem) -> Progress:
     """``progress`` after a ``Refresh`` in answer to ``rejection``: what may happen once has happened."""
-    if rejection.canonical is Code.MPP_RESERVATION_FAILED:
+    if rejection.canonical is ProblemCode.MPP_RESERVATION_FAILED:
         return replace(progress, reservations_failed=progress.reservations_failed + 1)
     return replace(progress, refreshed=True)
 
@@ -234,7 +234,7 @@ def outcome_unknown() -> PaymentError:
     return PaymentError(
         "the answer to a paid request was lost: whether it was charged is unknown",
         hint="nothing new was authorised; asking again may be charged again",
-        code="outcome_unknown",
+        code=Code.OUTCOME_UNKNOWN,
     )
 
 
@@ -323,29 +323,29 @@ def _after_rejection(
             return Refuse(_rejected(rejection))
         return _next_payment(request, channel, progress, caps, committed, traffic)
     match code:
-        case Code.MPP_VOUCHER_BUCKET_REFRESH_REQUIRED:
+        case ProblemCode.MPP_VOUCHER_BUCKET_REFRESH_REQUIRED:
             if progress.raised:
                 return Refuse(_named_amount(_second_raise(), channel, progress, code))
             return _raise(request, channel, progress, caps, committed)
-        case Code.MPP_SESSION_DEPOSIT_BELOW_REQUEST_COST:
+        case ProblemCode.MPP_SESSION_DEPOSIT_BELOW_REQUEST_COST:
             return _deposit_claim(channel, progress)
-        case Code.SESSION_CHANNEL_NOT_FOUND | Code.SESSION_CHANNEL_FINALIZED:
+        case ProblemCode.SESSION_CHANNEL_NOT_FOUND | ProblemCode.SESSION_CHANNEL_FINALIZED:
             return Refuse(_forgotten()) if progress.resolved else Resolve()
-        case Code.MPP_RESERVATION_FAILED:
+        case ProblemCode.MPP_RESERVATION_FAILED:
             failed = progress.reservations_failed
             return Refresh(BACKOFF[failed]) if failed < len(BACKOFF) else Refuse(_rejected(rejection))
         case _:
             return Refuse(_rejected(rejection)) if progress.refreshed else Refresh()
 
 
-def _others_explain(code: Code | None, channel: Channel, progress: Progress, amount: int) -> bool:
+def _others_explain(code: ProblemCode | None, channel: Channel, progress: Progress, amount: int) -> bool:
     """Whether the last voucher was rejected for what other requests did, so that the highest one may do."""
     if channel.state is not State.OPEN or not progress.sent:
         return False
     outrun = channel.cumulative_amount > progress.sent
-    if code is Code.MPP_PAYMENT_VERIFICATION_FAILED:
+    if code is ProblemCode.MPP_PAYMENT_VERIFICATION_FAILED:
         return outrun
-    if code is not Code.MPP_VOUCHER_BUCKET_REFRESH_REQUIRED:
+    if code is not ProblemCode.MPP_VOUCHER_BUCKET_REFRESH_REQUIRED:
         return False
     if progress.raised:
         return outrun or progress.crowded
@@ -361,72 +361,74 @@ def _deposit_claim(channel: Channel, progress: Progress) -> Step:
     return Voucher(channel.cumulative_amount)
 
 
-_RETRY = (Code.MPP_INVALID_CHALLENGE, Code.PAYMENT_REQUIRED, None)
+_RETRY = (ProblemCode.MPP_INVALID_CHALLENGE, ProblemCode.PAYMENT_REQUIRED, None)
 """Rejections that a fresh challenge may mend, once."""
 
-_OUTRUN = (Code.MPP_VOUCHER_BUCKET_REFRESH_REQUIRED, Code.MPP_PAYMENT_VERIFICATION_FAILED)
+_OUTRUN = (ProblemCode.MPP_VOUCHER_BUCKET_REFRESH_REQUIRED, ProblemCode.MPP_PAYMENT_VERIFICATION_FAILED)
 """Rejections that a voucher earns which is lower than the one another process has sent."""
 
-_STOP: dict[Code, tuple[str, str]] = {
-    Code.MPP_REQUEST_EXCEEDS_VOUCHER_BUCKET: (
+_STOP: dict[ProblemCode, tuple[str, str]] = {
+    ProblemCode.MPP_REQUEST_EXCEEDS_VOUCHER_BUCKET: (
         "the request could cost more than one voucher covers",
         "ask for less: a smaller --max-tokens, or a shorter prompt",
     ),
-    Code.MPP_REQUEST_QUOTE_INVALID: (
+    ProblemCode.MPP_REQUEST_QUOTE_INVALID: (
         "the gateway could not price this request",
         "check the plan, the model and the messages",
     ),
-    Code.MPP_BODY_DIGEST_MISMATCH: (
+    ProblemCode.MPP_BODY_DIGEST_MISMATCH: (
         "the gateway saw another body than the one that was priced",
         "something between here and the gateway changes requests; try without a proxy",
     ),
-    Code.MPP_MALFORMED_CREDENTIAL: (
+    ProblemCode.MPP_MALFORMED_CREDENTIAL: (
         "the gateway could not read the payment credential",
         "this may be a bug: update ando, and report it if it stays",
     ),
-    Code.MPP_METHOD_UNSUPPORTED: (
+    ProblemCode.MPP_METHOD_UNSUPPORTED: (
         "the gateway does not take this method of payment",
         "update ando, or use another gateway",
     ),
-    Code.MPP_PAYMENT_VERIFICATION_FAILED: (
+    ProblemCode.MPP_PAYMENT_VERIFICATION_FAILED: (
         "the gateway could not verify the payment",
         "check with `ando session list` that the channel is on this network, and that the wallet is the right one",
     ),
-    Code.MPP_PAYER_NOT_ALLOWED: (
+    ProblemCode.MPP_PAYER_NOT_ALLOWED: (
         "the gateway does not take payments from this wallet",
         "ask the gateway's operator, or use another wallet",
     ),
-    Code.MPP_COMMIT_FAILED: (
+    ProblemCode.MPP_COMMIT_FAILED: (
         "the gateway could not book the payment: whether it was charged is unknown, and there is no receipt",
         "nothing new is authorised by asking again, but it may be charged again",
     ),
-    Code.MPP_SESSION_CLOSE_UNAVAILABLE: (
+    ProblemCode.MPP_SESSION_CLOSE_UNAVAILABLE: (
         "the gateway cannot close sessions now",
         "the deposit stays safe on the chain; try again later",
     ),
-    Code.MPP_SESSION_CLOSE_FAILED: (
+    ProblemCode.MPP_SESSION_CLOSE_FAILED: (
         "the gateway failed to close the session",
         "the deposit stays safe on the chain; try again later",
     ),
-    Code.MPP_STREAMING_UNAVAILABLE: (
+    ProblemCode.MPP_STREAMING_UNAVAILABLE: (
         "the gateway does not stream paid answers",
         'leave "stream" out of the body, or set it to false',
     ),
 }
 
 
-def advice(code: Code | None) -> str | None:
+def advice(code: ProblemCode | None) -> str | None:
     """What to do about a rejection that ends a request, also where the gateway says so before it is paid."""
     return _STOP[code][1] if code in _STOP else None
 
 
-def _stop(code: Code, rejection: Problem) -> PaymentError:
+def _stop(code: ProblemCode, rejection: Problem) -> PaymentError:
     # The canonical code, whichever vocabulary the gateway spoke: what a code means must not depend on its spelling.
     message, hint = _STOP[code]
     return PaymentError(f"{message} ({clean(rejection.message, 160)})", hint=hint, code=code.value)
 
 
-def _named_amount(error: PaymentError, channel: Channel | None, progress: Progress, code: Code | None) -> PaymentError:
+def _named_amount(
+    error: PaymentError, channel: Channel | None, progress: Progress, code: ProblemCode | None
+) -> PaymentError:
     """``error``, and what to do about it where the gateway may hold a higher voucher than we know of.
 
     No receipt has shown that it accepts as little as was sent: a channel that was recovered, or a store that was
@@ -447,7 +449,7 @@ def _too_many_attempts(rejection: Problem | None) -> PaymentError:
     return PaymentError(
         f"the gateway turned down {MAX_PAID_ATTEMPTS} payments for one request{reason}",
         hint="nothing more was authorised; try again later",
-        code="too_many_attempts",
+        code=Code.TOO_MANY_ATTEMPTS,
     )
 
 
@@ -455,7 +457,7 @@ def _second_raise() -> PaymentError:
     return PaymentError(
         "the gateway wants a second raise of the voucher for one request",
         hint="one request raises it once; nothing more was authorised",
-        code="second_raise_refused",
+        code=Code.SECOND_RAISE_REFUSED,
     )
 
 
@@ -463,7 +465,7 @@ def _rejected(rejection: Problem) -> PaymentError:
     return PaymentError(
         f"the gateway turned the payment down ({rejection.status}): {clean(rejection.message)}",
         hint="nothing more was authorised; try again later",
-        code=rejection.code or "payment_rejected",
+        code=rejection.code or Code.PAYMENT_REJECTED,
     )
 
 
@@ -471,7 +473,7 @@ def _senseless(request: SessionRequest) -> PaymentError:
     return PaymentError(
         f"the gateway asks for {amount(request.amount)} but takes no raise below {amount(request.min_voucher_delta)}",
         hint="nothing was signed; this gateway contradicts itself",
-        code="min_voucher_delta",
+        code=Code.MIN_VOUCHER_DELTA,
     )
 
 
@@ -479,7 +481,7 @@ def _deposit_disputed() -> PaymentError:
     return PaymentError(
         "the gateway still says that the deposit is too low, after it was topped up",
         hint="nothing more was deposited; compare with `ando session list`",
-        code="mpp_session_deposit_below_request_cost",
+        code=Code.MPP_SESSION_DEPOSIT_BELOW_REQUEST_COST,
     )
 
 
@@ -487,7 +489,7 @@ def _forgotten() -> PaymentError:
     return PaymentError(
         "the gateway says that the channel is gone, but the chain shows it open with its deposit",
         hint="no other channel was opened; ask the gateway's operator, and see `ando session list`",
-        code="channel_disputed",
+        code=Code.CHANNEL_DISPUTED,
     )
 
 
@@ -495,5 +497,5 @@ def _in_flight() -> PaymentError:
     return PaymentError(
         "the last deposit is still under way: the chain does not show it yet",
         hint="nothing else was signed; try again in half a minute",
-        code="deposit_in_flight",
+        code=Code.DEPOSIT_IN_FLIGHT,
     )

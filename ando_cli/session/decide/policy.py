@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-from ando_cli.errors import PaymentError
+from ando_cli.errors import Code, PaymentError
 from ando_cli.frozen import frozen
 from ando_cli.money import amount
 from ando_cli.tempo.protocol import Protocol
@@ -67,13 +67,13 @@ def check_trust(request: SessionRequest, trust: Trust) -> None:
         raise PaymentError(
             f"the gateway asks for session protocol {request.session_protocol[:16]}, which this version does not speak",
             hint="update ando, or use another gateway",
-            code="unsupported_session_protocol",
+            code=Code.UNSUPPORTED_SESSION_PROTOCOL,
         )
     if request.chain_id != network.chain_id:
         raise PaymentError(
             f"the gateway asks for payment on chain {request.chain_id}, not on {network.name} ({network.chain_id})",
             hint="name the gateway's network with --network, if you trust it",
-            code="wrong_chain",
+            code=Code.WRONG_CHAIN,
         )
     protocol = Protocol(request.session_protocol)
     if not network.trusts(request.escrow_contract, protocol):
@@ -81,13 +81,13 @@ def check_trust(request: SessionRequest, trust: Trust) -> None:
             f"the gateway names an escrow contract that is not trusted on {network.name}",
             hint=f"nothing was signed; if you trust it, add it to escrows of a [networks.*] table in config.toml: "
             f"{request.escrow_contract}",
-            code="untrusted_escrow",
+            code=Code.UNTRUSTED_ESCROW,
         )
     if request.currency != network.token:
         raise PaymentError(
             f"the gateway asks for another token than {network.token_symbol} of {network.name}",
             hint="nothing was signed; a token is trusted by its [networks.*] table in config.toml",
-            code="wrong_token",
+            code=Code.WRONG_TOKEN,
         )
     check_size(max(request.amount, request.suggested_deposit or 0, request.min_voucher_delta), protocol)
     pinned = trust.pinned_payee
@@ -95,7 +95,7 @@ def check_trust(request: SessionRequest, trust: Trust) -> None:
         raise PaymentError(
             "the gateway names another payee than the one it was first paid at",
             hint=f"if the gateway announced the change, accept it with --accept-payee {fingerprint(request.recipient)}",
-            code="payee_changed",
+            code=Code.PAYEE_CHANGED,
         )
 
 
@@ -110,7 +110,7 @@ def check_size(units: int, protocol: Protocol) -> None:
         raise PaymentError(
             f"{amount(units)} is more than session protocol {protocol} can hold",
             hint=f"nothing was signed; the most is {amount(largest)}",
-            code="amount_too_large",
+            code=Code.AMOUNT_TOO_LARGE,
         )
 
 
@@ -149,7 +149,7 @@ def explicit_deposit(wanted: int, needed: int, caps: Caps, committed: Committed,
         raise PaymentError(
             f"a deposit of {amount(wanted)} does not cover the gateway's {amount(needed)}",
             hint=f"use --deposit {amount(needed)} or more",
-            code="deposit_too_small",
+            code=Code.DEPOSIT_TOO_SMALL,
         )
     return _least(wanted, wanted, caps, committed, balance, fee_reserve)
 
@@ -164,7 +164,7 @@ def check_raise(by: int, caps: Caps, committed: Committed) -> None:
         raise PaymentError(
             f"the gateway asks for a voucher of {amount(by)} more, above the {amount(caps.max_spend)} of --max-spend",
             hint=f"nothing was signed; allow it with --max-spend {amount(committed.raised + by)}",
-            code="max_spend_exceeded",
+            code=Code.MAX_SPEND_EXCEEDED,
         )
 
 
@@ -183,22 +183,22 @@ def _least(needed: int, wanted: int, caps: Caps, committed: Committed, balance: 
         raise PaymentError(
             f"the wallet holds {amount(balance)}{fee}, and the channel needs {price}",
             hint="send funds to the address that `ando wallet address` shows",
-            code="insufficient_balance",
+            code=Code.INSUFFICIENT_BALANCE,
         )
     if which == "budget":
         raise PaymentError(
             f"the budget leaves {short}, and the channel needs a deposit of {price}",
             hint="nothing was signed; `ando spend` shows what is used, and --yes allows a deposit beyond it",
-            code="budget_exceeded",
+            code=Code.BUDGET_EXCEEDED,
         )
     if which == "max_spend":
         raise PaymentError(
             f"--max-spend leaves {short}, and the channel needs a deposit of {price}",
             hint=f"nothing was signed; allow it with --max-spend {amount(needed + committed.deposited)}",
-            code="max_spend_exceeded",
+            code=Code.MAX_SPEND_EXCEEDED,
         )
     raise PaymentError(
         f"max_deposit is {short}, and the channel needs a deposit of {price}",
         hint=f'nothing was signed; allow it with max_deposit = "{price}" in config.toml, or ANDO_MAX_DEPOSIT={price}',
-        code="max_deposit_exceeded",
+        code=Code.MAX_DEPOSIT_EXCEEDED,
     )

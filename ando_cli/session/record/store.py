@@ -14,7 +14,7 @@ import time
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
-from ando_cli.errors import StoreError
+from ando_cli.errors import Code, StoreError
 from ando_cli.files import make_private_folder
 from ando_cli.session.channel import LIVE
 from ando_cli.session.record import claims as traffic
@@ -366,7 +366,9 @@ class Store:
             yield
         except sqlite3.IntegrityError:
             raise StoreError(
-                "another channel for the same gateway is live already", hint="ando session list", code="store_conflict"
+                "another channel for the same gateway is live already",
+                hint="ando session list",
+                code=Code.STORE_CONFLICT,
             ) from None
         except sqlite3.OperationalError as error:
             text = str(error)
@@ -374,7 +376,7 @@ class Store:
                 raise StoreError(
                     f"the session store was in use for {BUSY_SECONDS:.0f} seconds",
                     hint="another ando holds it; try again when it is done",
-                    code="store_busy",
+                    code=Code.STORE_BUSY,
                 ) from None
             raise _unwritable(self._path.parent, text) from None
         except sqlite3.DatabaseError:
@@ -392,7 +394,7 @@ def examine(path: Path) -> int:
             sound = db.execute("PRAGMA quick_check(1)").fetchone()[0] == "ok"
             version = int(db.execute("PRAGMA user_version").fetchone()[0])
     except sqlite3.OperationalError as error:
-        raise StoreError(f"the session store cannot be read: {error}", hint=f"check {path}", code="store") from None
+        raise StoreError(f"the session store cannot be read: {error}", hint=f"check {path}", code=Code.STORE) from None
     except sqlite3.DatabaseError:
         sound, version = False, 0
     if not sound:
@@ -419,7 +421,7 @@ def _damaged(path: Path) -> StoreError:
     return StoreError(
         "the session store is damaged",
         hint=f"move {path.name} in {path.parent} away; the deposits themselves are on the chain",
-        code="store_damaged",
+        code=Code.STORE_DAMAGED,
     )
 
 
@@ -427,7 +429,7 @@ def _newer(version: int) -> StoreError:
     return StoreError(
         f"the session store was written by a newer ando (schema {version})",
         hint="update ando; the store was not touched",
-        code="store_newer",
+        code=Code.STORE_NEWER,
     )
 
 
@@ -435,7 +437,7 @@ def _unwritable(folder: Path, why: str) -> StoreError:
     return StoreError(
         f"the session state cannot be written: {why}",
         hint=f"nothing was signed; make {folder} writable, or set ANDO_HOME to a folder that is",
-        code="store_unwritable",
+        code=Code.STORE_UNWRITABLE,
     )
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ando_cli.mpp.problem import CANONICAL, Code, Problem
+from ando_cli.mpp.problem import CANONICAL, Problem, ProblemCode
 from ando_cli.session.channel import Channel, Pending, State
 from ando_cli.session.decide.planner import (
     BACKOFF,
@@ -58,7 +58,7 @@ CHANNELS: dict[str, Channel | None] = {
 
 def step(
     known: Channel | None,
-    code: str | Code | None = "",
+    code: str | ProblemCode | None = "",
     progress: Progress = SENT,
     *,
     request: SessionRequest | None = None,
@@ -112,25 +112,26 @@ def test_a_transaction_of_unknown_fate_is_asked_about_then_sent_again_once_then_
 # "voucher+" raises, "voucher=" repeats, "stop" refuses with the code itself, "refused" with the gateway's words.
 STOP = dict.fromkeys(CHANNELS, "stop")
 ANEW = {"none": "open", "opening": "resolve"}
-REACTIONS: dict[Code | None, dict[str, str]] = {
-    Code.PAYMENT_REQUIRED: ANEW | dict.fromkeys(("room", "full", "topping up"), "refresh"),
-    Code.MPP_SESSION_DEPOSIT_BELOW_REQUEST_COST: ANEW | dict.fromkeys(("room", "full", "topping up"), "resolve"),
-    Code.MPP_MALFORMED_CREDENTIAL: STOP,
-    Code.MPP_METHOD_UNSUPPORTED: STOP,
-    Code.MPP_INVALID_CHALLENGE: ANEW | dict.fromkeys(("room", "full", "topping up"), "refresh"),
-    Code.MPP_BODY_DIGEST_MISMATCH: STOP,
-    Code.MPP_REQUEST_QUOTE_INVALID: STOP,
-    Code.MPP_REQUEST_EXCEEDS_VOUCHER_BUCKET: STOP,
-    Code.MPP_PAYMENT_VERIFICATION_FAILED: STOP,
-    Code.MPP_PAYER_NOT_ALLOWED: STOP,
-    Code.MPP_VOUCHER_BUCKET_REFRESH_REQUIRED: ANEW | {"room": "voucher+", "full": "top up", "topping up": "resolve"},
-    Code.MPP_RESERVATION_FAILED: ANEW | dict.fromkeys(("room", "full", "topping up"), "wait"),
-    Code.MPP_COMMIT_FAILED: STOP,
-    Code.MPP_SESSION_CLOSE_UNAVAILABLE: STOP,
-    Code.MPP_SESSION_CLOSE_FAILED: STOP,
-    Code.MPP_STREAMING_UNAVAILABLE: STOP,
-    Code.SESSION_CHANNEL_NOT_FOUND: ANEW | dict.fromkeys(("room", "full", "topping up"), "resolve"),
-    Code.SESSION_CHANNEL_FINALIZED: ANEW | dict.fromkeys(("room", "full", "topping up"), "resolve"),
+REACTIONS: dict[ProblemCode | None, dict[str, str]] = {
+    ProblemCode.PAYMENT_REQUIRED: ANEW | dict.fromkeys(("room", "full", "topping up"), "refresh"),
+    ProblemCode.MPP_SESSION_DEPOSIT_BELOW_REQUEST_COST: ANEW | dict.fromkeys(("room", "full", "topping up"), "resolve"),
+    ProblemCode.MPP_MALFORMED_CREDENTIAL: STOP,
+    ProblemCode.MPP_METHOD_UNSUPPORTED: STOP,
+    ProblemCode.MPP_INVALID_CHALLENGE: ANEW | dict.fromkeys(("room", "full", "topping up"), "refresh"),
+    ProblemCode.MPP_BODY_DIGEST_MISMATCH: STOP,
+    ProblemCode.MPP_REQUEST_QUOTE_INVALID: STOP,
+    ProblemCode.MPP_REQUEST_EXCEEDS_VOUCHER_BUCKET: STOP,
+    ProblemCode.MPP_PAYMENT_VERIFICATION_FAILED: STOP,
+    ProblemCode.MPP_PAYER_NOT_ALLOWED: STOP,
+    ProblemCode.MPP_VOUCHER_BUCKET_REFRESH_REQUIRED: ANEW
+    | {"room": "voucher+", "full": "top up", "topping up": "resolve"},
+    ProblemCode.MPP_RESERVATION_FAILED: ANEW | dict.fromkeys(("room", "full", "topping up"), "wait"),
+    ProblemCode.MPP_COMMIT_FAILED: STOP,
+    ProblemCode.MPP_SESSION_CLOSE_UNAVAILABLE: STOP,
+    ProblemCode.MPP_SESSION_CLOSE_FAILED: STOP,
+    ProblemCode.MPP_STREAMING_UNAVAILABLE: STOP,
+    ProblemCode.SESSION_CHANNEL_NOT_FOUND: ANEW | dict.fromkeys(("room", "full", "topping up"), "resolve"),
+    ProblemCode.SESSION_CHANNEL_FINALIZED: ANEW | dict.fromkeys(("room", "full", "topping up"), "resolve"),
     None: ANEW | dict.fromkeys(("room", "full", "topping up"), "refresh"),
 }
 TABLE = [(code, state) for code in REACTIONS for state in CHANNELS]
@@ -149,11 +150,11 @@ def expected(name: str) -> Step:
 
 
 def test_the_table_knows_every_code() -> None:
-    assert {code for code in REACTIONS if code is not None} == set(Code)
+    assert {code for code in REACTIONS if code is not None} == set(ProblemCode)
 
 
 @pytest.mark.parametrize(("code", "state"), TABLE, ids=[f"{code}-{state}" for code, state in TABLE])
-def test_every_code_has_its_reaction_in_every_state(code: Code | None, state: str) -> None:
+def test_every_code_has_its_reaction_in_every_state(code: ProblemCode | None, state: str) -> None:
     found, wanted = step(CHANNELS[state], code), REACTIONS[code][state]
     if wanted == "stop":
         assert refusal(found) == code
@@ -180,8 +181,8 @@ def test_a_code_that_nobody_knows_is_tried_with_a_fresh_challenge_once() -> None
     assert refusal(step(channel(), "weather", replace(SENT, refreshed=True))) == "weather"
 
 
-@pytest.mark.parametrize("code", [Code.MPP_INVALID_CHALLENGE, Code.PAYMENT_REQUIRED, None])
-def test_an_invalid_challenge_is_replaced_once(code: Code | None) -> None:
+@pytest.mark.parametrize("code", [ProblemCode.MPP_INVALID_CHALLENGE, ProblemCode.PAYMENT_REQUIRED, None])
+def test_an_invalid_challenge_is_replaced_once(code: ProblemCode | None) -> None:
     rejection = problem(code)
     assert step(channel(), code) == Refresh()
     assert after(SENT, rejection).refreshed
@@ -189,7 +190,7 @@ def test_an_invalid_challenge_is_replaced_once(code: Code | None) -> None:
 
 
 def test_a_failed_reservation_is_tried_again_three_times_with_more_and_more_patience() -> None:
-    rejection, progress, delays = problem(Code.MPP_RESERVATION_FAILED), SENT, []
+    rejection, progress, delays = problem(ProblemCode.MPP_RESERVATION_FAILED), SENT, []
     while isinstance(found := step(channel(), rejection.code, progress), Refresh):
         delays.append(found.delay)
         progress = after(progress, rejection)
@@ -199,37 +200,37 @@ def test_a_failed_reservation_is_tried_again_three_times_with_more_and_more_pati
 
 def test_a_second_raise_for_one_request_is_refused() -> None:
     raised = replace(SENT, raised=True)
-    assert refusal(step(channel(), Code.MPP_VOUCHER_BUCKET_REFRESH_REQUIRED, raised)) == "second_raise_refused"
+    assert refusal(step(channel(), ProblemCode.MPP_VOUCHER_BUCKET_REFRESH_REQUIRED, raised)) == "second_raise_refused"
 
 
 def test_a_channel_that_is_gone_after_it_was_raised_for_this_request_is_not_followed_by_another() -> None:
     raised = replace(SENT, raised=True, resolved=True)
-    for code in (Code.SESSION_CHANNEL_FINALIZED, Code.SESSION_CHANNEL_NOT_FOUND, None):
+    for code in (ProblemCode.SESSION_CHANNEL_FINALIZED, ProblemCode.SESSION_CHANNEL_NOT_FOUND, None):
         assert refusal(step(None, code, raised)) == "second_raise_refused"
 
 
 def test_a_channel_that_is_gone_before_anything_was_raised_is_followed_by_another() -> None:
-    assert step(None, Code.SESSION_CHANNEL_FINALIZED, replace(SENT, resolved=True)) == Open(MILLION)
+    assert step(None, ProblemCode.SESSION_CHANNEL_FINALIZED, replace(SENT, resolved=True)) == Open(MILLION)
 
 
 def test_the_gateway_is_not_believed_that_a_channel_is_gone_which_the_chain_shows() -> None:
-    for code in (Code.SESSION_CHANNEL_FINALIZED, Code.SESSION_CHANNEL_NOT_FOUND):
+    for code in (ProblemCode.SESSION_CHANNEL_FINALIZED, ProblemCode.SESSION_CHANNEL_NOT_FOUND):
         assert refusal(step(channel(), code, replace(SENT, resolved=True))) == "channel_disputed"
 
 
 def test_a_voucher_that_another_process_outran_is_followed_by_the_higher_one() -> None:
     outrun = channel(cumulative_amount=2 * MILLION)
-    for code in (Code.MPP_VOUCHER_BUCKET_REFRESH_REQUIRED, Code.MPP_PAYMENT_VERIFICATION_FAILED):
+    for code in (ProblemCode.MPP_VOUCHER_BUCKET_REFRESH_REQUIRED, ProblemCode.MPP_PAYMENT_VERIFICATION_FAILED):
         assert step(outrun, code) == Voucher(2 * MILLION, hold=Hold.RAISES)
 
 
 def test_a_channel_that_is_still_being_opened_is_never_paid_with_a_bare_voucher() -> None:
     young = opening(cumulative_amount=2 * MILLION)
-    assert step(young, Code.MPP_VOUCHER_BUCKET_REFRESH_REQUIRED) == Resolve()
+    assert step(young, ProblemCode.MPP_VOUCHER_BUCKET_REFRESH_REQUIRED) == Resolve()
 
 
 def test_a_deposit_said_to_be_too_low_is_looked_up_before_it_is_believed() -> None:
-    code, looked = Code.MPP_SESSION_DEPOSIT_BELOW_REQUEST_COST, replace(SENT, resolved=True)
+    code, looked = ProblemCode.MPP_SESSION_DEPOSIT_BELOW_REQUEST_COST, replace(SENT, resolved=True)
     assert step(channel(), code) == Resolve()
     assert step(channel(), code, looked) == Voucher(MILLION, hold=Hold.RAISES)
     assert step(channel(deposit=MILLION // 4), code, looked) == TopUp(3 * MILLION // 4)
@@ -237,13 +238,13 @@ def test_a_deposit_said_to_be_too_low_is_looked_up_before_it_is_believed() -> No
 
 def test_a_deposit_is_topped_up_once() -> None:
     done = replace(SENT, resolved=True, topped_up=True)
-    for code in (Code.MPP_SESSION_DEPOSIT_BELOW_REQUEST_COST, Code.MPP_VOUCHER_BUCKET_REFRESH_REQUIRED):
+    for code in (ProblemCode.MPP_SESSION_DEPOSIT_BELOW_REQUEST_COST, ProblemCode.MPP_VOUCHER_BUCKET_REFRESH_REQUIRED):
         disputed = channel(deposit=MILLION - 1)
         assert refusal(step(disputed, code, done)) == "mpp_session_deposit_below_request_cost"
 
 
 def test_no_second_top_up_is_signed_while_one_is_under_way() -> None:
-    code, busy = Code.MPP_VOUCHER_BUCKET_REFRESH_REQUIRED, channel(deposit=MILLION, pending=TOP_UP)
+    code, busy = ProblemCode.MPP_VOUCHER_BUCKET_REFRESH_REQUIRED, channel(deposit=MILLION, pending=TOP_UP)
     assert step(busy, code) == Resolve()
     assert step(busy, code, replace(SENT, resolved=True)) == Resend()
     assert refusal(step(busy, code, replace(SENT, resolved=True, resent=True))) == "deposit_in_flight"
@@ -251,12 +252,12 @@ def test_no_second_top_up_is_signed_while_one_is_under_way() -> None:
 
 def test_a_gateway_that_takes_no_raise_of_the_amount_it_asks_for_is_refused() -> None:
     senseless = session_request(min_voucher_delta=MILLION + 1)
-    code = Code.MPP_VOUCHER_BUCKET_REFRESH_REQUIRED
+    code = ProblemCode.MPP_VOUCHER_BUCKET_REFRESH_REQUIRED
     assert refusal(step(channel(), code, request=senseless)) == "min_voucher_delta"
 
 
 def test_a_raise_stops_at_max_spend() -> None:
-    caps, code = Caps(5 * MILLION, max_spend=3 * MILLION), Code.MPP_VOUCHER_BUCKET_REFRESH_REQUIRED
+    caps, code = Caps(5 * MILLION, max_spend=3 * MILLION), ProblemCode.MPP_VOUCHER_BUCKET_REFRESH_REQUIRED
     assert step(channel(), code, caps=caps, committed=Committed(raised=2 * MILLION)) == RAISED
     assert refusal(step(channel(), code, caps=caps, committed=Committed(raised=2 * MILLION + 1))) == (
         "max_spend_exceeded"
@@ -265,7 +266,7 @@ def test_a_raise_stops_at_max_spend() -> None:
 
 @pytest.mark.parametrize("state", CHANNELS)
 @pytest.mark.parametrize("code", REACTIONS)
-def test_after_a_lost_answer_every_rejection_ends_it(code: Code | None, state: str) -> None:
+def test_after_a_lost_answer_every_rejection_ends_it(code: ProblemCode | None, state: str) -> None:
     lost = replace(SENT, answer_lost=True)
     assert refusal(step(CHANNELS[state], code, lost)) == outcome_unknown().code == "outcome_unknown"
 
@@ -274,16 +275,16 @@ def test_after_a_lost_answer_every_rejection_ends_it(code: Code | None, state: s
 def test_four_credentials_are_all_that_one_request_gets(state: str) -> None:
     spent = replace(SENT, paid_attempts=MAX_PAID_ATTEMPTS)
     assert MAX_PAID_ATTEMPTS == 4
-    for code in ("", None, Code.MPP_RESERVATION_FAILED, Code.MPP_VOUCHER_BUCKET_REFRESH_REQUIRED):
+    for code in ("", None, ProblemCode.MPP_RESERVATION_FAILED, ProblemCode.MPP_VOUCHER_BUCKET_REFRESH_REQUIRED):
         assert refusal(step(CHANNELS[state], code, spent)) == "too_many_attempts"
 
 
 def test_the_fourth_answer_keeps_its_meaning_where_that_is_final() -> None:
     spent = replace(SENT, paid_attempts=MAX_PAID_ATTEMPTS)
-    assert refusal(step(channel(), Code.MPP_COMMIT_FAILED, spent)) == "mpp_commit_failed"
+    assert refusal(step(channel(), ProblemCode.MPP_COMMIT_FAILED, spent)) == "mpp_commit_failed"
 
 
-CODES = [None, "weather", *Code, *CANONICAL]
+CODES = [None, "weather", *ProblemCode, *CANONICAL]
 AMOUNTS = st.integers(0, 2**128 - 1)
 
 
