@@ -40,9 +40,9 @@ from ando_cli.conversation.usage import describe_usage
 from ando_cli.errors import ServerError, UsageError
 from ando_cli.frozen import frozen
 from ando_cli.http.client import CHAT_PATH
+from ando_cli.http.extensions import PAID
 from ando_cli.inference import chat as mpp
 from ando_cli.inference.usage import read_usage
-from ando_cli.rails.payment import PAID
 from ando_cli.runtime.context import invocation
 from ando_cli.runtime.wiring import connect
 from ando_cli.terminal.output import check_writable

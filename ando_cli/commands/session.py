@@ -23,9 +23,9 @@ from ando_cli.commands import session_close, session_recover
 from ando_cli.commands._quote import show_quote
 from ando_cli.errors import Code, PaymentError, ServerError
 from ando_cli.http.client import CHAT_PATH
+from ando_cli.http.extensions import PAID
 from ando_cli.inference.chat import smallest_body
 from ando_cli.money import amount, parse_amount
-from ando_cli.rails.payment import PAID
 from ando_cli.redact import age, short
 from ando_cli.runtime.context import invocation
 from ando_cli.runtime.wiring import connect, existing_store

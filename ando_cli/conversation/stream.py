@@ -13,16 +13,17 @@ import httpx
 
 from ando_cli.errors import Code, NetworkError, ServerError
 from ando_cli.frozen import frozen
+from ando_cli.http.extensions import BOOKING
 from ando_cli.inference.chat import answer_text, content_of
 from ando_cli.inference.usage import Usage, read_usage, usage_of
 from ando_cli.mpp.problem import parse_problem
-from ando_cli.rails.bearer import BOOKING, Booking
 from ando_cli.session.record.ledger import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ando_cli.http.client import AndoClient
+    from ando_cli.rails.bearer import Booking
 
 _DONE = "[DONE]"
 

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 from ando_cli.config.settings import KEY_RAIL, MPP_RAIL, STORE_FILE
 from ando_cli.errors import AndoError, Code, Interrupted, UsageError
 from ando_cli.http.client import CHAT_PATH
+from ando_cli.http.extensions import PAID
 from ando_cli.inference import chat as mpp
 from ando_cli.inference.usage import Usage, read_usage
 from ando_cli.rails.management import TopUpBy
-from ando_cli.rails.payment import PAID, UNKNOWN_OUTCOMES, Paid
+from ando_cli.rails.payment import UNKNOWN_OUTCOMES, Paid
 from ando_cli.runtime.manage import manage, pick
 from ando_cli.runtime.wiring import connect_with_channel, connect_with_key, pause
 from ando_cli.session.channel import LIVE, State

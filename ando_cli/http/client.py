@@ -21,9 +21,10 @@ import httpx
 from ando_cli import __version__
 from ando_cli.errors import Code, Interrupted, NetworkError, PaymentError, ServerError, UsageError
 from ando_cli.http import tls
+from ando_cli.http.extensions import CREDENTIAL, DRY_RUN, KEYED, RESENT, STREAMED, UNSENT
 from ando_cli.mpp.problem import parse_problem
-from ando_cli.rails.bearer import KEYED, STREAMED, BearerAuth, retry_after
-from ando_cli.rails.payment import CREDENTIAL, DRY_RUN, RESENT, UNSENT, Quote, Quoted
+from ando_cli.rails.bearer import BearerAuth, retry_after
+from ando_cli.rails.payment import Quote, Quoted
 from ando_cli.session.decide.planner import advice
 from ando_cli.urls import check_url, origin
 

@@ -19,6 +19,7 @@ import httpx
 
 from ando_cli.errors import AndoError, Code, NetworkError, PaymentError, StoreError, WalletError
 from ando_cli.frozen import frozen
+from ando_cli.http.extensions import CREDENTIAL, DRY_RUN, PAID, RESENT, UNSENT
 from ando_cli.inference.usage import Usage, named, read_usage
 from ando_cli.money import amount
 from ando_cli.mpp.challenge import Challenge, parse_challenges
@@ -44,21 +45,6 @@ if TYPE_CHECKING:
     from ando_cli.mpp.credential import Payload
     from ando_cli.session.act.lifecycle import Lifecycle
     from ando_cli.session.channel import Channel, ChannelKey
-
-DRY_RUN = "ando.dry_run"
-"""Request extension: stop before anything is signed, with ``Quoted``."""
-
-CREDENTIAL = "ando.credential"
-"""Request extension: the request carries a credential, so no answer to it may be lost."""
-
-UNSENT = "ando.unsent"
-"""Request extension: there was no connection to send it over."""
-
-RESENT = "ando.resent"
-"""Response extension: no answer came at first, and the same request was sent once more."""
-
-PAID = "ando.paid"
-"""Response extension: the ``Paid`` of a request that was paid."""
 
 MAX_UNPAID_REQUESTS = 4
 """How often one request may be sent unpaid, to be given a challenge."""

@@ -27,7 +27,7 @@ from ando_cli.http.client import (
     is_paid_route,
     resolve_url,
 )
-from ando_cli.rails.payment import CREDENTIAL, RESENT
+from ando_cli.http.extensions import CREDENTIAL, RESENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator

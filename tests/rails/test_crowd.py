@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from ando_cli.http.client import CHAT_PATH
-from ando_cli.rails.payment import PAID
+from ando_cli.http.extensions import PAID
 from ando_cli.sandbox.config import CHAIN_ID, ESCROW, TOKEN
 from ando_cli.sandbox.server import Sandbox, SandboxConfig, Settings
 from ando_cli.session.channel import Channel, State
