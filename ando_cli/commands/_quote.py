@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from ando_cli.money import amount
 from ando_cli.redact import clean, short
-from ando_cli.session.decide.planner import Open, Refuse, TopUp, Voucher
+from ando_cli.session.decide.steps import Open, TopUp, Voucher
 
 if TYPE_CHECKING:
     from ando_cli.config.settings import Settings
-    from ando_cli.rails.payment import Quote
+    from ando_cli.rails.planning import Quote
     from ando_cli.terminal.output import Terminal
 
 
@@ -26,8 +26,8 @@ def show_quote(terminal: Terminal, quote: Quote | None, settings: Settings) -> N
         else:
             terminal.answer("nothing: the gateway asks for no payment")
         return
-    if isinstance(quote.step, Refuse):
-        raise quote.step.error
+    if quote.refused is not None:
+        raise quote.refused
     shown = _describe(quote, settings)
     if terminal.json_output:
         terminal.json(shown)

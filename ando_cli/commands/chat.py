@@ -54,7 +54,7 @@ if TYPE_CHECKING:
     from ando_cli.conversation.stream import Piece
     from ando_cli.inference.chat import Prompt
     from ando_cli.inference.usage import Usage
-    from ando_cli.rails.payment import Paid
+    from ando_cli.rails.settlement import Paid
     from ando_cli.runtime.context import Invocation
     from ando_cli.runtime.wiring import PayOptions
     from ando_cli.terminal.output import Terminal

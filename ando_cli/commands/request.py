@@ -26,7 +26,7 @@ from ando_cli.commands._quote import show_quote
 from ando_cli.config.settings import KEY_RAIL, MPP_RAIL
 from ando_cli.errors import AndoError, Code, NetworkError, UsageError
 from ando_cli.http.client import check_key_route, check_rail, failure, resolve_url
-from ando_cli.rails.payment import Quoted
+from ando_cli.rails.planning import Quoted
 from ando_cli.redact import clean
 from ando_cli.runtime.context import invocation
 from ando_cli.runtime.wiring import connect

@@ -33,7 +33,7 @@ from ando_cli.session.channel import FUNDED, Channel, State
 from ando_cli.tempo.protocol import Protocol  # noqa: TC001 - typer reads it
 
 if TYPE_CHECKING:
-    from ando_cli.rails.payment import Paid
+    from ando_cli.rails.settlement import Paid
 
 app = typer.Typer(
     cls=SharedOptionsGroup,

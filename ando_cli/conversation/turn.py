@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ando_cli.conversation.model import Conversation
     from ando_cli.conversation.stream import Piece
     from ando_cli.http.client import AndoClient
-    from ando_cli.rails.payment import Paid
+    from ando_cli.rails.settlement import Paid
     from ando_cli.runtime.context import Invocation
     from ando_cli.runtime.wiring import Parts, PayOptions
     from ando_cli.session.channel import Channel

@@ -87,7 +87,7 @@ class Code(StrEnum):
     INSUFFICIENT_BALANCE = "insufficient_balance"
     """The wallet does not hold enough. Send funds to the address that ``ando wallet address`` shows."""
     INVARIANT = "invariant"
-    """A rule of the money would be broken, which is a fault of ``ando``. Update it, and report the fault if it stays."""
+    """A rule of the money would be broken, which is a fault of ``ando``. Update it, and report it if it stays."""
     KEYRING_UNUSABLE = "keyring_unusable"
     """The OS keyring cannot be used. Install or configure one, or use a way out that the hint names."""
     KEY_BUDGET_EXHAUSTED = "key_budget_exhausted"

@@ -30,14 +30,16 @@ from ando_cli.errors import (
 )
 from ando_cli.http import tls
 from ando_cli.http.extensions import CREDENTIAL, DRY_RUN, KEYED, RESENT, STREAMED, UNSENT
+from ando_cli.mpp.advice import remedy
 from ando_cli.mpp.problem import parse_problem, request_id
 from ando_cli.rails.bearer import BearerAuth, retry_after
-from ando_cli.rails.payment import Quote, Quoted
-from ando_cli.session.decide.planner import advice
+from ando_cli.rails.planning import Quoted
 from ando_cli.urls import check_url, origin
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+
+    from ando_cli.rails.planning import Quote
 
 CHAT_PATH = "/mpp/chat/completions"
 CONNECT_RETRIES = 3
@@ -310,7 +312,7 @@ def failure(response: httpx.Response) -> PaymentError | ServerError:
         )
     else:
         general = "check the request" if response.status_code < 500 else "try again later"
-        hint = advice(problem.canonical) or general
+        hint = remedy(problem.canonical) or general
         again = _can_be_repeated(response)
         error = ServerError(
             f"the server answered {response.status_code}: {problem.message}{where}",

@@ -20,11 +20,15 @@ from ando_cli.errors import AndoError, NetworkError, PaymentError, StoreError
 from ando_cli.http.client import AndoClient
 from ando_cli.http.extensions import CREDENTIAL, PAID, RESENT
 from ando_cli.mpp.problem import ProblemCode
-from ando_cli.rails.payment import MAX_UNPAID_REQUESTS, Paid, PaymentAuth, Quoted
+from ando_cli.rails.exchange import MAX_UNPAID_REQUESTS
+from ando_cli.rails.payment import PaymentAuth
+from ando_cli.rails.planning import Quoted
+from ando_cli.rails.settlement import Paid
 from ando_cli.session.channel import Channel, Pending, State
 from ando_cli.session.decide.budget import Budgets
-from ando_cli.session.decide.planner import MAX_PAID_ATTEMPTS, Open, Refuse, Voucher
+from ando_cli.session.decide.planner import MAX_PAID_ATTEMPTS
 from ando_cli.session.decide.policy import Caps, fingerprint
+from ando_cli.session.decide.steps import Open, Voucher
 from ando_cli.session.record import claims as traffic
 from ando_cli.session.record.claims import Claim, Hold, Traffic
 from ando_cli.session.record.store import Store
@@ -869,7 +873,8 @@ def test_a_budget_bounds_what_is_raised_over_all_commands_until_it_renews(tmp_pa
     assert bench.fails() == "budget_exceeded"
     with pytest.raises(Quoted) as dry:
         bench.send(outgoing(dry_run=True))
-    assert isinstance(dry.value.quote.step, Refuse)
+    assert dry.value.quote.refused is not None
+    assert dry.value.quote.refused.code == "budget_exceeded"
     assert (bench.store.channels(), bench.ledger()) == records
     assert sum(bench.gateway.highest.values()) == 2 * MILLION
     bench.clock.now += 86_400

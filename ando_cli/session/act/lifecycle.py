@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from ando_cli.mpp.session import SessionRequest
     from ando_cli.session.decide.budget import Budgets, Standing
-    from ando_cli.session.decide.planner import Voucher
+    from ando_cli.session.decide.steps import Voucher
     from ando_cli.session.record.store import Store
     from ando_cli.tempo.fees import Fees
     from ando_cli.tempo.keys import PrivateKey

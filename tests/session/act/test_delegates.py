@@ -11,7 +11,7 @@ from ando_cli.errors import AndoError, PaymentError, StoreError, WalletError
 from ando_cli.mpp.credential import OpenPayload, TopUpPayload, VoucherPayload
 from ando_cli.session.act import closing
 from ando_cli.session.channel import Channel, State
-from ando_cli.session.decide.planner import Voucher
+from ando_cli.session.decide.steps import Voucher
 from ando_cli.session.record.store import Store
 from ando_cli.tempo.keys import PrivateKey, recover
 from ando_cli.tempo.protocol import Protocol

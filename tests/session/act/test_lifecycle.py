@@ -11,8 +11,8 @@ from ando_cli.mpp.credential import OpenPayload, TopUpPayload, VoucherPayload
 from ando_cli.session.act import lifecycle as lifecycle_module
 from ando_cli.session.act.lifecycle import TRANSACTION_SECONDS, Deposit, Lifecycle
 from ando_cli.session.channel import Channel, ChannelKey, Pending, State
-from ando_cli.session.decide.planner import Voucher
 from ando_cli.session.decide.policy import Caps, Committed
+from ando_cli.session.decide.steps import Voucher
 from ando_cli.session.record.store import Store
 from ando_cli.tempo.keys import recover
 from ando_cli.tempo.voucher import voucher_digest

@@ -12,25 +12,10 @@ from hypothesis import strategies as st
 
 from ando_cli.mpp.problem import CANONICAL, Problem, ProblemCode
 from ando_cli.session.channel import Channel, Pending, State
-from ando_cli.session.decide.planner import (
-    BACKOFF,
-    MAX_PAID_ATTEMPTS,
-    Open,
-    Progress,
-    Refresh,
-    Refuse,
-    Resend,
-    Resolve,
-    Step,
-    TopUp,
-    Voucher,
-    Wait,
-    after,
-    outcome_unknown,
-    plan,
-    sending,
-)
+from ando_cli.session.decide.planner import BACKOFF, MAX_PAID_ATTEMPTS, after, outcome_unknown, plan, sending
 from ando_cli.session.decide.policy import Caps, Committed
+from ando_cli.session.decide.situation import Progress
+from ando_cli.session.decide.steps import Open, Refresh, Refuse, Resend, Resolve, Step, TopUp, Voucher, Wait
 from ando_cli.session.record.claims import Hold, Traffic
 from tests.support.session_doubles import MILLION, channel, opening, problem, session_request
 
