@@ -45,15 +45,15 @@ class Reaction(Enum):
     """What a rejection leads to, as the documentation describes it."""
 
     STOP = "stop: the code is final"
-    OPEN = "open a channel, unless this request has raised one"
-    OPEN_ONCE = "open a channel, unless this request has raised one or has answered a fresh challenge"
-    ASK = "ask the chain, once; then send the same transaction again, once, or go on with what the chain shows"
-    ASK_ONCE = "ask the chain, once; then the same, unless this request has answered a fresh challenge"
+    OPEN = "open a channel; stop if this request has raised one"
+    OPEN_ONCE = "open a channel; stop if this request has raised one, or has answered a fresh challenge"
+    ASK = "ask the chain, once; then go on with what it shows, or send the same transaction again, once"
+    ASK_ONCE = "ask the chain, once; then as for other codes; stop if this request has answered a fresh challenge"
     REFRESH = "answer a fresh challenge, once"
-    BACK_OFF = "answer a fresh challenge after a pause, three times"
-    RAISE = "raise the voucher, once; where the deposit is too low, top it up first, once"
-    CHECK_DEPOSIT = "ask the chain, once; top up what the voucher lacks, once, or send it again"
-    CHECK_CHANNEL = "ask the chain, once; stop where it shows the channel"
+    BACK_OFF = "pause and answer a fresh challenge, three times"
+    RAISE = "raise the voucher, once; if the deposit is too low for it, top up first, once"
+    CHECK_DEPOSIT = "ask the chain, once; then top up what the voucher lacks, once, or send it again"
+    CHECK_CHANNEL = "ask the chain, once; stop if it shows the channel"
 
 
 def _row(none: Reaction, opening: Reaction, opened: Reaction) -> dict[Phase, Reaction]:
