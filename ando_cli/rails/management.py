@@ -1,8 +1,8 @@
 """Requests that manage a channel instead of asking the model: top it up, close it.
 
 The gateway takes them on the route that the channel pays for, as a credential of another kind in answer to an ordinary
-challenge, and answers without running the model (protocol.md section 4). So this is the payment rail with another
-middle: the offer is read and checked alike, and everything is recorded before it is sent.
+challenge, and answers without running the model (protocol.md section 4). So this is made of the same parts as the
+payment rail: the offer is read and checked alike, and everything is recorded before it is sent.
 """
 
 from __future__ import annotations
@@ -128,10 +128,11 @@ class ManagementAuth(httpx.Auth):
     def _close(
         self, request: httpx.Request, turn: Turn, channel: Channel
     ) -> Generator[httpx.Request, httpx.Response, None]:
-        """Offer what receipts say was spent. A gateway that counts more, because a receipt was lost, is asked for the
-        smallest answer, whose receipt tells; only what that does not mend is offered all that was authorised.
+        """Offer what receipts say was spent, and more only where the gateway counts more.
 
-        None of it is above what was signed before: closing authorises nothing new.
+        It does where a receipt was lost. Then it is asked for the smallest answer, whose receipt tells; only what that
+        does not mend is offered all that was authorised. None of it is above what was signed before: closing authorises
+        nothing new.
         """
         lifecycle, amount, asked = self._lifecycle, channel.spent, False
         while True:

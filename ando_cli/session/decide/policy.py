@@ -56,8 +56,9 @@ def fingerprint(payee: str) -> str:
 
 
 def check_trust(request: SessionRequest, trust: Trust) -> None:
-    """Refuse a request that names another protocol, chain, escrow, token or payee than the ones we trust, or amounts
-    that its protocol cannot hold.
+    """Refuse a request that names another protocol, chain, escrow, token or payee than the ones we trust.
+
+    A request for an amount that its protocol cannot hold is refused too.
 
     Raises:
         PaymentError: with a code for each of them. Nothing was signed.
