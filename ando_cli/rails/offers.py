@@ -158,7 +158,8 @@ class Offers:
     def _choose(self, offers: list[Offer], gateway: str) -> Offer:
         """The offer that the channel in question pays for, or else any channel, or else the first.
 
-        Of several channels the youngest counts. A gateway may offer both session protocols, in any order: that opens no second channel.
+        Of several channels the youngest counts. A gateway may offer both session protocols, in any order: that opens no
+        second channel.
         """
         meant = None if self._channel_id is None else self._lifecycle.store.channel(self._channel_id)
         if meant is not None:
