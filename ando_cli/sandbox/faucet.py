@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ando_cli.sandbox.chain import Chain, RpcError
+from ando_cli.sandbox.chain.node import Chain, RpcError
 from ando_cli.sandbox.database import Database
 
 if TYPE_CHECKING:

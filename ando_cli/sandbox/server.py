@@ -10,24 +10,24 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from ando_cli.sandbox.accounts import Accounts
-from ando_cli.sandbox.backend import Backend, HttpBackend, LocalBackend
-from ando_cli.sandbox.bearer import BearerRoutes
-from ando_cli.sandbox.cashier import Cashier
-from ando_cli.sandbox.chain import Chain
-from ando_cli.sandbox.challenges import Network
+from ando_cli.sandbox.chain.node import Chain
+from ando_cli.sandbox.chain.voucher import V1, V2
 from ando_cli.sandbox.config import SandboxConfig
-from ando_cli.sandbox.control import RPC_PATH, Control
 from ando_cli.sandbox.database import Database
-from ando_cli.sandbox.failures import answer_failures, identify
-from ando_cli.sandbox.gateway import Gateway
+from ando_cli.sandbox.gateway.accounts import Accounts
+from ando_cli.sandbox.gateway.backend import Backend, HttpBackend, LocalBackend
+from ando_cli.sandbox.gateway.cashier import Cashier
+from ando_cli.sandbox.gateway.challenges import Network
+from ando_cli.sandbox.gateway.control import RPC_PATH, Control
+from ando_cli.sandbox.gateway.failures import answer_failures, identify
+from ando_cli.sandbox.gateway.gateway import Gateway
+from ando_cli.sandbox.gateway.protocol_v1 import ProtocolV1
+from ando_cli.sandbox.gateway.protocol_v2 import ProtocolV2
+from ando_cli.sandbox.gateway.snapshots import Snapshots
+from ando_cli.sandbox.openai.bearer import BearerRoutes
+from ando_cli.sandbox.openai.virtual_key import VirtualKey
 from ando_cli.sandbox.primitives import address, address_of, from_hex
-from ando_cli.sandbox.protocol_v1 import ProtocolV1
-from ando_cli.sandbox.protocol_v2 import ProtocolV2
 from ando_cli.sandbox.settings import Settings
-from ando_cli.sandbox.snapshots import Snapshots
-from ando_cli.sandbox.virtual_key import VirtualKey
-from ando_cli.sandbox.voucher import V1, V2
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from ando_cli.sandbox.chain.voucher import V1, V2
 from ando_cli.sandbox.primitives import address
-from ando_cli.sandbox.voucher import V1, V2
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

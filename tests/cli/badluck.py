@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from cli_box import Box, Gateway
 
-    from ando_cli.sandbox.gateway import Entry
+    from ando_cli.sandbox.gateway.gateway import Entry
 
 ASK = ("chat", "hi", "--max-tokens", "8")
 CHAT = "/v1/mpp/chat/completions"

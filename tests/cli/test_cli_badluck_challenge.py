@@ -9,9 +9,9 @@ import pytest
 from badluck import ASK, BODY, Answer, Purse, Seen, ask, paid, purse, relaying
 from cli_box import Box, Gateway
 
-from ando_cli.sandbox.challenges import encode_json, header_value
 from ando_cli.sandbox.config import CHAIN_ID, ESCROW, TOKEN
 from ando_cli.sandbox.faults import Fault
+from ando_cli.sandbox.gateway.challenges import encode_json, header_value
 from ando_cli.sandbox.server import Sandbox, SandboxConfig
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from ando_cli.sandbox.faults import Fault
 if TYPE_CHECKING:
     from cli_box import Gateway
 
-    from ando_cli.sandbox.gateway import Entry
+    from ando_cli.sandbox.gateway.gateway import Entry
 
 MILLION = 1_000_000
 REFRESH = "mpp_voucher_bucket_refresh_required"

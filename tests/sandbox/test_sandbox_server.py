@@ -32,7 +32,7 @@ def test_the_client_knows_this_network() -> None:
 
 def test_the_sandbox_imports_nothing_of_the_client() -> None:
     imported: set[str] = set()
-    for module in PACKAGE.glob("*.py"):
+    for module in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(module.read_text())):
             if isinstance(node, ast.ImportFrom):
                 imported.add(node.module or "")

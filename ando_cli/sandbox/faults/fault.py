@@ -1,0 +1,221 @@
+"""Making the gateway misbehave on purpose, one request at a time."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ando_cli.sandbox.faults import streams as stream_faults
+from ando_cli.sandbox.gateway.asked import BEARER_ROUTES
+from ando_cli.sandbox.gateway.challenges import decode_json, encode_json, header_value, seal
+from ando_cli.sandbox.gateway.credentials import ACTIONS
+from ando_cli.sandbox.problems import CODES
+from ando_cli.sandbox.settings import ERROR_SHAPES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+TARGETS = ("any", "unpaid", "paid", "free", "rpc", "bearer", *ACTIONS, *BEARER_ROUTES.values())
+DROPS = ("before", "after", "headers")
+
+# The short names of the lies about a challenge, and where in its request they are told.
+REQUEST_LIES = {
+    "amount": ("amount",),
+    "currency": ("currency",),
+    "recipient": ("recipient",),
+    "suggestedDeposit": ("suggestedDeposit",),
+    "chainId": ("methodDetails", "chainId"),
+    "escrow": ("methodDetails", "escrowContract"),
+    "feePayer": ("methodDetails", "feePayer"),
+    "sessionProtocol": ("methodDetails", "sessionProtocol"),
+    "operator": ("methodDetails", "operator"),
+    "sessionSnapshot": ("methodDetails", "sessionSnapshot"),
+}
+CHALLENGE_LIES = frozenset((*REQUEST_LIES, "request", "params", "before", "after", "raw", "only"))
+MAX_DELAY = 3600.0
+PAST = "2020-01-01T00:00:00.000Z"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that goes wrong, for the next requests that match.
+
+    Attributes:
+        on: which requests: ``unpaid`` or ``paid`` chat requests, an action of a credential (``open``, ``voucher``,
+            ``topUp``, ``close``), ``bearer`` (any of the account-owned routes) or one of these (``models``, ``chat``,
+            ``responses``, ``think``, ``completions``), ``free`` (the free resource), ``rpc`` (the chain), or ``any``
+            of the gateway's own.
+        times: for how many requests; ``None`` for all that follow.
+        code: answer with this error code and handle nothing.
+        status: the status of that answer; alone, an error answer with this status.
+        challenge: whether a fresh challenge comes with the error; ``None`` leaves it to the code.
+        shape: the body shape of the error; ``None`` leaves it to the settings.
+        message: the message of the error.
+        extensions: further members of the error body, such as a forged ``requiredTopUp``.
+        headers: further headers of the answer.
+        delay: seconds to wait before anything else happens.
+        drop: close the connection ``before`` the request is handled, ``after`` it took effect, or when the ``headers``
+            and half of the body were sent.
+        challenge_lies: what to falsify in a challenge that is sent; see ``lie_about_challenge``.
+        receipt_lies: what to falsify in a receipt; see ``lie_about_receipt``.
+        snapshot_lies: what to falsify in a v2 session snapshot, in the challenge and in the response header alike; see
+            ``lie_about_snapshot``.
+        body_bytes: answer with a body of this many bytes.
+        body_text: answer with this text as the body.
+        redirect: answer with a redirect (307, or ``status``) to this URL.
+        stream: how to spoil the answer if it is a stream of events; see ``stream_faults.spoil``.
+    """
+
+    on: str = "paid"
+    times: int | None = 1
+    code: str | None = None
+    status: int | None = None
+    challenge: bool | None = None
+    shape: str | None = None
+    message: str | None = None
+    extensions: Mapping[str, Any] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    delay: float = 0.0
+    drop: str | None = None
+    challenge_lies: Mapping[str, Any] = field(default_factory=dict)
+    receipt_lies: Mapping[str, Any] = field(default_factory=dict)
+    snapshot_lies: Mapping[str, Any] = field(default_factory=dict)
+    body_bytes: int | None = None
+    body_text: str | None = None
+    redirect: str | None = None
+    stream: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check the values.
+
+        Raises:
+            ValueError: one of them is none of the allowed ones.
+        """
+        checks = (
+            ("on", TARGETS),
+            ("code", (None, *CODES)),
+            ("shape", (None, *ERROR_SHAPES)),
+            ("drop", (None, *DROPS)),
+        )
+        for name, allowed in checks:
+            if getattr(self, name) not in allowed:
+                raise ValueError(f"{name}: {getattr(self, name)!r} is not known")
+        if self.times is not None and self.times < 1:
+            raise ValueError("times: at least once, or null for ever")
+        if not 0 <= self.delay <= MAX_DELAY or (self.body_bytes is not None and self.body_bytes < 0):
+            raise ValueError("delay and body_bytes cannot be negative, nor a delay longer than an hour")
+        if set(self.challenge_lies) - CHALLENGE_LIES:
+            raise ValueError("challenge_lies: unknown lie")
+        stream_faults.check(self.stream, MAX_DELAY)
+
+    @property
+    def replaces_answer(self) -> bool:
+        """Whether the request is answered by the fault itself instead of being handled."""
+        return any(
+            value is not None for value in (self.code, self.status, self.body_bytes, self.body_text, self.redirect)
+        )
+
+    @classmethod
+    def from_json(cls, value: object) -> Fault:
+        """Read a fault from its JSON form, whose members are the attributes.
+
+        Raises:
+            ValueError: it is not one.
+        """
+        if not isinstance(value, dict) or set(value) - {item.name for item in dataclasses.fields(cls)}:
+            raise ValueError("a fault is an object with known members")
+        return cls(**value)
+
+
+class Faults:
+    """A queue of faults. A request takes the first one that matches it; safe to fill from another thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._queue: list[tuple[Fault, int | None]] = []
+
+    def push(self, *faults: Fault) -> None:
+        """Add faults at the end."""
+        with self._lock:
+            self._queue.extend((fault, fault.times) for fault in faults)
+
+    def clear(self) -> None:
+        """Forget all faults."""
+        with self._lock:
+            self._queue.clear()
+
+    def take(self, action: str) -> Fault | None:
+        """Use up the first fault for a request with this action; ``None`` where nothing shall go wrong."""
+        with self._lock:
+            for index, (fault, left) in enumerate(self._queue):
+                if not _matches(fault.on, action):
+                    continue
+                if left is not None:
+                    self._queue[index : index + 1] = [(fault, left - 1)] if left > 1 else []
+                return fault
+        return None
+
+
+def lie_about_challenge(secret: bytes, parameters: Mapping[str, str], lies: Mapping[str, Any]) -> list[str]:
+    """The ``WWW-Authenticate`` values for a challenge, falsified and then sealed as if it were the truth.
+
+    The lies: ``amount``, ``currency``, ``recipient``, ``suggestedDeposit``, ``chainId``, ``escrow``, ``feePayer``,
+    ``sessionProtocol``, ``operator`` and ``sessionSnapshot`` replace that member of the request (``null`` removes it);
+    ``request`` replaces the whole encoded request by a text; ``params`` replaces or adds parameters
+    (``{"expires": …, "digest": …, "header": …}``; ``null`` removes one, ``"expires": "past"`` is a time long ago);
+    ``before`` and ``after`` are lists of further header values around it; ``raw`` replaces the header value by any
+    text. Where both session protocols are offered, ``only`` (``v1`` or ``v2``) names the challenge that lies.
+    """
+    changed: dict[str, str] = dict(parameters)
+    request = decode_json(changed["request"])
+    for name, path in REQUEST_LIES.items():
+        if name in lies:
+            _put(request, path, lies[name])
+    changed["request"] = lies.get("request", encode_json(request))
+    replaced = dict(lies.get("params", {}))
+    # A false id is put in after sealing; everything else is sealed like the truth.
+    sealed = seal(secret, _replace(changed, {name: replaced[name] for name in replaced if name != "id"}))
+    sealed = _replace(sealed, {name: replaced[name] for name in replaced if name == "id"})
+    return [*lies.get("before", []), lies.get("raw", header_value(sealed)), *lies.get("after", [])]
+
+
+def lie_about_receipt(receipt: str, lies: Mapping[str, Any]) -> str | None:
+    """A falsified ``Payment-Receipt`` value, ``None`` for none at all.
+
+    The lies: ``absent`` (true) drops it, ``raw`` replaces it by any text; every other member replaces that member of
+    the receipt (``null`` removes it).
+    """
+    if lies.get("absent"):
+        return None
+    if "raw" in lies:
+        return str(lies["raw"])
+    changed = decode_json(receipt) | {name: value for name, value in lies.items() if name != "absent"}
+    return encode_json({name: value for name, value in changed.items() if value is not None})
+
+
+def _matches(on: str, action: str) -> bool:
+    if on == "any":
+        return action != "rpc"
+    if on == "paid":
+        return action in ACTIONS or action == "malformed"
+    if on == "bearer":
+        return action in BEARER_ROUTES.values()
+    return on == action
+
+
+def _replace(parameters: Mapping[str, str], changes: Mapping[str, str | None]) -> dict[str, str]:
+    changed = {**parameters, **changes}
+    if changed.get("expires") == "past":
+        changed["expires"] = PAST
+    return {name: value for name, value in changed.items() if value is not None}
+
+
+def _put(target: dict[str, Any], path: tuple[str, ...], value: object) -> None:
+    for name in path[:-1]:
+        target = target[name]
+    if value is None:
+        target.pop(path[-1], None)
+    else:
+        target[path[-1]] = value

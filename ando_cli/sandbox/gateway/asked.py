@@ -1,0 +1,142 @@
+"""A request as the gateway understands it, each part of it read once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ando_cli.sandbox.gateway import credentials
+from ando_cli.sandbox.openai import metering
+from ando_cli.sandbox.problems import Problem
+
+if TYPE_CHECKING:
+    from aiohttp import web
+    from multidict import CIMultiDictProxy
+
+    from ando_cli.sandbox.gateway.credentials import Credential
+    from ando_cli.sandbox.openai.metering import Quote
+    from ando_cli.sandbox.settings import Settings
+
+CHAT_PATH = "/v1/mpp/chat/completions"
+BEARER_ROUTES = {
+    "/v1/models": "models",
+    "/v1/chat/completions": "chat",
+    "/v1/responses": "responses",
+    "/v1/think": "think",
+    "/v1/completions": "completions",
+}
+"""The account-owned routes, which a Virtual Key pays for, and what their requests are called here."""
+SCHEMES = ("Bearer", "Payment", "Basic")
+FREE_PATH = "/v1/free"
+HEALTH_PATH = "/v1/health"
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a client sent.
+
+    Attributes:
+        authorization: the header that carries credentials here, as it came.
+        schemes: the schemes of all ``Authorization`` headers, in their order; ``other`` for what is none that we know.
+        parsed: the credential in it, or what is wrong with it; ``None`` without one, and on other routes.
+        priced: what the request can cost, or what is wrong with its body; ``None`` on other routes.
+    """
+
+    method: str
+    path: str
+    headers: CIMultiDictProxy[str]
+    body: bytes
+    authorization: str | None
+    schemes: tuple[str, ...]
+    parsed: Credential | Problem | None
+    priced: Quote | Problem | None
+
+    @classmethod
+    async def read(cls, request: web.Request, settings: Settings) -> Asked:
+        """Read a request to its end."""
+        body = await request.read()
+        header = "Authorization" if request.path in BEARER_ROUTES else settings.credential_header or "Authorization"
+        authorization = request.headers.get(header)
+        schemes = tuple(_scheme(value) for value in request.headers.getall("Authorization", ()))
+        parsed: Credential | Problem | None = None
+        priced: Quote | Problem | None = None
+        if request.path == CHAT_PATH and request.method == "POST":
+            try:
+                priced = metering.quote(body, settings)
+            except Problem as problem:
+                priced = problem
+            if authorization is not None:
+                try:
+                    parsed = credentials.parse(authorization)
+                except Problem as problem:
+                    parsed = problem
+        return cls(request.method, request.path, request.headers, body, authorization, schemes, parsed, priced)
+
+    @property
+    def bearer_route(self) -> str | None:
+        """Which of the account-owned routes it is for, if it is for one."""
+        return BEARER_ROUTES.get(self.path)
+
+    @property
+    def allowed_method(self) -> str:
+        """The one method of its route."""
+        return "GET" if self.bearer_route == "models" else "POST"
+
+    @property
+    def action(self) -> str:
+        """What the request is for.
+
+        An action of a credential, ``malformed`` or ``unpaid`` on the paid route; the name of an account-owned route;
+        ``free`` or ``other``.
+        """
+        if self.bearer_route is not None:
+            return self.bearer_route
+        if self.path == FREE_PATH:
+            return "free"
+        if self.priced is None:
+            return "other"
+        if self.parsed is None:
+            return "unpaid"
+        return "malformed" if isinstance(self.parsed, Problem) else self.parsed.action
+
+    @property
+    def quote(self) -> Quote | None:
+        """What the request can cost, if it is one that can be paid."""
+        return None if isinstance(self.priced, Problem) else self.priced
+
+    @property
+    def credential(self) -> Credential | None:
+        """The credential, if there is one whose form is right."""
+        return None if isinstance(self.parsed, Problem) else self.parsed
+
+    def require_quote(self) -> Quote:
+        """What the request can cost.
+
+        Raises:
+            Problem: there is no such route or method, or the body is not right.
+        """
+        if self.path != CHAT_PATH:
+            raise Problem("not_found")
+        if self.priced is None:
+            raise Problem("method_not_allowed")
+        if isinstance(self.priced, Problem):
+            raise self.priced
+        return self.priced
+
+    def require_credential(self) -> Credential:
+        """The credential.
+
+        Raises:
+            Problem: there is none, or its form is wrong.
+        """
+        if self.parsed is None:
+            raise Problem("payment_required")
+        if isinstance(self.parsed, Problem):
+            raise self.parsed
+        return self.parsed
+
+
+def _scheme(authorization: str) -> str:
+    # A key that was sent without its scheme must not be taken for one: this is logged.
+    word = authorization.partition(" ")[0].lower()
+    return next((scheme for scheme in SCHEMES if scheme.lower() == word), "other")

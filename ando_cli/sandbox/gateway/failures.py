@@ -1,0 +1,58 @@
+"""What is on every answer of the sandbox, its own mistakes included: a request id, and no traceback anywhere."""
+
+from __future__ import annotations
+
+import traceback
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from ando_cli.sandbox.problems import CODES, render
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aiohttp.typedefs import Handler, Middleware
+
+    AccessLog = Callable[[str], None]
+
+REQUEST_ID_HEADER = "x-request-id"
+SANDBOX = Path(__file__).parents[1]
+
+
+def new_request_id() -> str:
+    """An id for a request."""
+    return f"req_{uuid.uuid4().hex}"
+
+
+async def identify(request: web.Request, response: web.StreamResponse) -> None:
+    """Put a request id into the headers of an answer that has none."""
+    response.headers.setdefault(REQUEST_ID_HEADER, new_request_id())
+
+
+def answer_failures(access_log: AccessLog | None) -> Middleware:
+    """A middleware that answers 500 where a handler fails, and notes where that was."""
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except web.HTTPException:
+            raise
+        except Exception as error:
+            if access_log is not None:
+                # The message of an error can hold what was sent; its kind and its place cannot.
+                access_log(f"{request.method} {request.path} failed: {type(error).__name__} at {_place(error)}")
+            body = render("server_error", CODES["server_error"].message, 500, "openai", {})
+            return web.Response(status=500, body=body.data, content_type=body.content_type)
+
+    return middleware
+
+
+def _place(error: Exception) -> str:
+    """The last line of ours that an error came through."""
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if SANDBOX in Path(frame.filename).parents]
+    return f"{Path(ours[-1].filename).name}:{ours[-1].lineno}"

@@ -1,0 +1,161 @@
+"""What a session protocol is to the gateway: where its channels are, what moves their money, what its payloads hold."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, ClassVar
+
+from ando_cli.sandbox.chain import abi
+from ando_cli.sandbox.chain.transaction import Call, Transaction, TransactionError, decode
+from ando_cli.sandbox.chain.voucher import Channel, voucher_digest
+from ando_cli.sandbox.primitives import SignatureError, recover
+from ando_cli.sandbox.problems import Problem
+
+if TYPE_CHECKING:
+    from ando_cli.sandbox.gateway.backend import Backend
+    from ando_cli.sandbox.gateway.challenges import Network, Terms
+    from ando_cli.sandbox.gateway.credentials import Credential, Voucher
+    from ando_cli.sandbox.gateway.session_rows import Session
+
+
+class SessionProtocol(ABC):
+    """One of the two session protocols, on the chain behind ``backend``."""
+
+    name: ClassVar[str]
+    max_amount: ClassVar[int]
+
+    def __init__(self, network: Network, backend: Backend) -> None:
+        self.network = network
+        self.backend = backend
+        self.escrow = network.escrows[self.name]
+
+    @abstractmethod
+    def pending(self, credential: Credential, terms: Terms) -> Channel:
+        """The channel that the transaction of an open credential will make.
+
+        Raises:
+            Problem: it is not the one that the credential names, or none that this gateway can be paid from.
+        """
+
+    @abstractmethod
+    async def channel(self, credential: Credential, terms: Terms) -> Channel:
+        """The channel of a credential as it is on chain now, usable or not.
+
+        Raises:
+            Problem: the credential does not describe it as this protocol wants it described.
+            RpcError: the chain does not answer, or not as an escrow does.
+        """
+
+    @abstractmethod
+    async def channel_of(self, session: Session) -> Channel:
+        """The channel of a known session as it is on chain now.
+
+        Raises:
+            RpcError: the chain does not answer, or not as an escrow does.
+        """
+
+    @abstractmethod
+    def check_top_up(self, credential: Credential) -> None:
+        """Check that the transaction of a topUp credential makes the very top-up that the credential names.
+
+        Raises:
+            Problem: it does not.
+        """
+
+    @abstractmethod
+    def close_call(self, credential: Credential, spent: int) -> Call:
+        """The call with which the payee closes a channel on which ``spent`` base units were spent."""
+
+    @abstractmethod
+    def sources(self, channel: Channel) -> tuple[str, ...]:
+        """Who may stand in the ``source`` of a credential for a channel."""
+
+    def usable(self, channel: Channel, credential: Credential) -> Channel:
+        """The same channel, if this gateway can be paid from it by the source of the credential.
+
+        Raises:
+            Problem: it cannot.
+        """
+        if not channel.exists or channel.deposit == 0:
+            raise Problem("session/channel-not-found")
+        if channel.finalized or channel.close_requested_at:
+            raise Problem("session/channel-finalized")
+        if (channel.payee, channel.token) != (self.network.payee, self.network.token):
+            raise refused("The channel pays somebody else, or in another token.")
+        if credential.source.payer not in self.sources(channel):
+            raise refused("The source is not the payer of the channel.")
+        return channel
+
+    def check_voucher(self, voucher: Voucher, channel: Channel) -> None:
+        """Check that the signer of the channel signed the voucher, and that the deposit covers it.
+
+        Raises:
+            Problem: one of them is not so.
+        """
+        self.check_amount(voucher.cumulative_amount)
+        digest = voucher_digest(
+            voucher.channel_id,
+            voucher.cumulative_amount,
+            escrow=self.escrow,
+            chain_id=self.network.chain_id,
+            protocol=self.name,
+        )
+        try:
+            signer = recover(digest, voucher.signature)
+        except SignatureError as error:
+            raise refused(f"The voucher signature is invalid: {error}.") from None
+        if signer != channel.signer:
+            raise refused("The voucher was not signed by the authorized signer of the channel.")
+        if voucher.cumulative_amount > channel.deposit:
+            raise Problem("mpp_session_deposit_below_request_cost")
+
+    def check_amount(self, amount: int) -> None:
+        """Check that an amount of a payload fits into the protocol's integers.
+
+        Raises:
+            Problem: it does not.
+        """
+        if amount > self.max_amount:
+            raise Problem("mpp_malformed_credential", "An amount is larger than this session protocol can hold.")
+
+
+def refused(message: str) -> Problem:
+    """The payment is not what it claims to be."""
+    return Problem("mpp_payment_verification_failed", message)
+
+
+def transaction_of(credential: Credential) -> Transaction:
+    """The decoded transaction that a credential carries.
+
+    Raises:
+        Problem: it is malformed or wrongly signed.
+    """
+    try:
+        return decode(credential.transaction)
+    except TransactionError as error:
+        raise refused(f"The transaction is invalid: {error}.") from None
+
+
+def arguments(
+    transaction: Transaction, escrow: str, function: str, count: int, beside: tuple[str, bytes] | None = None
+) -> list[bytes]:
+    """The argument words of the one call to the escrow's ``function`` that a transaction makes.
+
+    ``beside`` is what else it may call: a contract and the selector of a function.
+
+    Raises:
+        Problem: it makes none or several, or something else beside them.
+    """
+    found: list[Call] = []
+    for call in transaction.calls:
+        called = call.to, call.data[:4]
+        if called == (escrow, abi.selector(function)):
+            found.append(call)
+        elif called != beside:
+            raise refused("The transaction makes a call that does not belong to it.")
+    if len(found) != 1:
+        raise refused("The transaction does not make the one call to the escrow that it is for.")
+    try:
+        return abi.words(found[0].data[4:], count)
+    except abi.AbiError:
+        raise refused("The call to the escrow has too few arguments.") from None

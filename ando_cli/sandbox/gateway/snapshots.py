@@ -1,0 +1,97 @@
+"""What the gateway tells a client about a v2 channel that it knows: ``sessionSnapshot`` and two response headers."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+from ando_cli.sandbox.chain.node import RpcError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ando_cli.sandbox.gateway.accounts import Accounts
+    from ando_cli.sandbox.gateway.credentials import Credential
+    from ando_cli.sandbox.gateway.protocol_v2 import ProtocolV2
+    from ando_cli.sandbox.gateway.session_rows import Session
+    from ando_cli.sandbox.settings import Settings
+
+SESSION_HEADER = "Payment-Session"
+SNAPSHOT_HEADER = "Payment-Session-Snapshot"
+
+_CHANNEL = re.compile(r"0x[0-9a-fA-F]{64}")
+_PAYER = re.compile(r"(?:did:pkh:eip155:[0-9]{1,19}:)?(0x[0-9a-fA-F]{40})")
+
+
+class Snapshots:
+    """Finds the session that a request is about, and writes down where it stands."""
+
+    def __init__(self, protocol: ProtocolV2, accounts: Accounts) -> None:
+        self._protocol = protocol
+        self._accounts = accounts
+
+    async def about(
+        self, settings: Settings, header: str | None, credential: Credential | None, cost: int
+    ) -> dict[str, Any] | None:
+        """The snapshot for a request that says who it is by its ``Payment-Session`` header or by its credential.
+
+        The header holds a channel id, or the payer as a did:pkh or an address: then its newest open channel is meant.
+        ``cost`` is what the request can cost at most.
+        """
+        if not settings.snapshots:
+            return None
+        session = self._named(header) or (None if credential is None else self._credited(credential))
+        return None if session is None else await self._snapshot(session, settings, cost)
+
+    def _named(self, header: str | None) -> Session | None:
+        if header is None:
+            return None
+        if _CHANNEL.fullmatch(header):
+            return self._accounts.known(header.lower())
+        payer = _PAYER.fullmatch(header)
+        return self._accounts.newest(self._protocol.name, payer[1].lower()) if payer else None
+
+    def _credited(self, credential: Credential) -> Session | None:
+        # A credential of nobody knows what: the form of its channel id was not checked yet.
+        channel = str(credential.payload.get("channelId")).lower()
+        return self._accounts.known(channel) or self._accounts.newest(self._protocol.name, credential.source.payer)
+
+    async def _snapshot(self, session: Session, settings: Settings, cost: int) -> dict[str, Any] | None:
+        if session.protocol != self._protocol.name or session.closed or session.closing or not session.signature:
+            return None
+        try:
+            channel = await self._protocol.channel_of(session)
+        except RpcError:
+            return None
+        if channel.deposit == 0 or channel.close_requested_at:
+            return None
+        short = session.accepted - session.spent - session.reserved < cost
+        network = self._protocol.network
+        return {
+            "acceptedCumulative": str(session.accepted),
+            "chainId": network.chain_id,
+            "channelId": session.channel_id,
+            "deposit": str(channel.deposit),
+            "descriptor": json.loads(session.descriptor),
+            "escrow": self._protocol.escrow,
+            "highestVoucher": {
+                "channelId": session.channel_id,
+                "cumulativeAmount": str(session.accepted),
+                "signature": session.signature,
+            },
+            "requiredCumulative": str(session.accepted + settings.amount if short else session.accepted),
+            "settled": str(channel.settled),
+            "spent": str(session.spent),
+            "units": session.units,
+        }
+
+
+def lie_about_snapshot(snapshot: dict[str, Any] | None, lies: Mapping[str, Any]) -> dict[str, Any] | None:
+    """A falsified snapshot, or one made of lies alone; ``absent`` (true) drops it, ``null`` removes a member."""
+    if not lies:
+        return snapshot
+    if lies.get("absent"):
+        return None
+    changed = {**(snapshot or {}), **lies}
+    return {name: value for name, value in changed.items() if value is not None}
