@@ -1,16 +1,48 @@
-"""Reading JSON from strangers."""
+"""Read and write what crosses the wire: JSON, base64url, challenges as header values, and answers."""
 
 from __future__ import annotations
 
+import base64
+import binascii
+import hashlib
+import hmac
 import json
 import re
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+ACTIONS = ("open", "voucher", "topUp", "close")
+"""What a payment credential can be for."""
+
+BOUND = ("realm", "method", "intent", "request", "expires", "digest", "opaque")
+"""The parameters of a challenge that its id covers."""
 
 MAX_DEPTH = 100
+MAX_PARAMETER = 16 * 1024
 
 # Possessive, and content with a string that never ends: linear in the input, whatever it is.
 _STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 _BRACKET = re.compile(rb"[\[\]{}]")
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answer that is not sent yet.
+
+    Attributes:
+        events: what ``body`` is made of, where it is a stream of events; ``pace`` seconds go by before each.
+    """
+
+    status: int
+    content_type: str
+    body: bytes
+    headers: tuple[tuple[str, str], ...] = ()
+    events: tuple[bytes, ...] = ()
+    pace: float = 0.0
 
 
 def loads(data: bytes) -> Any:
@@ -30,3 +62,52 @@ def loads(data: bytes) -> Any:
         if depth > MAX_DEPTH:
             raise ValueError("the value nests too deep")
     return json.loads(data)
+
+
+def encode_json(value: object) -> str:
+    """A JSON value in base64url without padding; the same value always gives the same text."""
+    return encode_base64url(_ENCODER.encode(value).encode())
+
+
+def encode_base64url(data: bytes) -> str:
+    """Base64url without padding."""
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def decode_json(text: str) -> dict[str, Any]:
+    """The JSON object in a base64url text.
+
+    Raises:
+        ValueError: it is longer than 16 KiB, not in the strict alphabet, padded, or not a JSON object.
+    """
+    if len(text) > MAX_PARAMETER:
+        raise ValueError("the value is too long")
+    try:
+        # The decoder passes over what does not belong; encoding again shows whether there was any.
+        data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+        if encode_base64url(data) != text:
+            raise ValueError("the value is not canonical base64url")
+        value = loads(data)
+    except (binascii.Error, UnicodeError) as error:
+        raise ValueError("the value is not base64url") from error
+    if not isinstance(value, dict):
+        raise ValueError("the value is not a JSON object")
+    return value
+
+
+def seal(secret: bytes, parameters: Mapping[str, str]) -> dict[str, str]:
+    """The parameters with the id that belongs to them in front."""
+    # A separator that cannot occur in any of the values, so that no two lists of values join to the same text.
+    text = "\0".join(parameters.get(name, "") for name in BOUND)
+    digest = hmac.new(secret, text.encode(), hashlib.sha256).digest()
+    return {"id": encode_base64url(digest), **parameters}
+
+
+def header_value(parameters: Mapping[str, str]) -> str:
+    """The challenge as it stands in ``WWW-Authenticate``."""
+    quoted = (f'{name}="{_quoted(value)}"' for name, value in parameters.items())
+    return "Payment " + ", ".join(quoted)
+
+
+def _quoted(value: str) -> str:
+    return value.replace("\\", "\\\\").replace('"', '\\"')

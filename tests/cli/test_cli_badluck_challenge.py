@@ -11,8 +11,8 @@ from cli_box import Box, Gateway
 
 from ando_cli.sandbox.config import CHAIN_ID, ESCROW, TOKEN
 from ando_cli.sandbox.faults import Fault
-from ando_cli.sandbox.gateway.challenges import encode_json, header_value
 from ando_cli.sandbox.server import Sandbox, SandboxConfig
+from ando_cli.sandbox.wire import encode_json, header_value
 
 if TYPE_CHECKING:
     from pathlib import Path

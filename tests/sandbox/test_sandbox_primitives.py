@@ -20,8 +20,8 @@ from ando_cli.sandbox.chain import rlp_codec, transaction
 from ando_cli.sandbox.chain.transaction import TransactionError
 from ando_cli.sandbox.chain.voucher import channel_id, voucher_digest
 from ando_cli.sandbox.config import CHAIN_ID, ESCROW, TOKEN
-from ando_cli.sandbox.gateway.challenges import decode_json, encode_json
 from ando_cli.sandbox.primitives import SECP256K1_N, SignatureError, address_of, from_hex, recover, sign
+from ando_cli.sandbox.wire import decode_json, encode_json
 
 VECTORS = Path(__file__).resolve().parents[3] / "shared" / "vectors" / "tempo-session.json"
 KEY = keccak(text="a key of these tests")

@@ -7,35 +7,20 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ando_cli.sandbox.faults import streams as stream_faults
-from ando_cli.sandbox.gateway.asked import BEARER_ROUTES
-from ando_cli.sandbox.gateway.challenges import decode_json, encode_json, header_value, seal
-from ando_cli.sandbox.gateway.credentials import ACTIONS
+from ando_cli.sandbox.faults import streams
+from ando_cli.sandbox.faults.lies import CHALLENGE_LIES
+from ando_cli.sandbox.openai.bearer import ROUTES
 from ando_cli.sandbox.problems import CODES
 from ando_cli.sandbox.settings import ERROR_SHAPES
+from ando_cli.sandbox.wire import ACTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-TARGETS = ("any", "unpaid", "paid", "free", "rpc", "bearer", *ACTIONS, *BEARER_ROUTES.values())
+TARGETS = ("any", "unpaid", "paid", "free", "rpc", "bearer", *ACTIONS, *ROUTES.values())
 DROPS = ("before", "after", "headers")
 
-# The short names of the lies about a challenge, and where in its request they are told.
-REQUEST_LIES = {
-    "amount": ("amount",),
-    "currency": ("currency",),
-    "recipient": ("recipient",),
-    "suggestedDeposit": ("suggestedDeposit",),
-    "chainId": ("methodDetails", "chainId"),
-    "escrow": ("methodDetails", "escrowContract"),
-    "feePayer": ("methodDetails", "feePayer"),
-    "sessionProtocol": ("methodDetails", "sessionProtocol"),
-    "operator": ("methodDetails", "operator"),
-    "sessionSnapshot": ("methodDetails", "sessionSnapshot"),
-}
-CHALLENGE_LIES = frozenset((*REQUEST_LIES, "request", "params", "before", "after", "raw", "only"))
 MAX_DELAY = 3600.0
-PAST = "2020-01-01T00:00:00.000Z"
 
 
 @dataclass(frozen=True)
@@ -65,7 +50,7 @@ class Fault:
         body_bytes: answer with a body of this many bytes.
         body_text: answer with this text as the body.
         redirect: answer with a redirect (307, or ``status``) to this URL.
-        stream: how to spoil the answer if it is a stream of events; see ``stream_faults.spoil``.
+        stream: how to spoil the answer if it is a stream of events; see ``streams.spoil``.
     """
 
     on: str = "paid"
@@ -108,7 +93,7 @@ class Fault:
             raise ValueError("delay and body_bytes cannot be negative, nor a delay longer than an hour")
         if set(self.challenge_lies) - CHALLENGE_LIES:
             raise ValueError("challenge_lies: unknown lie")
-        stream_faults.check(self.stream, MAX_DELAY)
+        streams.check(self.stream, MAX_DELAY)
 
     @property
     def replaces_answer(self) -> bool:
@@ -158,64 +143,11 @@ class Faults:
         return None
 
 
-def lie_about_challenge(secret: bytes, parameters: Mapping[str, str], lies: Mapping[str, Any]) -> list[str]:
-    """The ``WWW-Authenticate`` values for a challenge, falsified and then sealed as if it were the truth.
-
-    The lies: ``amount``, ``currency``, ``recipient``, ``suggestedDeposit``, ``chainId``, ``escrow``, ``feePayer``,
-    ``sessionProtocol``, ``operator`` and ``sessionSnapshot`` replace that member of the request (``null`` removes it);
-    ``request`` replaces the whole encoded request by a text; ``params`` replaces or adds parameters
-    (``{"expires": …, "digest": …, "header": …}``; ``null`` removes one, ``"expires": "past"`` is a time long ago);
-    ``before`` and ``after`` are lists of further header values around it; ``raw`` replaces the header value by any
-    text. Where both session protocols are offered, ``only`` (``v1`` or ``v2``) names the challenge that lies.
-    """
-    changed: dict[str, str] = dict(parameters)
-    request = decode_json(changed["request"])
-    for name, path in REQUEST_LIES.items():
-        if name in lies:
-            _put(request, path, lies[name])
-    changed["request"] = lies.get("request", encode_json(request))
-    replaced = dict(lies.get("params", {}))
-    # A false id is put in after sealing; everything else is sealed like the truth.
-    sealed = seal(secret, _replace(changed, {name: replaced[name] for name in replaced if name != "id"}))
-    sealed = _replace(sealed, {name: replaced[name] for name in replaced if name == "id"})
-    return [*lies.get("before", []), lies.get("raw", header_value(sealed)), *lies.get("after", [])]
-
-
-def lie_about_receipt(receipt: str, lies: Mapping[str, Any]) -> str | None:
-    """A falsified ``Payment-Receipt`` value, ``None`` for none at all.
-
-    The lies: ``absent`` (true) drops it, ``raw`` replaces it by any text; every other member replaces that member of
-    the receipt (``null`` removes it).
-    """
-    if lies.get("absent"):
-        return None
-    if "raw" in lies:
-        return str(lies["raw"])
-    changed = decode_json(receipt) | {name: value for name, value in lies.items() if name != "absent"}
-    return encode_json({name: value for name, value in changed.items() if value is not None})
-
-
 def _matches(on: str, action: str) -> bool:
     if on == "any":
         return action != "rpc"
     if on == "paid":
         return action in ACTIONS or action == "malformed"
     if on == "bearer":
-        return action in BEARER_ROUTES.values()
+        return action in ROUTES.values()
     return on == action
-
-
-def _replace(parameters: Mapping[str, str], changes: Mapping[str, str | None]) -> dict[str, str]:
-    changed = {**parameters, **changes}
-    if changed.get("expires") == "past":
-        changed["expires"] = PAST
-    return {name: value for name, value in changed.items() if value is not None}
-
-
-def _put(target: dict[str, Any], path: tuple[str, ...], value: object) -> None:
-    for name in path[:-1]:
-        target = target[name]
-    if value is None:
-        target.pop(path[-1], None)
-    else:
-        target[path[-1]] = value

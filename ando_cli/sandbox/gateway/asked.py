@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ando_cli.sandbox.gateway import credentials
-from ando_cli.sandbox.openai import metering
+from ando_cli.sandbox.gateway import credentials, quotes
+from ando_cli.sandbox.openai import bearer
 from ando_cli.sandbox.problems import Problem
 
 if TYPE_CHECKING:
@@ -14,18 +14,10 @@ if TYPE_CHECKING:
     from multidict import CIMultiDictProxy
 
     from ando_cli.sandbox.gateway.credentials import Credential
-    from ando_cli.sandbox.openai.metering import Quote
+    from ando_cli.sandbox.gateway.quotes import Quote
     from ando_cli.sandbox.settings import Settings
 
 CHAT_PATH = "/v1/mpp/chat/completions"
-BEARER_ROUTES = {
-    "/v1/models": "models",
-    "/v1/chat/completions": "chat",
-    "/v1/responses": "responses",
-    "/v1/think": "think",
-    "/v1/completions": "completions",
-}
-"""The account-owned routes, which a Virtual Key pays for, and what their requests are called here."""
 SCHEMES = ("Bearer", "Payment", "Basic")
 FREE_PATH = "/v1/free"
 HEALTH_PATH = "/v1/health"
@@ -55,14 +47,14 @@ class Asked:
     async def read(cls, request: web.Request, settings: Settings) -> Asked:
         """Read a request to its end."""
         body = await request.read()
-        header = "Authorization" if request.path in BEARER_ROUTES else settings.credential_header or "Authorization"
+        header = "Authorization" if request.path in bearer.ROUTES else settings.credential_header or "Authorization"
         authorization = request.headers.get(header)
         schemes = tuple(_scheme(value) for value in request.headers.getall("Authorization", ()))
         parsed: Credential | Problem | None = None
         priced: Quote | Problem | None = None
         if request.path == CHAT_PATH and request.method == "POST":
             try:
-                priced = metering.quote(body, settings)
+                priced = quotes.quote(body, settings)
             except Problem as problem:
                 priced = problem
             if authorization is not None:
@@ -75,12 +67,12 @@ class Asked:
     @property
     def bearer_route(self) -> str | None:
         """Which of the account-owned routes it is for, if it is for one."""
-        return BEARER_ROUTES.get(self.path)
+        return bearer.ROUTES.get(self.path)
 
     @property
     def allowed_method(self) -> str:
         """The one method of its route."""
-        return "GET" if self.bearer_route == "models" else "POST"
+        return "POST" if self.bearer_route is None else bearer.allowed_method(self.bearer_route)
 
     @property
     def action(self) -> str:

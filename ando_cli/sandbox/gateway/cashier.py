@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from ando_cli.sandbox.chain.node import RpcError
 from ando_cli.sandbox.chain.transaction import build, sponsor
+from ando_cli.sandbox.gateway import quotes
 from ando_cli.sandbox.gateway.accounts import Accounts, Exhausted, InFlight, Request
 from ando_cli.sandbox.gateway.backend import UNREACHABLE, Backend, broadcast, chain_time
 from ando_cli.sandbox.gateway.challenges import INTENT, METHOD, Network, Terms, timestamp
 from ando_cli.sandbox.gateway.protocol import SessionProtocol, refused, transaction_of
 from ando_cli.sandbox.gateway.session_rows import Accepted, Answer, Session
-from ando_cli.sandbox.openai import metering
 from ando_cli.sandbox.primitives import keccak, to_hex
 from ando_cli.sandbox.problems import Problem
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from ando_cli.sandbox.chain.voucher import Channel
     from ando_cli.sandbox.gateway.credentials import Credential
-    from ando_cli.sandbox.openai.metering import Quote
+    from ando_cli.sandbox.gateway.quotes import Quote
     from ando_cli.sandbox.settings import Settings
 
 RESERVATION_SECONDS = 5.0
@@ -134,7 +134,7 @@ class Cashier:
         settings = order.settings
         self._protocol(order).check_voucher(order.credential.voucher, channel)
         request = _request(order, channel)
-        body, usage = metering.answer(order.quoted, settings)
+        body, usage = quotes.answer(order.quoted, settings)
         answer = Answer(order.fingerprint, 200, _receipt(order, transaction_hash), body)
         try:
             if not settings.model_seconds:

@@ -8,10 +8,8 @@ to, and a random value that makes each one unique, so that it can be accepted on
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import hmac
-import json
 import secrets
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,22 +19,18 @@ from ando_cli.sandbox.chain.reserve import ADDRESS as RESERVE
 from ando_cli.sandbox.chain.voucher import V1, V2
 from ando_cli.sandbox.primitives import ZERO_ADDRESS
 from ando_cli.sandbox.problems import Problem
-from ando_cli.sandbox.wire import loads
+from ando_cli.sandbox.wire import BOUND, decode_json, encode_json, seal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ando_cli.sandbox.openai.metering import Quote
+    from ando_cli.sandbox.gateway.quotes import Quote
     from ando_cli.sandbox.settings import Settings
 
 METHOD = "tempo"
 INTENT = "session"
 DESCRIPTION = "One chat completion, paid from a voucher bucket"
-BOUND = ("realm", "method", "intent", "request", "expires", "digest", "opaque")
 KNOWN = frozenset((*BOUND, "id", "description", "header"))
-MAX_PARAMETER = 16 * 1024
-
-_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 
 
 @dataclass(frozen=True)
@@ -64,37 +58,6 @@ class Terms:
     fee_payer: bool
     protocol: str
     operator: str
-
-
-def encode_json(value: object) -> str:
-    """A JSON value in base64url without padding; the same value always gives the same text."""
-    return encode_base64url(_ENCODER.encode(value).encode())
-
-
-def encode_base64url(data: bytes) -> str:
-    """Base64url without padding."""
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
-def decode_json(text: str) -> dict[str, Any]:
-    """The JSON object in a base64url text.
-
-    Raises:
-        ValueError: it is longer than 16 KiB, not in the strict alphabet, padded, or not a JSON object.
-    """
-    if len(text) > MAX_PARAMETER:
-        raise ValueError("the value is too long")
-    try:
-        # The decoder passes over what does not belong; encoding again shows whether there was any.
-        data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-        if encode_base64url(data) != text:
-            raise ValueError("the value is not canonical base64url")
-        value = loads(data)
-    except (binascii.Error, UnicodeError) as error:
-        raise ValueError("the value is not base64url") from error
-    if not isinstance(value, dict):
-        raise ValueError("the value is not a JSON object")
-    return value
 
 
 def body_digest(body: bytes, form: str) -> str:
@@ -147,20 +110,6 @@ def issue(
     opaque = _binding(settings, quoted, path, body) | {"nonce": secrets.token_hex(16)}
     parameters |= {"description": DESCRIPTION, "opaque": encode_json(opaque)}
     return parameters if settings.credential_header is None else parameters | {"header": settings.credential_header}
-
-
-def seal(secret: bytes, parameters: Mapping[str, str]) -> dict[str, str]:
-    """The parameters with the id that belongs to them in front."""
-    # A separator that cannot occur in any of the values, so that no two lists of values join to the same text.
-    text = "\0".join(parameters.get(name, "") for name in BOUND)
-    digest = hmac.new(secret, text.encode(), hashlib.sha256).digest()
-    return {"id": encode_base64url(digest), **parameters}
-
-
-def header_value(parameters: Mapping[str, str]) -> str:
-    """The challenge as it stands in ``WWW-Authenticate``."""
-    quoted = (f'{name}="{_quoted(value)}"' for name, value in parameters.items())
-    return "Payment " + ", ".join(quoted)
 
 
 def check_echo(
@@ -237,7 +186,3 @@ def _binding(settings: Settings, quoted: Quote, path: str, body: bytes) -> dict[
         "input": quoted.prompt_tokens,
         "output": quoted.max_tokens,
     }
-
-
-def _quoted(value: str) -> str:
-    return value.replace("\\", "\\\\").replace('"', '\\"')

@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ando_cli.sandbox.chain.descriptor import Descriptor
 from ando_cli.sandbox.chain.voucher import UINT128_MAX
-from ando_cli.sandbox.gateway.challenges import decode_json
 from ando_cli.sandbox.primitives import address, from_hex
 from ando_cli.sandbox.problems import Problem
+from ando_cli.sandbox.wire import ACTIONS, decode_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-
-ACTIONS = ("open", "voucher", "topUp", "close")
 
 T = TypeVar("T")
 

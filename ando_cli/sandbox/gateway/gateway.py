@@ -12,23 +12,25 @@ from email.utils import formatdate
 from typing import TYPE_CHECKING, Any
 
 from ando_cli.sandbox.chain.voucher import V2
-from ando_cli.sandbox.faults.fault import Fault, Faults, lie_about_challenge, lie_about_receipt
+from ando_cli.sandbox.faults import Fault, Faults
+from ando_cli.sandbox.faults.lies import lie_about_challenge, lie_about_receipt, lie_about_snapshot
 from ando_cli.sandbox.gateway import challenges
 from ando_cli.sandbox.gateway.accounts import InFlight
 from ando_cli.sandbox.gateway.asked import FREE_PATH, HEALTH_PATH, Asked
 from ando_cli.sandbox.gateway.cashier import Cashier, Order, fingerprint
 from ando_cli.sandbox.gateway.failures import REQUEST_ID_HEADER, new_request_id
-from ando_cli.sandbox.gateway.replies import Reply, drop, send, send_events, send_half, send_huge
-from ando_cli.sandbox.gateway.snapshots import SESSION_HEADER, SNAPSHOT_HEADER, Snapshots, lie_about_snapshot
+from ando_cli.sandbox.gateway.replies import drop, send, send_events, send_half, send_huge
+from ando_cli.sandbox.gateway.snapshots import SESSION_HEADER, SNAPSHOT_HEADER, Snapshots
+from ando_cli.sandbox.openai.bearer import BearerRequest, BearerRoutes
 from ando_cli.sandbox.problems import CODES, Problem, render
+from ando_cli.sandbox.wire import Reply, encode_json, header_value, seal
 
 if TYPE_CHECKING:
     from aiohttp import web
 
     from ando_cli.sandbox.gateway.challenges import Network
+    from ando_cli.sandbox.gateway.quotes import Quote
     from ando_cli.sandbox.gateway.session_rows import Answer
-    from ando_cli.sandbox.openai.bearer import BearerRoutes
-    from ando_cli.sandbox.openai.metering import Quote
     from ando_cli.sandbox.settings import Settings
 
 FREE_TEXT = "This resource of the ando sandbox is free.\n"
@@ -153,7 +155,8 @@ class Gateway:
             return Reply(200, "application/json", b'{"status":"ok"}')
         try:
             if asked.bearer_route is not None:
-                return await self._bearer.answer(asked.bearer_route, asked, self.settings, fault.headers)
+                asked_for = BearerRequest(asked.bearer_route, asked.method, asked.authorization, asked.body)
+                return await self._bearer.answer(asked_for, self.settings, fault.headers)
             answer = await self._paid(asked)
             return _success(answer, fault, await self._session_headers(asked, fault))
         except Problem as problem:
@@ -215,7 +218,7 @@ class Gateway:
                 protocol=protocol,
                 snapshot=snapshot,
             )
-            sealed = challenges.seal(self._secret, parameters)
+            sealed = seal(self._secret, parameters)
             ids.append(sealed["id"])
             if lies and lies.get("only", protocol) == protocol:
                 # What stands around the challenges stands around all of them.
@@ -223,7 +226,7 @@ class Gateway:
                 mine = {name: lie for name, lie in lies.items() if around.get(name, protocol) == protocol}
                 values += lie_about_challenge(self._secret, parameters, mine)
             else:
-                values.append(challenges.header_value(sealed))
+                values.append(header_value(sealed))
         return values, ids[0]
 
     async def _snapshot(self, asked: Asked, fault: Fault) -> dict[str, Any] | None:
@@ -238,7 +241,7 @@ class Gateway:
         snapshot = await self._snapshot(asked, fault)
         if snapshot is None:
             return []
-        encoded = snapshot["raw"] if "raw" in snapshot else challenges.encode_json(snapshot)
+        encoded = snapshot["raw"] if "raw" in snapshot else encode_json(snapshot)
         return [(SESSION_HEADER, str(snapshot.get("channelId", ""))), (SNAPSHOT_HEADER, str(encoded))]
 
     async def _misanswer(self, asked: Asked, fault: Fault) -> Reply:
@@ -255,7 +258,7 @@ class Gateway:
 
 
 def _success(answer: Answer, fault: Fault, session: list[tuple[str, str]]) -> Reply:
-    receipt = lie_about_receipt(challenges.encode_json(dict(answer.receipt)), fault.receipt_lies)
+    receipt = lie_about_receipt(encode_json(dict(answer.receipt)), fault.receipt_lies)
     headers = (*session, *fault.headers.items())
     if receipt is not None:
         headers = (("Payment-Receipt", receipt), *headers)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
@@ -13,23 +12,9 @@ from ando_cli.sandbox.faults.streams import spoil
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from ando_cli.sandbox.wire import Reply
+
 CHUNK = b" " * 65_536
-
-
-@dataclass(frozen=True)
-class Reply:
-    """An answer that is not sent yet.
-
-    Attributes:
-        events: what ``body`` is made of, where it is a stream of events; ``pace`` seconds go by before each.
-    """
-
-    status: int
-    content_type: str
-    body: bytes
-    headers: tuple[tuple[str, str], ...] = ()
-    events: tuple[bytes, ...] = ()
-    pace: float = 0.0
 
 
 def send(reply: Reply) -> web.StreamResponse:

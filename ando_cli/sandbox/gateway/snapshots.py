@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 from ando_cli.sandbox.chain.node import RpcError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from ando_cli.sandbox.gateway.accounts import Accounts
     from ando_cli.sandbox.gateway.credentials import Credential
     from ando_cli.sandbox.gateway.protocol_v2 import ProtocolV2
@@ -85,13 +83,3 @@ class Snapshots:
             "spent": str(session.spent),
             "units": session.units,
         }
-
-
-def lie_about_snapshot(snapshot: dict[str, Any] | None, lies: Mapping[str, Any]) -> dict[str, Any] | None:
-    """A falsified snapshot, or one made of lies alone; ``absent`` (true) drops it, ``null`` removes a member."""
-    if not lies:
-        return snapshot
-    if lies.get("absent"):
-        return None
-    changed = {**(snapshot or {}), **lies}
-    return {name: value for name, value in changed.items() if value is not None}

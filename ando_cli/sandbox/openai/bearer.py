@@ -4,19 +4,48 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ando_cli.sandbox.gateway.replies import Reply
-from ando_cli.sandbox.openai import answers as openai_answers
-from ando_cli.sandbox.openai import requests as openai_requests
+from ando_cli.sandbox.openai import answers, requests
 from ando_cli.sandbox.problems import Problem
+from ando_cli.sandbox.wire import Reply
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ando_cli.sandbox.gateway.asked import Asked
     from ando_cli.sandbox.openai.virtual_key import VirtualKey
     from ando_cli.sandbox.settings import Settings
+
+
+ROUTES = {
+    "/v1/models": "models",
+    "/v1/chat/completions": "chat",
+    "/v1/responses": "responses",
+    "/v1/think": "think",
+    "/v1/completions": "completions",
+}
+"""The account-owned routes, which a Virtual Key pays for, and what their requests are called here."""
+
+
+@dataclass(frozen=True)
+class BearerRequest:
+    """Hold what a client sent to one of the account-owned routes.
+
+    Attributes:
+        route: one of the values of ``ROUTES``.
+        authorization: the ``Authorization`` header, as it came.
+    """
+
+    route: str
+    method: str
+    authorization: str | None
+    body: bytes
+
+
+def allowed_method(route: str) -> str:
+    """Return the one HTTP method that a route takes."""
+    return "GET" if route == "models" else "POST"
 
 
 class BearerRoutes:
@@ -25,24 +54,24 @@ class BearerRoutes:
     def __init__(self, virtual_key: VirtualKey) -> None:
         self.virtual_key = virtual_key
 
-    async def answer(self, route: str, asked: Asked, settings: Settings, headers: Mapping[str, str]) -> Reply:
+    async def answer(self, asked: BearerRequest, settings: Settings, headers: Mapping[str, str]) -> Reply:
         """The answer of a route, with further headers.
 
         Raises:
             Problem: the request is refused, and nothing was spent.
         """
-        if asked.method != asked.allowed_method:
+        if asked.method != allowed_method(asked.route):
             raise Problem("method_not_allowed")
         self.virtual_key.check(asked.authorization)
-        if route == "models":
-            return _json(openai_answers.models(settings), headers)
-        request = openai_requests.read(route, asked.body)
+        if asked.route == "models":
+            return _json(answers.models(settings), headers)
+        request = requests.read(asked.route, asked.body)
         if request.model not in settings.models:
             raise Problem("model_not_found")
-        generated = openai_answers.generate(request, settings)
+        generated = answers.generate(request, settings)
         self.virtual_key.charge(generated.usage.cost, settings.key_budget)
         if request.stream:
-            events = openai_answers.events(request, generated)
+            events = answers.events(request, generated)
             return Reply(
                 200,
                 "text/event-stream; charset=utf-8",
@@ -52,7 +81,7 @@ class BearerRoutes:
                 settings.model_seconds / len(events),
             )
         await asyncio.sleep(settings.model_seconds)
-        return _json(openai_answers.buffered(request, generated), headers)
+        return _json(answers.buffered(request, generated), headers)
 
 
 def _json(value: Any, headers: Mapping[str, str]) -> Reply:

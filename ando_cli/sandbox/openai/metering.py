@@ -1,34 +1,19 @@
-"""Reading a chat request, its price, and the canned answer. No model is asked anything."""
+"""Read the text requests of OpenAI's API, and count their tokens. No model is asked anything."""
 
 from __future__ import annotations
 
 import json
-import time
-import uuid
 from dataclasses import dataclass
 from typing import Any
 
 from ando_cli.sandbox.problems import Problem
-from ando_cli.sandbox.settings import PLANS, Settings
 from ando_cli.sandbox.wire import loads
 
 CANNED_ANSWER = "This is a canned answer from the ando sandbox: no model was asked and nothing was spent."
-OPTIMISED_MODEL = "sandbox/optimised"
 DEFAULT_MAX_TOKENS = 1024
 MAX_TOKENS_LIMIT = 1_000_000
 CHARACTERS_PER_TOKEN = 4
 TOKENS_PER_MESSAGE = 4
-
-
-@dataclass(frozen=True)
-class Quote:
-    """What a request asks for and what it can cost at most, in base units."""
-
-    plan: str
-    model: str
-    prompt_tokens: int
-    max_tokens: int
-    max_cost: int
 
 
 @dataclass(frozen=True)
@@ -38,57 +23,6 @@ class Usage:
     prompt_tokens: int
     completion_tokens: int
     cost: int
-
-
-def quote(body: bytes, settings: Settings) -> Quote:
-    """Check a chat request and price it.
-
-    Raises:
-        Problem: it is not a valid request for this route, or can cost more than one voucher bucket.
-    """
-    request = parse(body)
-    if request.get("stream", False) is not False:
-        raise Problem("mpp_streaming_unavailable")
-    plan = request.get("plan", PLANS[0])
-    if plan not in PLANS:
-        raise invalid(f"plan is one of {', '.join(PLANS)}")
-    max_tokens = check_limit(request.get("max_tokens", request.get("max_completion_tokens", DEFAULT_MAX_TOKENS)))
-    model = _model(request)
-    prompt_tokens = count_prompt(request.get("messages"))
-    max_cost = (prompt_tokens + max_tokens) * settings.prices[plan]
-    if settings.charge == "full":
-        max_cost = settings.amount
-    if max_cost > settings.amount:
-        raise Problem("mpp_request_exceeds_voucher_bucket")
-    return Quote(plan, model, prompt_tokens, max_tokens, max_cost)
-
-
-def answer(quoted: Quote, settings: Settings) -> tuple[bytes, Usage]:
-    """The chat completion for a request, and what it took."""
-    whole = CANNED_ANSWER if settings.answer is None else settings.answer
-    text = whole[: quoted.max_tokens * CHARACTERS_PER_TOKEN]
-    completion_tokens = tokens(text)
-    cost = (quoted.prompt_tokens + completion_tokens) * settings.prices[quoted.plan]
-    usage = Usage(quoted.prompt_tokens, completion_tokens, settings.amount if settings.charge == "full" else cost)
-    completion = {
-        "id": f"chatcmpl-{uuid.uuid4().hex}",
-        "object": "chat.completion",
-        "created": int(time.time()),
-        "model": quoted.model,
-        "choices": [
-            {
-                "index": 0,
-                "message": {"role": "assistant", "content": text},
-                "finish_reason": "stop" if text == whole else "length",
-            }
-        ],
-        "usage": {
-            "prompt_tokens": usage.prompt_tokens,
-            "completion_tokens": usage.completion_tokens,
-            "total_tokens": usage.prompt_tokens + usage.completion_tokens,
-        },
-    }
-    return json.dumps(completion).encode(), usage
 
 
 def tokens(text: str) -> int:
@@ -120,18 +54,6 @@ def check_limit(value: object, name: str = "max_tokens") -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MAX_TOKENS_LIMIT:
         raise invalid(f"{name} is a whole number from 1 to {MAX_TOKENS_LIMIT}")
     return value
-
-
-def _model(request: dict[str, Any]) -> str:
-    optimise = request.get("model_optimization", True)
-    model = request.get("model")
-    if not isinstance(optimise, bool):
-        raise invalid("model_optimization is true or false")
-    if optimise and model is not None:
-        raise invalid("model is only given when model_optimization is false")
-    if not optimise and (not isinstance(model, str) or not model):
-        raise invalid("model is required when model_optimization is false")
-    return model or OPTIMISED_MODEL
 
 
 def count_prompt(messages: object) -> int:
