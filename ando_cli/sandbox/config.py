@@ -1,4 +1,4 @@
-"""What a sandbox is started with."""
+"""Define the configuration that a sandbox is started with."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ESCROW = "0x822e4c09c1df6841377229cd7047ab8ad2d5d39f"
 
 @dataclass(frozen=True)
 class SandboxConfig:
-    """Where a sandbox listens, what it remembers, and which chain it stands on.
+    """Configure where a sandbox listens, where it stores its state, and which chain it uses.
 
     Attributes:
         path: the SQLite file with the chain, the sessions and the gateway's keys; made if absent, shared if not.

@@ -1,4 +1,4 @@
-"""The one SQLite file of a sandbox: chain, sessions and secrets, shared by every process that opens it.
+"""Store chain, sessions and secrets of a sandbox in one SQLite file, shared by every process that opens it.
 
 Amounts go up to 2**128 - 1, which SQLite's integers cannot hold: they are stored as decimal text.
 """
@@ -65,7 +65,7 @@ ALTER TABLE sessions ADD COLUMN used REAL NOT NULL DEFAULT 0;
 
 
 class Database:
-    """One connection, safe to use from several threads; every write is an immediate transaction."""
+    """Hold one connection, safe to use from several threads; every write is an immediate transaction."""
 
     def __init__(self, path: Path) -> None:
         """Open the file, or make it readable by its owner alone.
@@ -93,7 +93,7 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Hold the write lock for a block, then commit; roll back if it raises. Must not be nested or awaited in."""
+        """Hold the write lock for a block, then commit, or roll back if it raises. Neither nest this nor await in it."""
         with self._lock:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
@@ -128,19 +128,19 @@ class Database:
                 self._connection.execute("ROLLBACK")
 
     def row(self, query: str, values: tuple[Any, ...]) -> Any:
-        """The first row that one query finds."""
+        """Return the first row of a query, or ``None``."""
         with self._lock:
             return self._connection.execute(query, values).fetchone()
 
     def remember(self, key: str, value: str) -> str:
-        """The stored value of ``key``; the first caller's ``value`` is the one that stays."""
+        """Return the stored value of ``key``; the first caller's ``value`` is the one that is stored."""
         with self.transaction() as connection:
             connection.execute("INSERT OR IGNORE INTO meta VALUES (?, ?)", (key, value))
             row = connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
             return str(row[0])
 
     def _use_wal(self) -> None:
-        """Switch the file to a write-ahead log, unless it has one.
+        """Switch the file to a write-ahead log, unless it has one already.
 
         SQLite does not wait for the lock here when another process is doing the same, so we do.
         """
@@ -157,7 +157,7 @@ class Database:
         self._connection.execute("PRAGMA synchronous = OFF")
 
     def _create(self) -> None:
-        """Make the tables in a new file, or those that an older one lacks."""
+        """Create the tables in a new file, or those that an older file lacks."""
         with self.transaction() as connection:
             version = int(connection.execute("PRAGMA user_version").fetchone()[0])
             if version < SCHEMA_VERSION:

@@ -1,4 +1,4 @@
-"""Play money for an account, given before the sandbox starts."""
+"""Give play money to an account before the sandbox starts."""
 
 from __future__ import annotations
 

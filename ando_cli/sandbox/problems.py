@@ -1,4 +1,4 @@
-"""The errors of the gateway: its stable codes, those of the session specification and others; three body shapes."""
+"""Define the errors of the gateway: stable codes, codes of the session specification, others; and three body shapes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PROBLEM_BASE = "https://paymentauth.org/problems/"
 
 @dataclass(frozen=True)
 class Kind:
-    """What belongs to an error code.
+    """Describe an error code.
 
     Attributes:
         status: the HTTP status.
@@ -91,7 +91,7 @@ CODES = STABLE_CODES | SPECIFICATION_CODES | OTHER_CODES
 
 
 class Problem(Exception):  # noqa: N818 - named as RFC 9457 names it
-    """A request is refused with one of the codes above."""
+    """Refuse a request with one of the codes above."""
 
     def __init__(self, code: str, message: str | None = None, extensions: Mapping[str, Any] | None = None) -> None:
         """``extensions`` are further members of the error body."""
@@ -103,14 +103,14 @@ class Problem(Exception):  # noqa: N818 - named as RFC 9457 names it
 
 @dataclass(frozen=True)
 class ErrorBody:
-    """An error as it is sent."""
+    """Hold an error as it is sent."""
 
     content_type: str
     data: bytes
 
 
 def render(code: str, message: str, status: int, shape: str, extensions: Mapping[str, Any]) -> ErrorBody:
-    """Write an error down in one of the three shapes: ``openai``, ``bare`` or ``rfc9457``."""
+    """Render an error in one of the three shapes: ``openai``, ``bare`` or ``rfc9457``."""
     if shape == "rfc9457":
         title = code.rpartition("/")[2].replace("-", " ").replace("_", " ").capitalize()
         problem = {"type": PROBLEM_BASE + code, "title": title, "status": status, "detail": message}

@@ -1,4 +1,4 @@
-"""Starting and stopping a sandbox: in a thread beside a command, or on its own until it is interrupted."""
+"""Start and stop a sandbox: in a thread beside a command, or on its own until it is interrupted."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ SHUTDOWN_SECONDS = 0.5
 
 
 class Sandbox:
-    """A gateway and its chain, served from a thread of their own while the ``with`` block runs.
+    """Serve a gateway and its chain from a thread of their own while the ``with`` block runs.
 
     Attributes:
         base_url: the gateway, like ``http://127.0.0.1:8600/v1``.
@@ -86,26 +86,26 @@ class Sandbox:
 
     @property
     def gateway(self) -> Gateway:
-        """The gateway itself: its faults, its log, its settings."""
+        """Return the gateway, with its faults, its log and its settings."""
         return self._running.gateway
 
     @property
     def faults(self) -> Faults:
-        """The queue of things to go wrong."""
+        """Return the queue of faults."""
         return self.gateway.faults
 
     @property
     def payee(self) -> str:
-        """The account that the gateway is paid to."""
+        """Return the account that the gateway is paid to."""
         return self._running.network.payee
 
     @property
     def virtual_key(self) -> str:
-        """The Virtual Key of the account-owned routes: play money, and no secret."""
+        """Return the Virtual Key of the account-owned routes: it spends play money, and is no secret."""
         return self._running.virtual_key.key
 
     def fund(self, account: str, amount: int) -> None:
-        """Give an account test money, in base units. On the built-in chain only.
+        """Give an account test money, in base units. Works on the built-in chain only.
 
         Raises:
             ValueError: the sandbox stands on an outside chain.
@@ -176,7 +176,7 @@ async def _serve_forever(config: SandboxConfig, on_ready: Callable[[str, str, st
 
 
 class _Service:
-    """The parts of a sandbox, put together. Made, started and stopped inside one event loop."""
+    """Put the parts of a sandbox together. Create, start and stop it inside one event loop."""
 
     def __init__(self, config: SandboxConfig) -> None:
         self._config = config
@@ -215,7 +215,7 @@ class _Service:
         )
 
     async def start(self) -> tuple[str, str]:
-        """Listen; returns the base URL and the RPC URL."""
+        """Listen; return the base URL and the RPC URL."""
         await self._runner.setup()
         site = web.TCPSite(self._runner, self._config.host, self._config.port)
         await site.start()
@@ -248,7 +248,7 @@ class _Service:
         return self._database.remember("virtual_key", f"ando-sandbox-{secrets.token_hex(24)}")
 
     def _endow_payee(self, chain: Chain) -> None:
-        """The gateway pays fees when it closes channels or sponsors transactions: give it some once."""
+        """Give the gateway money once, for the fees of closing channels and sponsoring transactions."""
         nobody_yet = secrets.token_hex(8)
         if self._database.remember(f"endowed:{self.network.payee}", nobody_yet) == nobody_yet:
             chain.rpc("sandbox_fund", [self.network.payee, hex(PAYEE_ALLOWANCE)])

@@ -1,4 +1,4 @@
-"""What a running gateway can be told to do differently: prices, shapes, limits."""
+"""Define the settings of a running gateway: prices, shapes, limits."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ CHOICES = {
 
 @dataclass(frozen=True)
 class Settings:
-    """How the gateway behaves. Amounts are in base units of the token (10**-6), times in seconds.
+    """Define how the gateway behaves. Amounts are in base units of the token (10**-6), times in seconds.
 
     Attributes:
         realm: the ``realm`` of the challenges.
@@ -106,7 +106,7 @@ class Settings:
             raise ValueError("operator: expected an address in lowercase")
 
     def changed(self, changes: Mapping[str, Any]) -> Settings:
-        """These settings with some values replaced; ``prices`` may name only the plans that change.
+        """Return the settings with some values replaced; ``prices`` may name only the plans that change.
 
         Raises:
             ValueError: a name is unknown or a value makes no sense.
@@ -125,19 +125,19 @@ class Settings:
 
     @property
     def protocols(self) -> tuple[str, ...]:
-        """The session protocols that are offered, in their order."""
+        """Return the session protocols that are offered, in their order."""
         if self.protocol != BOTH:
             return (self.protocol,)
         return (V1, V2) if self.first_protocol == V1 else (V2, V1)
 
     @property
     def takes_stale_vouchers(self) -> bool:
-        """Whether a voucher may be lower than one accepted before."""
+        """Tell whether a voucher may be lower than one accepted before."""
         return self.stale_vouchers == "ignore" or (self.stale_vouchers == "auto" and self.charge == "full")
 
     @cached_property
     def pricing_snapshot(self) -> str:
-        """A short name for the current prices, bound into every challenge."""
+        """Return a short name for the current prices, which every challenge is bound to."""
         return hashlib.sha256(json.dumps(dict(self.prices), sort_keys=True).encode()).hexdigest()[:16]
 
 

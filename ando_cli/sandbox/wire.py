@@ -31,7 +31,7 @@ _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer that is not sent yet.
+    """Hold an answer that is not sent yet.
 
     Attributes:
         events: what ``body`` is made of, where it is a stream of events; ``pace`` seconds go by before each.
@@ -46,7 +46,7 @@ class Reply:
 
 
 def loads(data: bytes) -> Any:
-    """The JSON value in ``data``.
+    """Parse the JSON value in ``data``.
 
     The parser descends once for every bracket, and what stops it is the interpreter's recursion limit, which packages
     raise at will: then a body of opening brackets ends the process. So the depth is measured first.
@@ -65,17 +65,17 @@ def loads(data: bytes) -> Any:
 
 
 def encode_json(value: object) -> str:
-    """A JSON value in base64url without padding; the same value always gives the same text."""
+    """Encode a JSON value in base64url without padding; equal values give equal texts."""
     return encode_base64url(_ENCODER.encode(value).encode())
 
 
 def encode_base64url(data: bytes) -> str:
-    """Base64url without padding."""
+    """Encode bytes in base64url without padding."""
     return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
 
 
 def decode_json(text: str) -> dict[str, Any]:
-    """The JSON object in a base64url text.
+    """Decode the JSON object in a base64url text.
 
     Raises:
         ValueError: it is longer than 16 KiB, not in the strict alphabet, padded, or not a JSON object.
@@ -96,7 +96,7 @@ def decode_json(text: str) -> dict[str, Any]:
 
 
 def seal(secret: bytes, parameters: Mapping[str, str]) -> dict[str, str]:
-    """The parameters with the id that belongs to them in front."""
+    """Put the id of a challenge in front of its parameters."""
     # A separator that cannot occur in any of the values, so that no two lists of values join to the same text.
     text = "\0".join(parameters.get(name, "") for name in BOUND)
     digest = hmac.new(secret, text.encode(), hashlib.sha256).digest()
@@ -104,7 +104,7 @@ def seal(secret: bytes, parameters: Mapping[str, str]) -> dict[str, str]:
 
 
 def header_value(parameters: Mapping[str, str]) -> str:
-    """The challenge as it stands in ``WWW-Authenticate``."""
+    """Format a challenge as the value of ``WWW-Authenticate``."""
     quoted = (f'{name}="{_quoted(value)}"' for name, value in parameters.items())
     return "Payment " + ", ".join(quoted)
 

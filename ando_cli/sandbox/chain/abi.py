@@ -1,4 +1,4 @@
-"""The part of the Solidity ABI that the escrow, TIP-20 and their callers use: selectors and 32-byte words."""
+"""Encode and decode the part of the Solidity ABI that the escrows and TIP-20 use: selectors and 32-byte words."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ class AbiError(ValueError):
 
 @cache
 def selector(signature: str) -> bytes:
-    """The first four bytes of the hash of a function's or an error's signature."""
+    """Return the first four bytes of the hash of a function's or an error's signature."""
     return keccak(signature.encode())[:4]
 
 
 def uint(value: int) -> bytes:
-    """One word that holds an unsigned integer."""
+    """Encode an unsigned integer as one word."""
     return value.to_bytes(32, "big")
 
 
 def account(value: str) -> bytes:
-    """One word that holds an address."""
+    """Encode an address as one word."""
     return from_hex(value, 20).rjust(32, b"\0")
 
 
 def dynamic_bytes(value: bytes) -> bytes:
-    """The tail of a ``bytes`` argument: its length, then its content, padded to whole words."""
+    """Encode the tail of a ``bytes`` argument: its length, then its content, padded to whole words."""
     return uint(len(value)) + value + bytes(-len(value) % 32)
 
 
@@ -38,7 +38,7 @@ def call(signature: str, *words: bytes) -> bytes:
 
 
 def words(data: bytes, count: int) -> list[bytes]:
-    """The first ``count`` words of ``data``.
+    """Return the first ``count`` words of ``data``.
 
     Raises:
         AbiError: there are fewer.
@@ -49,7 +49,7 @@ def words(data: bytes, count: int) -> list[bytes]:
 
 
 def to_uint(word: bytes, bits: int = 256) -> int:
-    """The unsigned integer in a word.
+    """Decode the unsigned integer in a word.
 
     Raises:
         AbiError: it needs more than ``bits`` bits.
@@ -61,7 +61,7 @@ def to_uint(word: bytes, bits: int = 256) -> int:
 
 
 def to_account(word: bytes) -> str:
-    """The address in a word.
+    """Decode the address in a word.
 
     Raises:
         AbiError: the twelve bytes in front are not zero.
@@ -72,7 +72,7 @@ def to_account(word: bytes) -> str:
 
 
 def to_dynamic_bytes(data: bytes, offset_word: bytes, limit: int = 1024) -> bytes:
-    """The ``bytes`` argument that ``offset_word`` points at.
+    """Decode the ``bytes`` argument that ``offset_word`` points at.
 
     Raises:
         AbiError: it lies outside ``data`` or is longer than ``limit``.

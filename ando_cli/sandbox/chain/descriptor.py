@@ -1,4 +1,4 @@
-"""Channel identity of session protocol v2 (TIP-1034): the descriptor that names a channel (protocol.md, section 4)."""
+"""Identify channels of session protocol v2 (TIP-1034) by their descriptor (protocol.md, section 4)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ UINT96_MAX = 2**96 - 1
 
 @dataclass(frozen=True)
 class Descriptor:
-    """What a v2 channel is made of. The chain stores none of it: whoever calls the escrow brings it along."""
+    """Describe a v2 channel. The chain does not store these fields: every caller of the escrow sends them."""
 
     payer: str
     payee: str
@@ -31,21 +31,21 @@ class Descriptor:
 
     @property
     def signer(self) -> str:
-        """Whose vouchers count: the authorized signer, or the payer where none is named."""
+        """Return the account whose vouchers count: the authorized signer, or the payer if no signer is named."""
         return self.payer if self.authorized_signer == ZERO_ADDRESS else self.authorized_signer
 
     def encode(self) -> bytes:
-        """The seven words of the ABI's tuple."""
+        """Encode the descriptor as the seven words of the ABI's tuple."""
         before = (self.payer, self.payee, self.operator, self.token)
         signer = abi.account(self.authorized_signer)
         return b"".join((*map(abi.account, before), self.salt, signer, self.expiring_nonce_hash))
 
     def channel_id(self, escrow: str, chain_id: int) -> bytes:
-        """The 32-byte identity of the channel."""
+        """Compute the 32-byte id of the channel."""
         return keccak(self.encode() + abi.account(escrow) + abi.uint(chain_id))
 
     def to_json(self) -> dict[str, str]:
-        """The descriptor as payloads and snapshots carry it."""
+        """Return the descriptor as payloads and snapshots carry it."""
         values = dataclasses.asdict(self).items()
         return {_NAMES[name]: value if isinstance(value, str) else to_hex(value) for name, value in values}
 

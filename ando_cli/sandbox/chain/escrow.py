@@ -1,4 +1,4 @@
-"""The v1 escrow contract: channels that are opened, topped up, settled and closed (protocol.md, section 4)."""
+"""Run the v1 escrow contract, which opens, tops up, settles and closes channels (protocol.md, section 4)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CLOSE_GRACE_PERIOD = 15 * 60
 
 @dataclass(frozen=True)
 class Escrow:
-    """The contract at ``address``, at a block with the given time (Unix seconds)."""
+    """Represent the contract at ``address``, at a block with the given time (Unix seconds)."""
 
     ledger: Ledger
     address: str
@@ -27,7 +27,7 @@ class Escrow:
     timestamp: int
 
     def get(self, channel: bytes) -> Channel:
-        """The state of a channel; all zero where there is none."""
+        """Return the state of a channel; every field is zero if the channel does not exist."""
         query = (
             "SELECT finalized, close_requested_at, payer, payee, token, authorized_signer, deposit, settled "
             "FROM channels WHERE id = ?"
@@ -38,7 +38,7 @@ class Escrow:
         return Channel(bool(row[0]), row[1], row[2], row[3], row[4], row[5], int(row[6]), int(row[7]))
 
     def identity(self, payer: str, payee: str, token: str, salt: bytes, authorized_signer: str) -> bytes:
-        """The id that a channel between these parties has here."""
+        """Compute the id of a channel between these parties on this contract."""
         return channel_id(
             payer=payer,
             payee=payee,
@@ -50,7 +50,7 @@ class Escrow:
         )
 
     def open(self, sender: str, payee: str, token: str, deposit: int, salt: bytes, authorized_signer: str) -> bytes:
-        """Take the deposit from the sender and open a channel; returns its id."""
+        """Take the deposit from the sender and open a channel; return its id."""
         if payee == ZERO_ADDRESS:
             raise Revert("InvalidPayee()")
         if deposit == 0:
@@ -66,7 +66,7 @@ class Escrow:
         return channel
 
     def top_up(self, sender: str, channel: bytes, amount: int) -> None:
-        """Add to the deposit. A pending close request is withdrawn by it."""
+        """Add to the deposit. This cancels a pending close request."""
         state = self._live(channel)
         if sender != state.payer:
             raise Revert("NotPayer()")
@@ -95,7 +95,7 @@ class Escrow:
         self._refund(channel, state)
 
     def request_close(self, sender: str, channel: bytes) -> None:
-        """The payer announces that it will withdraw after the grace period."""
+        """Announce that the payer will withdraw after the grace period."""
         state = self._live(channel)
         if sender != state.payer:
             raise Revert("NotPayer()")
@@ -104,7 +104,7 @@ class Escrow:
             self._log(CLOSE_REQUESTED, channel, state, abi.uint(self.timestamp + CLOSE_GRACE_PERIOD))
 
     def withdraw(self, sender: str, channel: bytes) -> None:
-        """After the grace period the payer takes back what was not settled, and the channel is finalized."""
+        """Return the unsettled deposit to the payer after the grace period, and finalize the channel."""
         state = self._live(channel)
         if sender != state.payer:
             raise Revert("NotPayer()")

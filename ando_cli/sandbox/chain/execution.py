@@ -1,4 +1,4 @@
-"""Running transactions: what makes one valid, what it costs, what a batch of calls does (protocol.md, section 3)."""
+"""Run transactions: check that each is valid, charge its fee, and run its calls (protocol.md, section 3)."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ FUNCTION_GAS = {
 
 
 class Rejected(Exception):  # noqa: N818 - the transaction was; nothing went wrong here
-    """The transaction is not valid now and is not mined: no fee, no receipt."""
+    """Signal that a transaction is not valid now and is not mined: no fee, no receipt."""
 
 
 @dataclass(frozen=True)
 class World:
-    """The chain as a running transaction sees it: storage, identity and the block's time in Unix seconds.
+    """Hold the chain as a running transaction sees it: storage, identity and the block's time in Unix seconds.
 
     Attributes:
         expiring_nonce_hash: of the transaction that runs; ``None`` if it has an ordinary nonce.
@@ -91,7 +91,7 @@ class World:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a mined transaction did."""
+    """Record what a mined transaction did."""
 
     succeeded: bool
     gas_used: int
@@ -101,12 +101,12 @@ class Outcome:
 
 
 def gas_for(calls: Sequence[Call]) -> int:
-    """What a batch of calls costs if it succeeds."""
+    """Compute the gas that a batch of calls uses if it succeeds."""
     return INTRINSIC_GAS + sum(FUNCTION_GAS.get(call.data[:4], CALL_GAS) + BYTE_GAS * len(call.data) for call in calls)
 
 
 def fee(gas: int, gas_price: int) -> int:
-    """The price of gas in base units of the fee token, rounded up."""
+    """Convert gas to base units of the fee token, rounded up."""
     return -(-gas * gas_price // ATTO_PER_BASE_UNIT)
 
 
@@ -188,7 +188,7 @@ def _use_nonce(world: World, transaction: Transaction) -> None:
 
 
 def nonce(connection: sqlite3.Connection, account: str, nonce_key: int = 0) -> int:
-    """The next nonce of an account for a nonce key."""
+    """Return the next nonce of an account for a nonce key."""
     query = "SELECT nonce FROM nonces WHERE account = ? AND nonce_key = ?"
     row = connection.execute(query, (account, str(nonce_key))).fetchone()
     return int(row[0]) if row else 0

@@ -1,4 +1,4 @@
-"""TIP-20 tokens: balances and allowances, on a connection that is inside a transaction.
+"""Keep TIP-20 balances and allowances, on a connection that is inside a transaction.
 
 Every token exists: any address with TIP-20's prefix is one, with six decimals. Fees are collected by an account of
 their own and the escrow's deposits are a balance of the escrow, so that the balances of a token always add up to what
@@ -29,7 +29,7 @@ APPROVAL = "Approval(address,address,uint256)"
 
 
 class Revert(Exception):  # noqa: N818 - the chain's own word
-    """A contract refused: everything the transaction did is undone, except for its fee."""
+    """Signal that a contract refused: everything that the transaction did is undone, except for its fee."""
 
     def __init__(self, error: str) -> None:
         """``error`` is the signature of the Solidity error, like ``NotPayee()``."""
@@ -38,34 +38,34 @@ class Revert(Exception):  # noqa: N818 - the chain's own word
 
 
 def is_token(account: str) -> bool:
-    """Whether ``account`` is in the address range of TIP-20 tokens."""
+    """Tell whether ``account`` is in the address range of TIP-20 tokens."""
     return account.startswith(TOKEN_PREFIX)
 
 
 @dataclass(frozen=True)
 class Ledger:
-    """The balances and allowances of all tokens, and the logs of whoever changes them in a transaction."""
+    """Hold the balances and allowances of all tokens, and collect the logs of one transaction."""
 
     connection: sqlite3.Connection
     logs: list[Log] = field(default_factory=list)
 
     def balance(self, token: str, account: str) -> int:
-        """What ``account`` holds, in base units."""
+        """Return the balance of ``account``, in base units."""
         query = "SELECT amount FROM balances WHERE token = ? AND account = ?"
         return _amount(self.connection.execute(query, (token, account)).fetchone())
 
     def allowance(self, token: str, owner: str, spender: str) -> int:
-        """What ``spender`` may still take from ``owner``."""
+        """Return the amount that ``spender`` may still take from ``owner``, in base units."""
         query = "SELECT amount FROM allowances WHERE token = ? AND owner = ? AND spender = ?"
         return _amount(self.connection.execute(query, (token, owner, spender)).fetchone())
 
     def supply(self, token: str) -> int:
-        """What was ever minted."""
+        """Return the amount that was ever minted, in base units."""
         query = "SELECT value FROM meta WHERE key = ?"
         return _amount(self.connection.execute(query, (f"supply:{token}",)).fetchone())
 
     def mint(self, token: str, account: str, amount: int) -> None:
-        """Make money out of nothing, as the sandbox's faucet does.
+        """Create tokens, as the sandbox's faucet does.
 
         Raises:
             Revert: the supply would not fit into 128 bits.
@@ -77,7 +77,7 @@ class Ledger:
         self._set_balance(token, account, self.balance(token, account) + amount)
 
     def move(self, token: str, source: str, target: str, amount: int) -> None:
-        """Transfer without asking anybody.
+        """Transfer tokens without checking an allowance.
 
         Raises:
             Revert: ``source`` has less than that, or the target is nobody.
@@ -97,7 +97,7 @@ class Ledger:
         self.log(token, APPROVAL, (abi.account(owner), abi.account(spender)), abi.uint(amount))
 
     def take(self, token: str, owner: str, spender: str, target: str, amount: int) -> None:
-        """``spender`` moves the owner's money, within its allowance.
+        """Move the owner's tokens on behalf of ``spender``, within its allowance.
 
         Raises:
             Revert: the allowance or the balance is too small.
@@ -110,7 +110,7 @@ class Ledger:
         self.move(token, owner, target, amount)
 
     def log(self, contract: str, signature: str, indexed: Sequence[bytes], *words: bytes) -> None:
-        """Note an event of ``contract``."""
+        """Record an event of ``contract``."""
         self.logs.append(event(contract, signature, indexed, *words))
 
     def _set_allowance(self, token: str, owner: str, spender: str, amount: int) -> None:

@@ -1,4 +1,4 @@
-"""Events: what contracts log, where the logs are kept, and how ``eth_getLogs`` finds them."""
+"""Record the events of contracts, and find them again for ``eth_getLogs``."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MAX_TOPICS = 4
 
 @dataclass(frozen=True)
 class Log:
-    """One event of a contract."""
+    """Represent one event of a contract."""
 
     address: str
     topics: tuple[bytes, ...]
@@ -24,12 +24,12 @@ class Log:
 
 
 def event(contract: str, signature: str, indexed: Sequence[bytes], *words: bytes) -> Log:
-    """The log of a Solidity event: its ``indexed`` arguments become topics, the other ``words`` its data."""
+    """Build the log of a Solidity event: ``indexed`` arguments become topics, the other ``words`` its data."""
     return Log(contract, (keccak(signature.encode()), *indexed), b"".join(words))
 
 
 def store(connection: sqlite3.Connection, block: int, transaction_hash: str, logs: Sequence[Log]) -> None:
-    """Keep the logs of the one transaction of a block."""
+    """Store the logs of the one transaction of a block."""
     for index, log in enumerate(logs):
         topics = [to_hex(topic) for topic in log.topics]
         connection.execute(
@@ -39,7 +39,7 @@ def store(connection: sqlite3.Connection, block: int, transaction_hash: str, log
 
 
 def log_json(log: Log, index: int, block: int, block_hash: str, transaction_hash: str) -> dict[str, Any]:
-    """A log as receipts and ``eth_getLogs`` show it."""
+    """Render a log as receipts and ``eth_getLogs`` show it."""
     return {
         "address": log.address,
         "topics": [to_hex(topic) for topic in log.topics],
@@ -54,7 +54,7 @@ def log_json(log: Log, index: int, block: int, block_hash: str, transaction_hash
 
 
 def find(connection: sqlite3.Connection, wanted: dict[str, Any], first: int, last: int) -> list[dict[str, Any]]:
-    """The logs of the blocks from ``first`` to ``last`` that an ``eth_getLogs`` filter wants, in their order.
+    """Find the logs of the blocks from ``first`` to ``last`` that match an ``eth_getLogs`` filter, in their order.
 
     Raises:
         ValueError: the filter is malformed.

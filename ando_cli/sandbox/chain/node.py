@@ -1,4 +1,4 @@
-"""A small ledger that answers the JSON-RPC calls that the client and the gateway make.
+"""Answer the JSON-RPC calls that the client and the gateway make, from a small ledger.
 
 It is a chain as seen from outside: blocks, receipts, type 0x76 transactions, TIP-20 tokens and the escrows of both
 session protocols. Every transaction is mined at once, in a block of its own. All state is in one SQLite file that
@@ -33,7 +33,7 @@ INVALID_PARAMS = -32602
 
 
 class RpcError(Exception):
-    """A JSON-RPC error answer."""
+    """Represent a JSON-RPC error answer."""
 
     def __init__(self, code: int, message: str, data: str | None = None) -> None:
         super().__init__(message)
@@ -43,7 +43,7 @@ class RpcError(Exception):
 
 
 class Chain:
-    """The chain in ``database``.
+    """Serve the chain in ``database``.
 
     Raises:
         ValueError: the file holds a chain with another id, token or escrow.
@@ -103,7 +103,7 @@ class Chain:
             raise RpcError(INVALID_PARAMS, f"invalid parameters: {error}") from error
 
     def now(self, connection: sqlite3.Connection) -> int:
-        """The chain's time in Unix seconds: the real clock and what ``evm_increaseTime`` added."""
+        """Return the chain's time in Unix seconds: the real clock plus what ``evm_increaseTime`` added."""
         row = connection.execute("SELECT value FROM meta WHERE key = 'time_offset'").fetchone()
         return int(time.time()) + (int(row[0]) if row else 0)
 
@@ -151,7 +151,7 @@ class Chain:
         return hex(gas_for(_calls(request)))
 
     def _simulate(self, request: dict[str, Any]) -> list[bytes]:
-        """Run the calls of a request and undo them; returns what each returned."""
+        """Run the calls of a request and undo them; return the return data of each."""
         sender = address(request.get("from") or ZERO_ADDRESS)
         calls = _calls(request)
         try:
@@ -174,7 +174,7 @@ class Chain:
             return hex(nonce(connection, address(account)))
 
     def _send(self, raw: str) -> dict[str, Any]:
-        """Check, run and mine a transaction; returns its receipt."""
+        """Check, run and mine a transaction; return its receipt."""
         try:
             decoded = transaction.decode(from_hex(raw))
         except TransactionError as error:
@@ -214,7 +214,7 @@ class Chain:
             return logs.find(connection, wanted, first, last)
 
     def _limit_logs(self, blocks: int | None) -> None:
-        """Answer eth_getLogs for so many blocks at most, as public endpoints do; ``None`` for any number."""
+        """Limit how many blocks eth_getLogs answers for, as public endpoints do; ``None`` removes the limit."""
         with self.database.transaction() as connection:
             connection.execute("DELETE FROM meta WHERE key = 'max_log_blocks'")
             if blocks is not None:
@@ -269,7 +269,7 @@ class Chain:
 
 
 def _block_number(block: str, height: int) -> int:
-    """The number of a block that is named by it, or by its place in the chain."""
+    """Return the number of a block that is named by its number or by its place in the chain."""
     named = {"latest": height, "pending": height, "safe": height, "finalized": height, "earliest": 0}
     return named[block] if block in named else _quantity(block)
 
@@ -286,7 +286,7 @@ def _quantity(value: str | int) -> int:
 
 
 def _calls(request: dict[str, Any]) -> tuple[Call, ...]:
-    """The calls of an eth_call or eth_estimateGas request: Tempo's ``calls``, or the one call of any other chain."""
+    """Read the calls of an eth_call or eth_estimateGas request: Tempo's ``calls``, or the one call of other chains."""
     return tuple(
         Call(
             to=address(item["to"]),

@@ -1,4 +1,4 @@
-"""Receipts, transactions and blocks as JSON-RPC shows them."""
+"""Render receipts, transactions and blocks as JSON-RPC shows them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ BLOCK_GAS_LIMIT = 500_000_000
 
 
 def receipt_json(decoded: Transaction, outcome: Outcome, number: int, block_hash: str) -> dict[str, Any]:
-    """The receipt of a mined transaction."""
+    """Render the receipt of a mined transaction."""
     return {
         "transactionHash": to_hex(decoded.hash),
         "transactionIndex": "0x0",
@@ -41,7 +41,7 @@ def receipt_json(decoded: Transaction, outcome: Outcome, number: int, block_hash
 
 
 def transaction_json(decoded: Transaction, receipt: dict[str, Any]) -> dict[str, Any]:
-    """A mined transaction."""
+    """Render a mined transaction."""
     calls = [{"to": call.to, "value": hex(call.value), "data": to_hex(call.data)} for call in decoded.calls]
     copied = ("blockNumber", "blockHash", "transactionIndex", "from", "type", "feeToken", "feePayer")
     return {key: receipt[key] for key in copied} | {
@@ -59,7 +59,7 @@ def transaction_json(decoded: Transaction, receipt: dict[str, Any]) -> dict[str,
 
 
 def block_json(number: int, block_hash: str, parent: str, timestamp: int, transactions: list[Any]) -> dict[str, Any]:
-    """A block."""
+    """Render a block."""
     nothing = to_hex(bytes(32))
     return {
         "number": hex(number),

@@ -1,4 +1,4 @@
-"""The v2 escrow: the TIP-20 channel reserve (TIP-1034), which is part of the chain itself (protocol.md, section 4).
+"""Run the v2 escrow: the TIP-20 channel reserve (TIP-1034), a part of the chain itself (protocol.md, section 4).
 
 Beside v1 it takes deposits without an approval, names channels by a descriptor that the caller brings along, lets an
 operator settle for the payee, and captures no more at the end than the payee asks for. It forgets a channel that is
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class State:
-    """All that the chain stores of a channel: amounts in base units, a time in Unix seconds."""
+    """Hold all that the chain stores of a channel: amounts in base units, a time in Unix seconds."""
 
     settled: int
     deposit: int
@@ -42,7 +42,7 @@ class State:
 
     @property
     def words(self) -> tuple[bytes, bytes, bytes]:
-        """The three words of the ABI's tuple."""
+        """Return the three words of the ABI's tuple."""
         return abi.uint(self.settled), abi.uint(self.deposit), abi.uint(self.close_requested_at)
 
     @classmethod
@@ -60,7 +60,7 @@ NO_STATE = State(0, 0, 0)
 
 @dataclass(frozen=True)
 class Reserve:
-    """The precompile at a block with the given time, called in a transaction with the given expiring nonce hash."""
+    """Represent the precompile at a block with the given time, in a transaction with the given expiring nonce hash."""
 
     ledger: Ledger
     chain_id: int
@@ -68,13 +68,13 @@ class Reserve:
     expiring_nonce_hash: bytes | None
 
     def get(self, channel: bytes) -> State:
-        """The state of a channel; all zero where there is none, or none any more."""
+        """Return the state of a channel; every field is zero if the channel does not exist or is closed."""
         query = "SELECT settled, deposit, close_requested_at FROM reserves WHERE id = ?"
         row = self.ledger.connection.execute(query, (to_hex(channel),)).fetchone()
         return NO_STATE if row is None else State(int(row[0]), int(row[1]), row[2])
 
     def open(self, sender: str, payee: str, operator: str, token: str, deposit: int, salt: bytes, signer: str) -> bytes:
-        """Take the deposit from the sender and open a channel; returns its id."""
+        """Take the deposit from the sender and open a channel; return its id."""
         if payee == ZERO_ADDRESS:
             raise Revert("InvalidPayee()")
         if deposit == 0:
@@ -94,7 +94,7 @@ class Reserve:
         return channel
 
     def top_up(self, sender: str, descriptor: Descriptor, amount: int) -> None:
-        """Add to the deposit. A pending close request is withdrawn by it."""
+        """Add to the deposit. This cancels a pending close request."""
         state = self._for_payer(sender, descriptor)
         if state.deposit + amount > UINT96_MAX:
             raise Revert("DepositOverflow()")
@@ -126,21 +126,21 @@ class Reserve:
         self._end(descriptor, capture, state.deposit - capture)
 
     def request_close(self, sender: str, descriptor: Descriptor) -> None:
-        """The payer announces that it will withdraw after the grace period."""
+        """Announce that the payer will withdraw after the grace period."""
         state = self._for_payer(sender, descriptor)
         if not state.close_requested_at:
             self._put(descriptor, dataclasses.replace(state, close_requested_at=self.timestamp))
             self._log(CLOSE_REQUESTED, descriptor, abi.uint(self.timestamp + CLOSE_GRACE_PERIOD))
 
     def withdraw(self, sender: str, descriptor: Descriptor) -> None:
-        """After the grace period the payer takes back what was not settled, and the channel is forgotten."""
+        """Return the unsettled deposit to the payer after the grace period, and forget the channel."""
         state = self._for_payer(sender, descriptor)
         if not state.close_requested_at or self.timestamp < state.close_requested_at + CLOSE_GRACE_PERIOD:
             raise Revert("CloseNotReady()")
         self._end(descriptor, state.settled, state.deposit - state.settled)
 
     def identity(self, descriptor: Descriptor) -> bytes:
-        """The id of a channel."""
+        """Compute the id of a channel."""
         return descriptor.channel_id(ADDRESS, self.chain_id)
 
     def _live(self, descriptor: Descriptor) -> State:
@@ -162,7 +162,7 @@ class Reserve:
         return state
 
     def _check(self, descriptor: Descriptor, state: State, cumulative: int, capture: int, signature: bytes) -> None:
-        """Check that a voucher was signed by who may, and that the deposit covers what is captured of it."""
+        """Check that the channel's signer signed a voucher, and that the deposit covers what is captured of it."""
         if capture > state.deposit:
             raise Revert("AmountExceedsDeposit()")
         digest = voucher_digest(

@@ -1,4 +1,4 @@
-"""The functions of the v2 escrow as calls carry them."""
+"""Decode and run calls to the functions of the v2 escrow."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def execute(reserve: Reserve, sender: str, data: bytes) -> bytes:
 
 
 def _described(data: bytes, more: int = 0) -> tuple[Descriptor, list[bytes]]:
-    """The descriptor in front of the arguments, and the words behind it."""
+    """Decode the descriptor at the front of the arguments; return it and the words after it."""
     words = abi.words(data, WORDS + more)
     return Descriptor.decode(words[:WORDS]), words[WORDS:]
 

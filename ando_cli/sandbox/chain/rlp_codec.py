@@ -1,4 +1,4 @@
-"""Recursive Length Prefix, strict: a value has exactly one encoding, and nothing may follow it.
+"""Encode and decode Recursive Length Prefix strictly: a value has exactly one encoding, and nothing may follow it.
 
 Written out here because importing the ``rlp`` package takes longer than starting the rest of the chain.
 """
@@ -17,7 +17,7 @@ MAX_DEPTH = 8
 
 
 class RlpError(ValueError):
-    """The bytes are not the canonical RLP encoding of anything."""
+    """Signal that the bytes are not a canonical RLP encoding."""
 
 
 def encode(value: Encodable) -> bytes:
@@ -43,7 +43,7 @@ def decode(data: bytes) -> Item:
 
 
 def to_int(item: Item) -> int:
-    """The unsigned integer that ``item`` encodes.
+    """Decode the unsigned integer that ``item`` encodes.
 
     Raises:
         RlpError: it is a list, or has a leading zero byte.
@@ -85,7 +85,7 @@ def _decode(data: bytes, at: int, end: int, depth: int) -> tuple[Item, int]:
 
 
 def _span(data: bytes, at: int, end: int, short: int) -> tuple[int, int]:
-    """Where the payload behind the prefix at ``at`` starts and stops."""
+    """Return where the payload behind the prefix at ``at`` starts and stops."""
     start = at + 1
     length = short
     if short > 55:

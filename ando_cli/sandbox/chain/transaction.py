@@ -1,4 +1,4 @@
-"""Tempo transactions (type 0x76): read and check those of others, write and sign the gateway's own.
+"""Read and check Tempo transactions (type 0x76) of others; write and sign those of the gateway.
 
 The payload is ``0x76 ‖ rlp([chain_id, max_priority_fee, max_fee, gas_limit, calls, access_list, nonce_key, nonce,
 valid_before, valid_after, fee_token, fee_payer_signature, authorization_list, sender_signature])``. The sender signs it
@@ -26,12 +26,12 @@ FEE_TOKEN, FEE_PAYER_SIGNATURE, SENDER_SIGNATURE = 10, 11, 13
 
 
 class TransactionError(ValueError):
-    """The bytes are not a transaction that this chain can run, or a signature in it is wrong."""
+    """Signal that the bytes are not a transaction that this chain can run, or that a signature in it is wrong."""
 
 
 @dataclass(frozen=True)
 class Call:
-    """One call of the batch."""
+    """Represent one call of the batch."""
 
     to: str
     value: int
@@ -40,7 +40,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Transaction:
-    """A decoded transaction whose signatures were checked."""
+    """Hold a decoded transaction whose signatures were checked."""
 
     chain_id: int
     max_priority_fee_per_gas: int
@@ -60,12 +60,12 @@ class Transaction:
 
     @property
     def hash(self) -> bytes:
-        """The transaction hash."""
+        """Return the transaction hash."""
         return keccak(self.raw)
 
 
 def decode(raw: bytes) -> Transaction:
-    """Decode ``raw`` and recover who signed it.
+    """Decode ``raw`` and recover its signers.
 
     Raises:
         TransactionError: it is malformed, uses a feature the sandbox lacks, or a signature is invalid.
@@ -121,7 +121,7 @@ def build(
     gas_limit: int,
     max_fee_per_gas: int,
 ) -> bytes:
-    """A signed transaction with an expiring nonce; ``valid_before`` in Unix seconds."""
+    """Build a signed transaction with an expiring nonce; ``valid_before`` is in Unix seconds."""
     fields: list[rlp.Encodable] = [
         chain_id,
         1,
@@ -142,7 +142,7 @@ def build(
 
 
 def sponsor(raw: bytes, private_key: bytes, fee_token: str) -> bytes:
-    """Countersign a transaction that waits for a fee payer, who pays in ``fee_token``.
+    """Countersign a transaction that waits for a fee payer; the fee is paid in ``fee_token``.
 
     Raises:
         TransactionError: it does not wait for one, or is malformed.
@@ -170,7 +170,7 @@ def _fields(raw: bytes) -> list[rlp.Item]:
 
 
 def _sender_preimage(fields: list[rlp.Item]) -> bytes:
-    """What the sender signed, before it is hashed."""
+    """Return the bytes that the sender signs, before they are hashed."""
     signed = list(fields[:SENDER_SIGNATURE])
     if signed[FEE_PAYER_SIGNATURE]:
         signed[FEE_TOKEN] = b""

@@ -1,4 +1,4 @@
-"""Channel identity of session protocol v1, and the vouchers of both (protocol.md, section 4)."""
+"""Identify channels of session protocol v1, and hash the vouchers of both protocols (protocol.md, section 4)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ UINT128_MAX = 2**128 - 1
 
 @dataclass(frozen=True)
 class Channel:
-    """The state of one channel on chain; amounts in base units, times in Unix seconds."""
+    """Hold the on-chain state of one channel; amounts in base units, times in Unix seconds."""
 
     finalized: bool
     close_requested_at: int
@@ -35,16 +35,16 @@ class Channel:
 
     @property
     def exists(self) -> bool:
-        """Whether the channel was ever opened."""
+        """Tell whether the channel was ever opened."""
         return self.payer != ZERO_ADDRESS
 
     @property
     def signer(self) -> str:
-        """Whose vouchers count: the authorized signer, or the payer where none is named."""
+        """Return the account whose vouchers count: the authorized signer, or the payer if no signer is named."""
         return self.payer if self.authorized_signer == ZERO_ADDRESS else self.authorized_signer
 
     def encode(self) -> bytes:
-        """The return data of ``getChannel``."""
+        """Encode the return data of ``getChannel``."""
         numbers = (self.deposit, self.settled)
         accounts = (self.payer, self.payee, self.token, self.authorized_signer)
         return b"".join(
@@ -58,7 +58,7 @@ class Channel:
 
     @classmethod
     def decode(cls, data: bytes) -> Channel:
-        """Read the return data of ``getChannel``.
+        """Decode the return data of ``getChannel``.
 
         Raises:
             AbiError: it is not eight words of the right types.
@@ -83,19 +83,19 @@ NO_CHANNEL = Channel(False, 0, ZERO_ADDRESS, ZERO_ADDRESS, ZERO_ADDRESS, ZERO_AD
 def channel_id(
     *, payer: str, payee: str, token: str, salt: bytes, authorized_signer: str, escrow: str, chain_id: int
 ) -> bytes:
-    """The 32-byte identity of a channel."""
+    """Compute the 32-byte id of a channel."""
     accounts = [abi.account(value) for value in (payer, payee, token)]
     return keccak(b"".join((*accounts, salt, abi.account(authorized_signer), abi.account(escrow), abi.uint(chain_id))))
 
 
 @cache
 def domain_separator(protocol: str, escrow: str, chain_id: int) -> bytes:
-    """The EIP-712 domain of a protocol's vouchers."""
+    """Compute the EIP-712 domain separator of a protocol's vouchers."""
     names = DOMAIN_TYPEHASH, keccak(DOMAIN_NAMES[protocol]), keccak(DOMAIN_VERSION)
     return keccak(b"".join((*names, abi.uint(chain_id), abi.account(escrow))))
 
 
 def voucher_digest(channel: bytes, cumulative_amount: int, *, escrow: str, chain_id: int, protocol: str = V1) -> bytes:
-    """The EIP-712 digest that a voucher's signer signs."""
+    """Compute the EIP-712 digest that a voucher's signer signs."""
     content = keccak(VOUCHER_TYPEHASHES[protocol] + channel + abi.uint(cumulative_amount))
     return keccak(b"\x19\x01" + domain_separator(protocol, escrow, chain_id) + content)

@@ -1,4 +1,4 @@
-"""Making the gateway misbehave on purpose, one request at a time."""
+"""Describe and queue the faults of the gateway, which misbehaves on purpose, one request at a time."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MAX_DELAY = 3600.0
 
 @dataclass(frozen=True)
 class Fault:
-    """One thing that goes wrong, for the next requests that match.
+    """Describe one thing that goes wrong, for the next requests that match.
 
     Attributes:
         on: which requests: ``unpaid`` or ``paid`` chat requests, an action of a credential (``open``, ``voucher``,
@@ -97,7 +97,7 @@ class Fault:
 
     @property
     def replaces_answer(self) -> bool:
-        """Whether the request is answered by the fault itself instead of being handled."""
+        """Tell whether the fault itself answers the request, which is then not handled."""
         return any(
             value is not None for value in (self.code, self.status, self.body_bytes, self.body_text, self.redirect)
         )
@@ -115,24 +115,24 @@ class Fault:
 
 
 class Faults:
-    """A queue of faults. A request takes the first one that matches it; safe to fill from another thread."""
+    """Queue faults. A request takes the first one that matches it; safe to fill from another thread."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._queue: list[tuple[Fault, int | None]] = []
 
     def push(self, *faults: Fault) -> None:
-        """Add faults at the end."""
+        """Add faults at the end of the queue."""
         with self._lock:
             self._queue.extend((fault, fault.times) for fault in faults)
 
     def clear(self) -> None:
-        """Forget all faults."""
+        """Remove all faults."""
         with self._lock:
             self._queue.clear()
 
     def take(self, action: str) -> Fault | None:
-        """Use up the first fault for a request with this action; ``None`` where nothing shall go wrong."""
+        """Use up the first fault for a request with this action; return ``None`` if no fault matches."""
         with self._lock:
             for index, (fault, left) in enumerate(self._queue):
                 if not _matches(fault.on, action):

@@ -27,7 +27,7 @@ PAST = "2020-01-01T00:00:00.000Z"
 
 
 def lie_about_challenge(secret: bytes, parameters: Mapping[str, str], lies: Mapping[str, Any]) -> list[str]:
-    """The ``WWW-Authenticate`` values for a challenge, falsified and then sealed as if it were the truth.
+    """Return the ``WWW-Authenticate`` values for a challenge that is falsified and then sealed like a true one.
 
     The lies: ``amount``, ``currency``, ``recipient``, ``suggestedDeposit``, ``chainId``, ``escrow``, ``feePayer``,
     ``sessionProtocol``, ``operator`` and ``sessionSnapshot`` replace that member of the request (``null`` removes it);
@@ -50,7 +50,7 @@ def lie_about_challenge(secret: bytes, parameters: Mapping[str, str], lies: Mapp
 
 
 def lie_about_receipt(receipt: str, lies: Mapping[str, Any]) -> str | None:
-    """A falsified ``Payment-Receipt`` value, ``None`` for none at all.
+    """Return a falsified ``Payment-Receipt`` value, or ``None`` to send no receipt.
 
     The lies: ``absent`` (true) drops it, ``raw`` replaces it by any text; every other member replaces that member of
     the receipt (``null`` removes it).
@@ -64,7 +64,7 @@ def lie_about_receipt(receipt: str, lies: Mapping[str, Any]) -> str | None:
 
 
 def lie_about_snapshot(snapshot: dict[str, Any] | None, lies: Mapping[str, Any]) -> dict[str, Any] | None:
-    """A falsified snapshot, or one made of lies alone; ``absent`` (true) drops it, ``null`` removes a member."""
+    """Falsify a snapshot, or make one up; ``absent`` (true) drops it, ``null`` removes a member."""
     if not lies:
         return snapshot
     if lies.get("absent"):

@@ -1,4 +1,4 @@
-"""Spoiling a stream of server-sent events on purpose."""
+"""Spoil a stream of server-sent events on purpose."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ERROR_EVENT = (
 
 @dataclass(frozen=True)
 class Spoilt:
-    """What is sent of a stream.
+    """Hold what is sent of a stream.
 
     Attributes:
         broken: whether the connection is closed after the events, instead of the stream being ended.
@@ -52,7 +52,7 @@ def check(fault: Mapping[str, Any], max_delay: float) -> None:
 
 
 def spoil(events: Sequence[bytes], pace: float, fault: Mapping[str, Any]) -> Spoilt:
-    """The events of a stream that waits ``pace`` seconds before each, and what a fault makes of them.
+    """Apply a fault to the events of a stream that waits ``pace`` seconds before each event.
 
     Its members, in which N counts the events that are sent before something happens: ``insert`` ([N, text]) sends any
     text; ``malformed_after`` (N) sends an event that is not JSON; ``error_after`` (N) sends an error and ends the

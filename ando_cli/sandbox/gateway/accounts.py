@@ -1,4 +1,4 @@
-"""What each session has authorized and used up, kept in the shared file.
+"""Keep account of what each session has authorized and used up, in the shared file.
 
 ``accepted`` is the highest voucher, ``spent`` what was charged, ``reserved`` what requests in flight may still cost:
 ``spent + reserved <= accepted`` holds at all times, for all processes together. A reservation lapses by itself, so that
@@ -37,7 +37,7 @@ CLOSING_SECONDS = 60.0
 
 @dataclass(frozen=True)
 class Request:
-    """A request that is to be charged.
+    """Describe a request that is to be charged.
 
     Attributes:
         challenge_id: the challenge that it answers, which can be used once.
@@ -54,11 +54,11 @@ class Request:
 
 
 class InFlight(Exception):  # noqa: N818 - a state of affairs
-    """Another request with the same challenge is being answered, or just was: its answer is the one to give."""
+    """Signal that another request with the same challenge is being answered, or just was: its answer counts."""
 
 
 class Exhausted(Exception):  # noqa: N818 - a state of affairs
-    """The voucher was accepted, but has not enough left for the request."""
+    """Signal that the voucher was accepted, but leaves too little for the request."""
 
     def __init__(self, session: Session) -> None:
         super().__init__()
@@ -66,7 +66,7 @@ class Exhausted(Exception):  # noqa: N818 - a state of affairs
 
 
 class Accounts:
-    """The sessions, the challenges that were used, and the answers that they were used for."""
+    """Keep the sessions, the challenges that were used, and the answers that were given for them."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -74,7 +74,7 @@ class Accounts:
             connection.execute("DELETE FROM answers WHERE created < ?", (time.time() - KEEP_ANSWERS_SECONDS,))
 
     def answer(self, challenge_id: str) -> Answer | None:
-        """What a challenge was used for, if it was.
+        """Return the answer that was given for a challenge, or ``None`` if the challenge was not used.
 
         Raises:
             InFlight: a request with this challenge is being answered now.
@@ -91,30 +91,30 @@ class Accounts:
         return Answer(row[0], row[1], json.loads(row[2]), row[3])
 
     def session(self, channel_id: str, settled: int) -> Session:
-        """The state of a session; one that is not known here has spent what was ``settled`` on chain."""
+        """Return the state of a session; an unknown one has spent what was ``settled`` on chain."""
         return self.known(channel_id) or fresh(channel_id, settled)
 
     def known(self, channel_id: str) -> Session | None:
-        """The state of a session, if it is known here."""
+        """Return the state of a session, or ``None`` if it is not known here."""
         with self._database.snapshot() as connection:
             return read_session(connection, channel_id)
 
     def newest(self, protocol: str, payer: str) -> Session | None:
-        """The session of a payer that is open and was used last."""
+        """Return the open session of a payer that was used last, or ``None``."""
         query = "SELECT channel_id FROM sessions WHERE protocol = ? AND payer = ? AND NOT closed ORDER BY used DESC"
         with self._database.snapshot() as connection:
             row = connection.execute(query, (protocol, payer)).fetchone()
             return read_session(connection, row[0]) if row else None
 
     def sessions(self) -> list[Session]:
-        """All sessions."""
+        """Return all sessions."""
         with self._database.snapshot() as connection:
             rows = connection.execute("SELECT channel_id FROM sessions ORDER BY channel_id").fetchall()
             found = [read_session(connection, row[0]) for row in rows]
         return [session for session in found if session is not None]
 
     def charge(self, request: Request, cost: int, answer: Answer) -> Answer:
-        """Accept a verified voucher, charge what the request costs and keep its answer, all at once.
+        """Accept a verified voucher, charge the cost of the request and store its answer, in one transaction.
 
         The amounts are added to the receipt of ``answer``.
 
@@ -139,7 +139,7 @@ class Accounts:
         raise Exhausted(session)
 
     def reserve(self, request: Request, seconds: float) -> None:
-        """Accept a verified voucher, and set the highest possible cost of the request aside for some seconds.
+        """Accept a verified voucher, and reserve the highest possible cost of the request for some seconds.
 
         Raises:
             InFlight: the challenge is used by another request.
@@ -164,7 +164,7 @@ class Accounts:
         raise Exhausted(session)
 
     def commit(self, request: Request, cost: int, answer: Answer) -> Answer | None:
-        """Charge what a request cost, free the rest of its reservation and keep its answer, all at once.
+        """Charge what a request cost, free the rest of its reservation and store its answer, in one transaction.
 
         The amounts are added to the receipt of ``answer``. Nothing happens, and nothing is returned, if the
         reservation has lapsed.
@@ -180,12 +180,12 @@ class Accounts:
             return answer
 
     def keep(self, challenge_id: str, answer: Answer) -> None:
-        """Mark a challenge as used, and keep the answer that was given for it."""
+        """Mark a challenge as used, and store the answer that was given for it."""
         with self._database.transaction() as connection:
             save_answer(connection, challenge_id, answer)
 
     def begin_close(self, channel_id: str, settled: int) -> Session:
-        """Let no more requests in, for as long as the channel is being closed on chain.
+        """Refuse further requests while the channel is being closed on chain.
 
         Raises:
             Problem: the session is over, or a request is in flight.
@@ -199,19 +199,19 @@ class Accounts:
             return session
 
     def end_close(self, channel_id: str, challenge_id: str, answer: Answer) -> None:
-        """The channel was closed on chain: the session is over."""
+        """End the session: the channel was closed on chain."""
         with self._database.transaction() as connection:
             connection.execute("UPDATE sessions SET closed = 1, closing_until = 0 WHERE channel_id = ?", (channel_id,))
             save_answer(connection, challenge_id, answer)
 
     def cancel_close(self, channel_id: str) -> None:
-        """The channel could not be closed on chain: let requests in again."""
+        """Let requests in again: the channel could not be closed on chain."""
         with self._database.transaction() as connection:
             connection.execute("UPDATE sessions SET closing_until = 0 WHERE channel_id = ?", (channel_id,))
 
 
 def _accept(connection: sqlite3.Connection, request: Request) -> Session:
-    """The session with the voucher of a request taken note of: the same as before, or a higher one; not saved yet."""
+    """Apply the voucher of a request to its session, which keeps or raises ``accepted``; the caller saves it."""
     voucher = request.voucher
     session = open_session(connection, voucher.channel_id, request.settled)
     if voucher.cumulative < session.accepted:

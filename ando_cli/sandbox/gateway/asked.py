@@ -1,4 +1,4 @@
-"""A request as the gateway understands it, each part of it read once."""
+"""Read each part of a request once, as the gateway understands it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ HEALTH_PATH = "/v1/health"
 
 @dataclass(frozen=True)
 class Asked:
-    """What a client sent.
+    """Hold what a client sent.
 
     Attributes:
         authorization: the header that carries credentials here, as it came.
@@ -66,17 +66,17 @@ class Asked:
 
     @property
     def bearer_route(self) -> str | None:
-        """Which of the account-owned routes it is for, if it is for one."""
+        """Return the name of the account-owned route that the request is for, or ``None``."""
         return bearer.ROUTES.get(self.path)
 
     @property
     def allowed_method(self) -> str:
-        """The one method of its route."""
+        """Return the one method that the route takes."""
         return "POST" if self.bearer_route is None else bearer.allowed_method(self.bearer_route)
 
     @property
     def action(self) -> str:
-        """What the request is for.
+        """Return what the request is for.
 
         An action of a credential, ``malformed`` or ``unpaid`` on the paid route; the name of an account-owned route;
         ``free`` or ``other``.
@@ -93,16 +93,16 @@ class Asked:
 
     @property
     def quote(self) -> Quote | None:
-        """What the request can cost, if it is one that can be paid."""
+        """Return the quote of a request that can be paid, or ``None``."""
         return None if isinstance(self.priced, Problem) else self.priced
 
     @property
     def credential(self) -> Credential | None:
-        """The credential, if there is one whose form is right."""
+        """Return the credential, or ``None`` without a well-formed one."""
         return None if isinstance(self.parsed, Problem) else self.parsed
 
     def require_quote(self) -> Quote:
-        """What the request can cost.
+        """Return the quote of the request.
 
         Raises:
             Problem: there is no such route or method, or the body is not right.
@@ -116,7 +116,7 @@ class Asked:
         return self.priced
 
     def require_credential(self) -> Credential:
-        """The credential.
+        """Return the credential of the request.
 
         Raises:
             Problem: there is none, or its form is wrong.

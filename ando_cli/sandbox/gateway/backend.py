@@ -1,4 +1,4 @@
-"""The chain as the gateway sees it: one method, behind which the built-in ledger or an outside RPC stands."""
+"""Call the chain of the gateway, which is the built-in one or an outside RPC endpoint."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ UNREACHABLE = -32098
 
 
 class Backend(Protocol):
-    """Something that answers JSON-RPC calls."""
+    """Answer JSON-RPC calls."""
 
     async def rpc(self, method: str, params: list[Any]) -> Any:
         """Answer one call.
@@ -31,11 +31,11 @@ class Backend(Protocol):
         """
 
     async def close(self) -> None:
-        """Release what is held."""
+        """Release all resources."""
 
 
 class LocalBackend:
-    """The built-in chain."""
+    """Answer from the built-in chain."""
 
     def __init__(self, chain: Chain) -> None:
         self._chain = chain
@@ -45,11 +45,11 @@ class LocalBackend:
         return self._chain.rpc(method, params)
 
     async def close(self) -> None:
-        """Nothing to release: the chain belongs to its owner."""
+        """Do nothing: the chain belongs to its owner."""
 
 
 class HttpBackend:
-    """A chain behind an HTTP JSON-RPC endpoint. Must be made inside the event loop that uses it."""
+    """Call a chain behind an HTTP JSON-RPC endpoint. Create it inside the event loop that uses it."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -90,7 +90,7 @@ async def get_channel(backend: Backend, escrow: str, channel: bytes) -> Channel:
 
 
 async def broadcast(backend: Backend, raw: bytes) -> dict[str, Any]:
-    """Send a transaction and wait until it is mined; returns its receipt, whatever its status.
+    """Send a transaction and wait until it is mined; return its receipt, whatever its status.
 
     Raises:
         RpcError: the chain refused it, or it was not mined in time.
@@ -105,7 +105,7 @@ async def broadcast(backend: Backend, raw: bytes) -> dict[str, Any]:
 
 
 async def chain_time(backend: Backend) -> int:
-    """The time of the newest block or of the clock, whichever is later: where a transaction's validity starts."""
+    """Return the later of the newest block's time and the clock, from which a transaction's validity is counted."""
     block = await backend.rpc("eth_getBlockByNumber", ["latest", False])
     return max(int(block["timestamp"], 16), int(time.time()))
 

@@ -1,4 +1,4 @@
-"""The four actions of a credential: what they do on the chain and in the accounts once it is verified."""
+"""Carry out the four actions of a credential: what they do on the chain and in the accounts."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ POLL_SECONDS = 0.05
 
 @dataclass(frozen=True)
 class Order:
-    """A paid request whose challenge was recognised."""
+    """Hold a paid request whose challenge was recognised."""
 
     credential: Credential
     terms: Terms
@@ -47,14 +47,14 @@ class Order:
 
 
 def fingerprint(authorization: str, idempotency_key: str | None) -> str:
-    """What a retry must have in common with the first attempt to be given its answer again."""
+    """Hash what a retry must have in common with the first attempt to receive the same answer."""
     # Without a key nothing says that two requests are meant to be one.
     text = f"{idempotency_key or secrets.token_hex()}\n{authorization}"
     return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()
 
 
 class Cashier:
-    """Carries out the four actions of a credential."""
+    """Carry out the four actions of a credential."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class Cashier:
         self._accounts = accounts
 
     async def replay(self, challenge_id: str, print_: str) -> Answer | None:
-        """The stored answer to a byte-identical retry; waits for the first attempt if that is still under way.
+        """Return the stored answer to a byte-identical retry; wait for the first attempt if it is still under way.
 
         Raises:
             Problem: the challenge was used for something else.
@@ -87,7 +87,7 @@ class Cashier:
         return answer
 
     async def carry_out(self, order: Order) -> Answer:
-        """Verify the payment and do what the credential is for.
+        """Verify the payment and carry out the action of the credential.
 
         Raises:
             Problem: the payment is refused; no receipt is due.
@@ -130,7 +130,7 @@ class Cashier:
         return await self._serve(order, channel, None)
 
     async def _serve(self, order: Order, channel: Channel, transaction_hash: str | None) -> Answer:
-        """Accept the voucher, let the model answer, charge the cost; before that, reserve it if the model is slow."""
+        """Accept the voucher, get the answer and charge its cost; reserve the cost first if the model is slow."""
         settings = order.settings
         self._protocol(order).check_voucher(order.credential.voucher, channel)
         request = _request(order, channel)
@@ -205,7 +205,7 @@ class Cashier:
         return str(receipt["transactionHash"])
 
     async def _send(self, order: Order, what: str, is_done: Callable[[str], Awaitable[bool]]) -> str:
-        """Broadcast the transaction of the credential, countersigned if it waits for a fee payer; returns its hash.
+        """Broadcast the transaction of the credential, countersigned if it waits for a fee payer; return its hash.
 
         ``is_done``, given the hash, tells whether what the chain refuses is what it has done already.
         """
@@ -228,7 +228,7 @@ class Cashier:
         return str(receipt["transactionHash"])
 
     async def _channel(self, order: Order) -> Channel:
-        """The channel of the credential, as it is on chain now, if it can be used."""
+        """Return the current on-chain state of the credential's channel, if the channel is usable."""
         credential, protocol = order.credential, self._protocol(order)
         channel = await protocol.channel(credential, order.terms)
         try:
@@ -245,7 +245,7 @@ class Cashier:
 
 
 def _exhausted(order: Order, session: Session) -> Problem:
-    """What to say when the bucket does not hold the highest cost of the request."""
+    """Describe a bucket that does not hold the highest possible cost of the request."""
     if order.settings.charge == "metered":
         return Problem("mpp_voucher_bucket_refresh_required")
     missing = session.spent + session.reserved + order.quoted.max_cost - session.accepted

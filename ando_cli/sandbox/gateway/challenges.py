@@ -1,4 +1,4 @@
-"""Issuing challenges, and recognising them when they come back.
+"""Issue challenges, and recognise them when they come back.
 
 The gateway stores no challenge. Its id is an HMAC over ``realm|method|intent|request|expires|digest|opaque``: who
 echoes a challenge with an id that fits has received it from here. ``opaque`` carries what else the challenge is bound
@@ -35,7 +35,7 @@ KNOWN = frozenset((*BOUND, "id", "description", "header"))
 
 @dataclass(frozen=True)
 class Network:
-    """Where the gateway takes payments: the chain, the token, the escrow of each protocol and its own account."""
+    """Define where the gateway takes payments: chain, token, the escrow of each protocol, and its own account."""
 
     chain_id: int
     token: str
@@ -45,13 +45,13 @@ class Network:
 
     @property
     def escrows(self) -> dict[str, str]:
-        """The escrow of each session protocol."""
+        """Return the escrow of each session protocol."""
         return {V1: self.escrow, V2: self.reserve}
 
 
 @dataclass(frozen=True)
 class Terms:
-    """What a challenge that came back had promised."""
+    """Hold the terms of a challenge that came back."""
 
     id: str
     amount: int
@@ -61,7 +61,7 @@ class Terms:
 
 
 def body_digest(body: bytes, form: str) -> str:
-    """The digest of a body: ``sha-256=<base64>``, or with colons as RFC 9530 writes it."""
+    """Compute the digest of a body: ``sha-256=<base64>``, or with colons as RFC 9530 writes it."""
     encoded = base64.b64encode(hashlib.sha256(body).digest()).decode()
     return f"sha-256=:{encoded}:" if form == "rfc9530" else f"sha-256={encoded}"
 
@@ -77,7 +77,7 @@ def issue(
     protocol: str = V1,
     snapshot: Mapping[str, Any] | None = None,
 ) -> dict[str, str]:
-    """The parameters of a new challenge for a POST of ``body`` to ``path``, not yet sealed with an id.
+    """Return the parameters of a new challenge for a POST of ``body`` to ``path``, not yet sealed with an id.
 
     ``snapshot`` is what is known of the payer's channel; it is told in v2 only.
     """
@@ -123,7 +123,7 @@ def check_echo(
     body: bytes,
     now: float,
 ) -> Terms:
-    """Recognise a challenge that was issued here, for this very request, and has not expired.
+    """Check that a challenge was issued here, for exactly this request, and has not expired.
 
     Raises:
         Problem: it was not, or it is bound to something else.
@@ -141,7 +141,7 @@ def check_echo(
 
 
 def timestamp(seconds: float) -> str:
-    """A time in Unix seconds as RFC 3339 writes it."""
+    """Format a time in Unix seconds as RFC 3339."""
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 

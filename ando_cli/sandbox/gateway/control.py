@@ -1,4 +1,4 @@
-"""What tests and tools use beside the gateway's own routes: JSON-RPC of the chain, faults, settings, log and state."""
+"""Serve the routes for tests and tools: JSON-RPC of the chain, faults, settings, log and state."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Control:
-    """The routes under ``/rpc`` and ``/sandbox/``."""
+    """Serve the routes under ``/rpc`` and ``/sandbox/``."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class Control:
         self._virtual_key = virtual_key
 
     def routes(self) -> list[web.RouteDef]:
-        """All routes, each with its handler."""
+        """Return all routes, each with its handler."""
         return [
             web.post(RPC_PATH, self._rpc),
             web.post("/sandbox/faults", self._add_faults),
@@ -60,7 +60,7 @@ class Control:
         ]
 
     async def state(self) -> dict[str, Any]:
-        """The accounting of every session beside its channel on chain, of the Virtual Key, and who holds what.
+        """Report the accounting and on-chain channel of every session, what the Virtual Key spent, and balances.
 
         Amounts are strings.
         """

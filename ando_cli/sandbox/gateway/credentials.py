@@ -1,4 +1,4 @@
-"""Reading a payment credential, strictly: what is not exactly right is malformed."""
+"""Read payment credentials strictly: any deviation is malformed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SOURCE = re.compile(r"did:pkh:eip155:([1-9][0-9]{0,18}):(0x[0-9a-fA-F]{40})")
 
 @dataclass(frozen=True)
 class Source:
-    """Who says that it pays."""
+    """Name the payer, as the credential claims."""
 
     chain_id: int
     payer: str
@@ -32,7 +32,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Voucher:
-    """An authorization of ``cumulative_amount`` base units in all, from a channel."""
+    """Authorize ``cumulative_amount`` base units in total from a channel."""
 
     channel_id: bytes
     cumulative_amount: int
@@ -41,7 +41,7 @@ class Voucher:
 
 @dataclass(frozen=True)
 class Credential:
-    """A credential whose form is right; nothing in it has been verified."""
+    """Hold a well-formed credential; nothing in it has been verified."""
 
     challenge: Mapping[str, str]
     source: Source
@@ -50,40 +50,40 @@ class Credential:
 
     @cached_property
     def channel_id(self) -> bytes:
-        """The channel that it is about."""
+        """Return the id of the channel that the credential names."""
         return self._read("channelId", lambda value: from_hex(value, 32))
 
     @cached_property
     def voucher(self) -> Voucher:
-        """The voucher that it carries."""
+        """Return the voucher that the credential carries."""
         signature = self._read("signature", from_hex)
         return Voucher(self.channel_id, self._read("cumulativeAmount", amount), signature)
 
     @property
     def transaction(self) -> bytes:
-        """The raw transaction that it carries."""
+        """Return the raw transaction that the credential carries."""
         if self.payload.get("type") != "transaction":
             raise Problem("mpp_malformed_credential", "The type of the payload is not transaction.")
         return self._read("transaction", from_hex)
 
     @property
     def authorized_signer(self) -> str:
-        """Whose vouchers the channel that it opens shall accept."""
+        """Return the account that is to sign the vouchers of the channel that the credential opens."""
         return self._read("authorizedSigner", address)
 
     @property
     def has_descriptor(self) -> bool:
-        """Whether it describes its channel, as those of session protocol v2 do."""
+        """Tell whether the credential describes its channel, as those of session protocol v2 do."""
         return "descriptor" in self.payload
 
     @cached_property
     def descriptor(self) -> Descriptor:
-        """The description of its channel."""
+        """Return the descriptor of the channel."""
         return self._read("descriptor", Descriptor.from_json)
 
     @property
     def additional_deposit(self) -> int:
-        """What its top-up adds."""
+        """Return the amount that the top-up adds, in base units."""
         return self._read("additionalDeposit", amount)
 
     def _read(self, name: str, convert: Callable[[Any], T]) -> T:
@@ -94,7 +94,7 @@ class Credential:
 
 
 def amount(value: object) -> int:
-    """A decimal string without sign or leading zeros that fits into 128 bits.
+    """Parse a decimal string without sign or leading zeros that fits into 128 bits.
 
     Raises:
         ValueError: it is anything else.

@@ -1,4 +1,4 @@
-"""What is on every answer of the sandbox, its own mistakes included: a request id, and no traceback anywhere."""
+"""Add a request id to every answer, and answer the sandbox's own failures without a traceback."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ SANDBOX = Path(__file__).parents[1]
 
 
 def new_request_id() -> str:
-    """An id for a request."""
+    """Return an id for a request."""
     return f"req_{uuid.uuid4().hex}"
 
 
 async def identify(request: web.Request, response: web.StreamResponse) -> None:
-    """Put a request id into the headers of an answer that has none."""
+    """Add a request id to the headers of an answer that lacks one."""
     response.headers.setdefault(REQUEST_ID_HEADER, new_request_id())
 
 
 def answer_failures(access_log: AccessLog | None) -> Middleware:
-    """A middleware that answers 500 where a handler fails, and notes where that was."""
+    """Return a middleware that answers 500 if a handler fails, and logs where it failed."""
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -52,7 +52,7 @@ def answer_failures(access_log: AccessLog | None) -> Middleware:
 
 
 def _place(error: Exception) -> str:
-    """The last line of ours that an error came through."""
+    """Return the last line of the sandbox's code that an error passed through."""
     frames = traceback.extract_tb(error.__traceback__)
     ours = [frame for frame in frames if SANDBOX in Path(frame.filename).parents]
     return f"{Path(ours[-1].filename).name}:{ours[-1].lineno}"

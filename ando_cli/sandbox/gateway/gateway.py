@@ -1,4 +1,4 @@
-"""The gateway: routes, the 402 negotiation, and what a fault makes of it. All about HTTP, nothing about money."""
+"""Serve the routes of the gateway: the 402 negotiation, and the faults. HTTP only; the money is in ``cashier``."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ AccessLog = Callable[[str], None]
 
 @dataclass
 class Entry:
-    """One request in the log: what was sent, by hash where it is private.
+    """Record one request in the log: what was sent, by hash where it is private.
 
     Attributes:
         schemes: of all ``Authorization`` headers; ``other`` where it is none that we know.
@@ -66,7 +66,7 @@ class Entry:
 
 
 class Gateway:
-    """Serves the MPP route, the account-owned routes and two free ones."""
+    """Serve the MPP route, the account-owned routes and two free ones."""
 
     def __init__(
         self,
@@ -90,7 +90,7 @@ class Gateway:
         self._access_log = access_log
 
     async def serve(self, request: web.Request) -> web.StreamResponse:
-        """Answer a request, or go wrong as the next fault says."""
+        """Answer a request, or fail as the next fault says."""
         asked = await Asked.read(request, self.settings)
         entry = Entry(
             method=asked.method,
@@ -140,7 +140,7 @@ class Gateway:
         return send(reply)
 
     def _stamp(self, reply: Reply, fault: Fault, entry: Entry) -> Reply:
-        """The answer with the headers that are on every one, but for those that a fault brings."""
+        """Add the headers that every answer has, unless the fault sets them."""
         stamps = {REQUEST_ID_HEADER: entry.request_id}
         if self.settings.date_offset:
             stamps["date"] = formatdate(time.time() + self.settings.date_offset, usegmt=True)
@@ -186,7 +186,7 @@ class Gateway:
                 continue
 
     async def _refuse(self, problem: Problem, asked: Asked, fault: Fault) -> Reply:
-        """The answer to a request that is refused, with a fresh challenge where that helps."""
+        """Build the answer to a refused request, with a fresh challenge if the client can try again."""
         kind = CODES[problem.code]
         headers: list[tuple[str, str]] = [("Allow", asked.allowed_method)] if kind.status == 405 else []
         challenged = kind.challenged if fault.challenge is None else fault.challenge
@@ -202,7 +202,7 @@ class Gateway:
         return Reply(status, error.content_type, error.data, (*headers, *fault.headers.items()))
 
     async def _challenges(self, asked: Asked, quoted: Quote, fault: Fault) -> tuple[list[str], str]:
-        """The ``WWW-Authenticate`` values for a request, and the id of the first challenge in them."""
+        """Return the ``WWW-Authenticate`` values for a request, and the id of the first challenge in them."""
         protocols, lies = self.settings.protocols, fault.challenge_lies
         snapshot = await self._snapshot(asked, fault) if V2 in protocols else None
         values: list[str] = []
@@ -235,7 +235,7 @@ class Gateway:
         return lie_about_snapshot(known, fault.snapshot_lies)
 
     async def _session_headers(self, asked: Asked, fault: Fault) -> list[tuple[str, str]]:
-        """The two headers that tell a v2 client where its session stands."""
+        """Return the two headers that report the state of a v2 session."""
         if asked.credential is None or not asked.credential.has_descriptor:
             return []
         snapshot = await self._snapshot(asked, fault)
@@ -245,7 +245,7 @@ class Gateway:
         return [(SESSION_HEADER, str(snapshot.get("channelId", ""))), (SNAPSHOT_HEADER, str(encoded))]
 
     async def _misanswer(self, asked: Asked, fault: Fault) -> Reply:
-        """The answer that a fault gives in place of the handler's."""
+        """Build the answer that a fault gives in place of the handler's."""
         if fault.redirect is not None:
             status = fault.status or 307
             return Reply(status, "text/plain", b"", (("Location", fault.redirect), *fault.headers.items()))

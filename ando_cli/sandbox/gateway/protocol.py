@@ -1,4 +1,4 @@
-"""What a session protocol is to the gateway: where its channels are, what moves their money, what its payloads hold."""
+"""Define what the gateway needs from a session protocol: its channels, its calls and its payloads."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class SessionProtocol(ABC):
-    """One of the two session protocols, on the chain behind ``backend``."""
+    """Represent one of the two session protocols, on the chain behind ``backend``."""
 
     name: ClassVar[str]
     max_amount: ClassVar[int]
@@ -31,7 +31,7 @@ class SessionProtocol(ABC):
 
     @abstractmethod
     def pending(self, credential: Credential, terms: Terms) -> Channel:
-        """The channel that the transaction of an open credential will make.
+        """Return the channel that the transaction of an open credential will create.
 
         Raises:
             Problem: it is not the one that the credential names, or none that this gateway can be paid from.
@@ -39,7 +39,7 @@ class SessionProtocol(ABC):
 
     @abstractmethod
     async def channel(self, credential: Credential, terms: Terms) -> Channel:
-        """The channel of a credential as it is on chain now, usable or not.
+        """Return the current on-chain state of a credential's channel, usable or not.
 
         Raises:
             Problem: the credential does not describe it as this protocol wants it described.
@@ -48,7 +48,7 @@ class SessionProtocol(ABC):
 
     @abstractmethod
     async def channel_of(self, session: Session) -> Channel:
-        """The channel of a known session as it is on chain now.
+        """Return the current on-chain state of a known session's channel.
 
         Raises:
             RpcError: the chain does not answer, or not as an escrow does.
@@ -56,7 +56,7 @@ class SessionProtocol(ABC):
 
     @abstractmethod
     def check_top_up(self, credential: Credential) -> None:
-        """Check that the transaction of a topUp credential makes the very top-up that the credential names.
+        """Check that the transaction of a topUp credential makes exactly the top-up that the credential names.
 
         Raises:
             Problem: it does not.
@@ -64,14 +64,14 @@ class SessionProtocol(ABC):
 
     @abstractmethod
     def close_call(self, credential: Credential, spent: int) -> Call:
-        """The call with which the payee closes a channel on which ``spent`` base units were spent."""
+        """Return the call with which the payee closes a channel on which ``spent`` base units were spent."""
 
     @abstractmethod
     def sources(self, channel: Channel) -> tuple[str, ...]:
-        """Who may stand in the ``source`` of a credential for a channel."""
+        """Return the accounts that may be the ``source`` of a credential for a channel."""
 
     def usable(self, channel: Channel, credential: Credential) -> Channel:
-        """The same channel, if this gateway can be paid from it by the source of the credential.
+        """Return the channel unchanged if its source can pay this gateway from it.
 
         Raises:
             Problem: it cannot.
@@ -120,12 +120,12 @@ class SessionProtocol(ABC):
 
 
 def refused(message: str) -> Problem:
-    """The payment is not what it claims to be."""
+    """Return the problem of a payment that is not what it claims to be."""
     return Problem("mpp_payment_verification_failed", message)
 
 
 def transaction_of(credential: Credential) -> Transaction:
-    """The decoded transaction that a credential carries.
+    """Decode the transaction that a credential carries.
 
     Raises:
         Problem: it is malformed or wrongly signed.
@@ -139,7 +139,7 @@ def transaction_of(credential: Credential) -> Transaction:
 def arguments(
     transaction: Transaction, escrow: str, function: str, count: int, beside: tuple[str, bytes] | None = None
 ) -> list[bytes]:
-    """The argument words of the one call to the escrow's ``function`` that a transaction makes.
+    """Return the argument words of the one call to the escrow's ``function`` that a transaction makes.
 
     ``beside`` is what else it may call: a contract and the selector of a function.
 

@@ -1,4 +1,4 @@
-"""Session protocol v1 at the gateway: channels of the escrow contract."""
+"""Implement session protocol v1 at the gateway: channels of the escrow contract."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ APPROVE = "approve(address,uint256)"
 
 
 class ProtocolV1(SessionProtocol):
-    """Channels that are named by the hash of their parties, and kept by a contract."""
+    """Use channels that are named by the hash of their parties and kept by a contract."""
 
     name: ClassVar[str] = V1
     max_amount: ClassVar[int] = UINT128_MAX
 
     def pending(self, credential: Credential, terms: Terms) -> Channel:
-        """Read the ``open`` call behind its approval."""
+        """Read the ``open`` call, which may follow its approval."""
         _check_form(credential)
         transaction = transaction_of(credential)
         words = self._arguments(transaction, OPEN, 5)
@@ -53,28 +53,28 @@ class ProtocolV1(SessionProtocol):
         return self.usable(Channel(False, 0, transaction.sender, payee, token, signer, deposit, 0), credential)
 
     async def channel(self, credential: Credential, terms: Terms) -> Channel:
-        """Ask the contract, by the id in the payload."""
+        """Ask the contract for the channel with the id in the payload."""
         _check_form(credential)
         return await get_channel(self.backend, self.escrow, credential.channel_id)
 
     async def channel_of(self, session: Session) -> Channel:
-        """Ask the contract."""
+        """Ask the contract for the channel of the session."""
         return await get_channel(self.backend, self.escrow, from_hex(session.channel_id))
 
     def check_top_up(self, credential: Credential) -> None:
-        """Compare the two arguments."""
+        """Compare the channel and the amount with those of the credential."""
         channel, amount = self._arguments(transaction_of(credential), TOP_UP, 2)
         if (channel, abi.to_uint(amount)) != (credential.channel_id, credential.additional_deposit):
             raise refused("The transaction does not make the top-up that the credential names.")
 
     def close_call(self, credential: Credential, spent: int) -> Call:
-        """Settle all that the voucher grants: the contract cannot capture less."""
+        """Settle all that the voucher authorizes: the contract cannot capture less."""
         voucher = credential.voucher
         words = voucher.channel_id, abi.uint(voucher.cumulative_amount), abi.uint(96)
         return Call(self.escrow, 0, abi.call(CLOSE, *words, abi.dynamic_bytes(voucher.signature)))
 
     def sources(self, channel: Channel) -> tuple[str, ...]:
-        """The payer alone."""
+        """Return the payer alone."""
         return (channel.payer,)
 
     def _arguments(self, transaction: Transaction, function: str, count: int) -> list[bytes]:

@@ -1,4 +1,4 @@
-"""Session protocol v2 at the gateway: channels of the escrow precompile (TIP-1034)."""
+"""Implement session protocol v2 at the gateway: channels of the escrow precompile (TIP-1034)."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ NO_ANSWER = -32098
 
 
 class ProtocolV2(SessionProtocol):
-    """Channels that are named by the hash of their descriptor, which every payload brings along."""
+    """Use channels that are named by the hash of their descriptor, which every payload carries."""
 
     name: ClassVar[str] = V2
     max_amount: ClassVar[int] = UINT96_MAX
 
     def pending(self, credential: Credential, terms: Terms) -> Channel:
-        """Read the one call ``open``, and the hash that the transaction gives the channel."""
+        """Read the one ``open`` call, and the nonce hash that names the channel."""
         described = self._descriptor(credential, terms)
         transaction = transaction_of(credential)
         words = arguments(transaction, self.escrow, OPEN, 6)
@@ -56,12 +56,12 @@ class ProtocolV2(SessionProtocol):
         return _channel(described, await self._state(credential.channel_id))
 
     async def channel_of(self, session: Session) -> Channel:
-        """Ask the precompile for the state, and take the rest from the descriptor that was kept."""
+        """Ask the precompile for the state, and take the rest from the stored descriptor."""
         described = Descriptor.from_json(json.loads(session.descriptor))
         return _channel(described, await self._state(from_hex(session.channel_id)))
 
     def check_top_up(self, credential: Credential) -> None:
-        """Compare the descriptor and the amount."""
+        """Compare the descriptor and the amount with those of the credential."""
         self.check_amount(credential.additional_deposit)
         words = arguments(transaction_of(credential), self.escrow, TOP_UP, WORDS + 1)
         named = credential.descriptor.encode() + abi.uint(credential.additional_deposit)
@@ -69,14 +69,14 @@ class ProtocolV2(SessionProtocol):
             raise refused("The transaction does not make the top-up that the credential names.")
 
     def close_call(self, credential: Credential, spent: int) -> Call:
-        """Capture what was spent; the voucher may grant more."""
+        """Capture what was spent; the voucher may authorize more."""
         voucher = credential.voucher
         amounts = abi.uint(voucher.cumulative_amount), abi.uint(spent), abi.uint(32 * (WORDS + 3))
         signature = abi.dynamic_bytes(voucher.signature)
         return Call(self.escrow, 0, abi.call(CLOSE, credential.descriptor.encode(), *amounts, signature))
 
     def sources(self, channel: Channel) -> tuple[str, ...]:
-        """The payer, or who signs for it."""
+        """Return the payer and the signer."""
         return channel.payer, channel.signer
 
     def _descriptor(self, credential: Credential, terms: Terms) -> Descriptor:

@@ -1,4 +1,4 @@
-"""Price a chat request of the paid route, and answer it with the canned answer."""
+"""Price chat requests of the paid route, and give the canned answer."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ OPTIMISED_MODEL = "sandbox/optimised"
 
 @dataclass(frozen=True)
 class Quote:
-    """What a request asks for and what it can cost at most, in base units."""
+    """Hold what a request asks for and what it can cost at most, in base units."""
 
     plan: str
     model: str
@@ -53,7 +53,7 @@ def quote(body: bytes, settings: Settings) -> Quote:
 
 
 def answer(quoted: Quote, settings: Settings) -> tuple[bytes, Usage]:
-    """The chat completion for a request, and what it took."""
+    """Return the chat completion for a request, and its usage."""
     whole = metering.CANNED_ANSWER if settings.answer is None else settings.answer
     text = whole[: quoted.max_tokens * metering.CHARACTERS_PER_TOKEN]
     completion_tokens = metering.tokens(text)

@@ -1,4 +1,4 @@
-"""Sending an answer: as it should be, or broken off, or far too long."""
+"""Send answers: whole, broken off, or far too long."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ CHUNK = b" " * 65_536
 
 
 def send(reply: Reply) -> web.StreamResponse:
-    """The answer as it is."""
+    """Build the whole answer."""
     return _with_headers(web.Response(status=reply.status, body=reply.body), reply)
 
 
 def drop(request: web.Request) -> web.StreamResponse:
-    """Close the connection without a word."""
+    """Close the connection without an answer."""
     if request.transport is not None:
         request.transport.close()
     return web.Response()
 
 
 async def send_events(request: web.Request, reply: Reply, fault: Mapping[str, Any]) -> web.StreamResponse:
-    """Send a stream of events one by one, or what a fault makes of it.
+    """Send a stream of events one by one, spoilt as the fault says.
 
     Raises:
         ConnectionError: the client hung up.
@@ -58,7 +58,7 @@ async def send_half(request: web.Request, reply: Reply) -> web.StreamResponse:
 
 
 async def send_huge(request: web.Request, reply: Reply, size: int) -> web.StreamResponse:
-    """Send a body of ``size`` bytes, or as much of it as the client wants to read."""
+    """Send a body of ``size`` bytes, or as much of it as the client reads."""
     response = _with_headers(web.StreamResponse(status=reply.status), reply)
     response.content_length = size
     await response.prepare(request)

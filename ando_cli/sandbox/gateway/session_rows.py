@@ -1,4 +1,4 @@
-"""The rows that the accounts are made of: one for each session, reservation and answer.
+"""Read and write the rows of the accounts: one for each session, reservation and answer.
 
 Amounts are in base units. All functions work on a connection that is inside a transaction.
 """
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Session:
-    """The accounting of one channel.
+    """Hold the accounting of one channel, in base units.
 
     Attributes:
         accepted: the highest voucher, whose ``signature`` is kept.
@@ -42,21 +42,21 @@ class Session:
 
     @property
     def left(self) -> int:
-        """What of the highest voucher is neither spent nor set aside."""
+        """Return what the highest voucher still holds that is neither spent nor reserved."""
         return self.accepted - self.spent - self.reserved
 
     def amounts(self) -> dict[str, Any]:
-        """The members of a receipt that say where the session stands."""
+        """Return the members of a receipt that report the state of the session."""
         return {"acceptedCumulative": str(self.accepted), "spent": str(self.spent), "units": self.units}
 
     def charged(self, cost: int) -> Session:
-        """The same session after one more request."""
+        """Return the session after one more request."""
         return dataclasses.replace(self, spent=self.spent + cost, units=self.units + 1)
 
 
 @dataclass(frozen=True)
 class Accepted:
-    """A voucher that was verified, and what is worth knowing about its channel."""
+    """Hold a verified voucher and what the accounts store about its channel."""
 
     channel_id: str
     cumulative: int
@@ -68,7 +68,7 @@ class Accepted:
 
 @dataclass(frozen=True)
 class Answer:
-    """A success, kept for the client that asks for it again because it got lost."""
+    """Store a success for a client that lost it and asks again."""
 
     fingerprint: str
     status: int
@@ -76,17 +76,17 @@ class Answer:
     body: bytes
 
     def receipted(self, session: Session) -> Answer:
-        """The same answer, with where the session stands in its receipt."""
+        """Return the answer with the state of the session in its receipt."""
         return Answer(self.fingerprint, self.status, {**self.receipt, **session.amounts()}, self.body)
 
 
 def fresh(channel_id: str, settled: int) -> Session:
-    """A session that nothing is known of: what was settled on chain was granted and spent."""
+    """Return an unknown session: what was settled on chain counts as authorized and spent."""
     return Session(channel_id, settled, settled, 0, 0, False, False)
 
 
 def read_session(connection: sqlite3.Connection, channel_id: str) -> Session | None:
-    """The state of a session, if it is known."""
+    """Return the state of a session, or ``None`` if it is not known."""
     query = (
         "SELECT accepted, spent, units, closed, closing_until, protocol, payer, descriptor, signature "
         "FROM sessions WHERE channel_id = ?"
@@ -102,7 +102,7 @@ def read_session(connection: sqlite3.Connection, channel_id: str) -> Session | N
 
 
 def open_session(connection: sqlite3.Connection, channel_id: str, settled: int) -> Session:
-    """The state of a session, or of one that begins.
+    """Return the state of a session, or a new one.
 
     Raises:
         Problem: it is over, or being closed.
@@ -114,7 +114,7 @@ def open_session(connection: sqlite3.Connection, channel_id: str, settled: int) 
 
 
 def save_session(connection: sqlite3.Connection, session: Session, closing_until: float = 0.0) -> None:
-    """Write a session down. Its reservations are rows of their own."""
+    """Save a session. Its reservations are rows of their own."""
     connection.execute(
         "INSERT OR REPLACE INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
@@ -134,7 +134,7 @@ def save_session(connection: sqlite3.Connection, session: Session, closing_until
 
 
 def save_answer(connection: sqlite3.Connection, challenge_id: str, answer: Answer) -> bool:
-    """Keep the answer to a challenge; false if there is one already, which then stays."""
+    """Store the answer to a challenge; return false if one is stored already, which then stays."""
     added = connection.execute(
         "INSERT OR IGNORE INTO answers VALUES (?, ?, ?, ?, ?, ?)",
         (

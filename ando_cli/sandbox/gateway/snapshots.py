@@ -1,4 +1,4 @@
-"""What the gateway tells a client about a v2 channel that it knows: ``sessionSnapshot`` and two response headers."""
+"""Report the state of a known v2 channel to a client: ``sessionSnapshot`` and two response headers."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PAYER = re.compile(r"(?:did:pkh:eip155:[0-9]{1,19}:)?(0x[0-9a-fA-F]{40})")
 
 
 class Snapshots:
-    """Finds the session that a request is about, and writes down where it stands."""
+    """Find the session that a request is about, and report its state."""
 
     def __init__(self, protocol: ProtocolV2, accounts: Accounts) -> None:
         self._protocol = protocol
@@ -32,7 +32,7 @@ class Snapshots:
     async def about(
         self, settings: Settings, header: str | None, credential: Credential | None, cost: int
     ) -> dict[str, Any] | None:
-        """The snapshot for a request that says who it is by its ``Payment-Session`` header or by its credential.
+        """Return the snapshot for a request that names its session by the ``Payment-Session`` header or its credential.
 
         The header holds a channel id, or the payer as a did:pkh or an address: then its newest open channel is meant.
         ``cost`` is what the request can cost at most.

@@ -1,4 +1,4 @@
-"""The canned answers of the account-owned routes, buffered and as server-sent events, in the shapes of OpenAI's API.
+"""Build the canned answers of the account-owned routes, buffered or as server-sent events, as OpenAI's API has them.
 
 The provider's documentation does not fix the shape of ``/v1/think``. Here it is a chat completion whose message has
 ``reasoning_content`` beside ``content``, as other gateways with reasoning models have it.
@@ -31,7 +31,7 @@ _WORD = re.compile(r"\s*\S+|\s+$")
 
 @dataclass(frozen=True)
 class Generated:
-    """What the model said, and what it took."""
+    """Hold what the model said, and its usage."""
 
     reasoning: str
     text: str
@@ -40,18 +40,18 @@ class Generated:
 
     @property
     def finish_reason(self) -> str:
-        """Why it stopped."""
+        """Return why the model stopped."""
         return "stop" if self.complete else "length"
 
 
 def models(settings: Settings) -> dict[str, Any]:
-    """The list of models."""
+    """Return the list of models."""
     data = [{"id": name, "object": "model", "created": MODELS_SINCE, "owned_by": OWNER} for name in settings.models]
     return {"object": "list", "data": data}
 
 
 def generate(request: TextRequest, settings: Settings) -> Generated:
-    """The answer to a request, at most as long as it allows, metered at the price of the first plan."""
+    """Generate the answer to a request, cut to the length that it allows, at the price of the first plan."""
     whole = f"{CANNED_ANSWER} {request.received}" if settings.answer is None else settings.answer
     thought = CANNED_REASONING if request.route == "think" else ""
     reasoning = thought[: request.max_tokens * CHARACTERS_PER_TOKEN]
@@ -64,7 +64,7 @@ def generate(request: TextRequest, settings: Settings) -> Generated:
 
 
 def buffered(request: TextRequest, generated: Generated) -> dict[str, Any]:
-    """The whole answer as one object."""
+    """Return the whole answer as one object."""
     if request.route == "responses":
         return _response(request, generated)
     if request.route == "completions":
@@ -78,7 +78,7 @@ def buffered(request: TextRequest, generated: Generated) -> dict[str, Any]:
 
 
 def events(request: TextRequest, generated: Generated) -> tuple[bytes, ...]:
-    """The answer word by word, each word an event, and ``[DONE]`` at the end."""
+    """Return the answer as one event for each word, and ``[DONE]`` at the end."""
     if request.route == "completions":
         head = _head("cmpl", "text_completion", request)
         choices = [_choice({"text": word, "logprobs": None}, None) for word in _words(generated.text)]
@@ -99,7 +99,7 @@ def events(request: TextRequest, generated: Generated) -> tuple[bytes, ...]:
 
 
 def event(data: object) -> bytes:
-    """One server-sent event."""
+    """Encode one server-sent event."""
     return f"data: {json.dumps(data, ensure_ascii=False)}\n\n".encode()
 
 

@@ -1,4 +1,4 @@
-"""The account-owned routes: a Virtual Key in, an answer of OpenAI's API out (protocol.md, section 1)."""
+"""Serve the account-owned routes, which a Virtual Key pays for (protocol.md, section 1)."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ def allowed_method(route: str) -> str:
 
 
 class BearerRoutes:
-    """Answers the requests that a Virtual Key pays for."""
+    """Answer the requests that a Virtual Key pays for."""
 
     def __init__(self, virtual_key: VirtualKey) -> None:
         self.virtual_key = virtual_key
 
     async def answer(self, asked: BearerRequest, settings: Settings, headers: Mapping[str, str]) -> Reply:
-        """The answer of a route, with further headers.
+        """Answer a request, with further headers.
 
         Raises:
             Problem: the request is refused, and nothing was spent.

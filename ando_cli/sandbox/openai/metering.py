@@ -1,4 +1,4 @@
-"""Read the text requests of OpenAI's API, and count their tokens. No model is asked anything."""
+"""Read the text requests of OpenAI's API and count their tokens. No model runs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from ando_cli.sandbox.problems import Problem
 from ando_cli.sandbox.wire import loads
 
-CANNED_ANSWER = "This is a canned answer from the ando sandbox: no model was asked and nothing was spent."
+CANNED_ANSWER = "This is a canned answer from the ando sandbox: no model ran and no real money was spent."
 DEFAULT_MAX_TOKENS = 1024
 MAX_TOKENS_LIMIT = 1_000_000
 CHARACTERS_PER_TOKEN = 4
@@ -18,7 +18,7 @@ TOKENS_PER_MESSAGE = 4
 
 @dataclass(frozen=True)
 class Usage:
-    """What the answer to a request took, and its cost in base units."""
+    """Count the tokens of a request and its answer, and their cost in base units."""
 
     prompt_tokens: int
     completion_tokens: int
@@ -26,12 +26,12 @@ class Usage:
 
 
 def tokens(text: str) -> int:
-    """A cheap and repeatable count: about four characters a token."""
+    """Count tokens cheaply and repeatably: about four characters a token."""
     return -(-len(text) // CHARACTERS_PER_TOKEN)
 
 
 def parse(body: bytes) -> dict[str, Any]:
-    """The JSON object in a body.
+    """Parse the JSON object in a body.
 
     Raises:
         Problem: there is none.
@@ -46,7 +46,7 @@ def parse(body: bytes) -> dict[str, Any]:
 
 
 def check_limit(value: object, name: str = "max_tokens") -> int:
-    """The highest number of tokens that an answer may have.
+    """Check the highest number of tokens that an answer may have.
 
     Raises:
         Problem: it is no such number.
@@ -57,7 +57,7 @@ def check_limit(value: object, name: str = "max_tokens") -> int:
 
 
 def count_prompt(messages: object) -> int:
-    """The tokens of a list of chat messages.
+    """Count the tokens of a list of chat messages.
 
     Raises:
         Problem: it is not one.
@@ -77,5 +77,5 @@ def count_prompt(messages: object) -> int:
 
 
 def invalid(message: str) -> Problem:
-    """The body is not valid, for the reason that ``message`` gives: a clause without a full stop."""
+    """Return the problem of an invalid body; ``message`` gives the reason, as a clause without a full stop."""
     return Problem("invalid_request", message[:1].upper() + message[1:] + ".")

@@ -1,4 +1,4 @@
-"""Reading the requests of the account-owned routes, as far as OpenAI's API shapes them.
+"""Read the requests of the account-owned routes, as far as OpenAI's API defines them.
 
 What has a meaning here is checked; everything else (sampling fields, say) is let through unread.
 """
@@ -24,7 +24,7 @@ NO_TEXT_RESPONSE = ("background", "conversation", "previous_response_id", "tools
 
 @dataclass(frozen=True)
 class TextRequest:
-    """A request for text that is valid.
+    """Hold a valid request for text.
 
     Attributes:
         route: one of ``chat``, ``think``, ``completions`` and ``responses``.
@@ -44,7 +44,7 @@ class TextRequest:
 
 
 def read(route: str, body: bytes) -> TextRequest:
-    """Check a request for one of the routes.
+    """Check and read a request for one of the routes.
 
     Raises:
         Problem: it is not valid there.
@@ -126,7 +126,7 @@ def _check_response(request: dict[str, Any]) -> None:
 
 
 def _response_messages(request: dict[str, Any]) -> list[Any]:
-    """The input of a ``responses`` request as chat messages, its instructions in front."""
+    """Return the input of a ``responses`` request as chat messages, after its instructions."""
     given = request.get("input")
     if isinstance(given, str):
         given = [{"role": "user", "content": given}]

@@ -1,4 +1,4 @@
-"""The one Virtual Key of a sandbox: who has it, and what was spent with it."""
+"""Check the one Virtual Key of a sandbox, and count what it spends."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class VirtualKey:
-    """A key, and its account in the shared file. Amounts are in base units."""
+    """Hold a key and its account in the shared file. Amounts are in base units."""
 
     def __init__(self, key: str, database: Database) -> None:
         self.key = key
@@ -36,12 +36,12 @@ class VirtualKey:
 
     @property
     def spent(self) -> int:
-        """What was spent with this key in all, by every process that shares the file."""
+        """Return what the key has spent in total, in every process that shares the file."""
         row = self._database.row("SELECT value FROM meta WHERE key = ?", (self._row,))
         return int(row[0]) if row else 0
 
     def charge(self, cost: int, budget: int | None) -> None:
-        """Add the cost of a request, where a budget leaves room for it.
+        """Add the cost of a request, if the budget covers it.
 
         Raises:
             Problem: it does not, and nothing was added.

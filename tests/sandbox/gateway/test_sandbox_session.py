@@ -63,6 +63,7 @@ def test_an_open_request_is_answered_by_the_model(payer: Payer) -> None:
     answer = response.json()
     assert answer["object"] == "chat.completion"
     assert "canned answer" in answer["choices"][0]["message"]["content"]
+    assert "no real money was spent" in answer["choices"][0]["message"]["content"], "play money was"
     assert "america" not in response.text, "a prompt is never echoed"
     assert answer["usage"] == {"prompt_tokens": 12, "completion_tokens": 22, "total_tokens": 34}
     receipt = receipt_of(response)
