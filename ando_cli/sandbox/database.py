@@ -47,7 +47,7 @@ CREATE TABLE answers (
     body BLOB NOT NULL, created REAL NOT NULL) WITHOUT ROWID;
 """
 
-# From version 1, which had neither logs nor the second protocol.
+# What version 2 adds to version 1: logs and the second protocol.
 UPGRADE = """
 CREATE TABLE reserves (
     id TEXT PRIMARY KEY, settled TEXT NOT NULL, deposit TEXT NOT NULL, close_requested_at INTEGER NOT NULL)
@@ -68,11 +68,11 @@ class Database:
     """Hold one connection, safe to use from several threads; every write is an immediate transaction."""
 
     def __init__(self, path: Path) -> None:
-        """Open the file, or make it readable by its owner alone.
+        """Open the file; create it, readable by its owner alone, if it does not exist.
 
         Raises:
-            OSError: the file or its folder cannot be made, or not be written.
-            ValueError: it is not a sandbox's file, or one of another version.
+            OSError: The file or its folder cannot be created or written.
+            ValueError: The file is not a sandbox's file, or has another version.
         """
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         # SQLite gives its -wal and -shm files the mode of the database, so this covers all three.
@@ -93,7 +93,7 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Hold the write lock for a block, then commit, or roll back if it raises. Neither nest this nor await in it."""
+        """Hold the write lock for a block, then commit, or roll back if it raises. Do not nest it, nor await in it."""
         with self._lock:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
@@ -117,8 +117,8 @@ class Database:
     def scratch(self, immediate: bool) -> Iterator[sqlite3.Connection]:
         """Read and write for a block, then undo all of it.
 
-        Unless ``immediate``, no lock is taken before something is written, which then fails with an
-        ``OperationalError`` if another process has written meanwhile.
+        Unless ``immediate``, the lock is taken by the first write, which fails with an ``OperationalError`` if another
+        process has written meanwhile.
         """
         with self._lock:
             self._connection.execute("BEGIN IMMEDIATE" if immediate else "BEGIN")
@@ -142,7 +142,7 @@ class Database:
     def _use_wal(self) -> None:
         """Switch the file to a write-ahead log, unless it has one already.
 
-        SQLite does not wait for the lock here when another process is doing the same, so we do.
+        SQLite does not wait for the lock here if another process switches at the same time, so this method does.
         """
         deadline = time.monotonic() + BUSY_SECONDS
         while True:
@@ -153,7 +153,7 @@ class Database:
                 if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                     raise
                 time.sleep(POLL_SECONDS)
-        # What was committed survives the death of the process, which is all that is promised: there is no money here.
+        # A commit survives the death of the process but not of the machine, which is enough without real money.
         self._connection.execute("PRAGMA synchronous = OFF")
 
     def _create(self) -> None:
@@ -165,4 +165,4 @@ class Database:
                     connection.execute(statement)
                 connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
             elif version != SCHEMA_VERSION:
-                raise sqlite3.DatabaseError(f"it has version {version}, not {SCHEMA_VERSION}")
+                raise sqlite3.DatabaseError(f"its version is {version}, not {SCHEMA_VERSION}")

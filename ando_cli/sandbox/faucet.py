@@ -15,7 +15,7 @@ def fund(config: SandboxConfig, account: str, amount: int) -> None:
     """Add ``amount`` base units to ``account`` on the built-in chain of ``config``.
 
     Raises:
-        ValueError: the file belongs to another chain, or ``account`` is not an address.
+        ValueError: The file belongs to another chain, or ``account`` is not an address.
     """
     database = Database(config.path)
     try:

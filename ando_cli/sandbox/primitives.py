@@ -27,12 +27,12 @@ def from_hex(text: object, length: int | None = None) -> bytes:
     """Decode a ``0x`` string.
 
     Raises:
-        ValueError: it is not such a string, or not ``length`` bytes long.
+        ValueError: ``text`` is not such a string, or not ``length`` bytes long.
     """
     if not isinstance(text, str) or text[:2] != "0x":
         raise ValueError("expected 0x-prefixed hexadecimal")
     data = bytes.fromhex(text[2:])
-    if 2 * len(data) + 2 != len(text):  # there was white space, which fromhex passes over
+    if 2 * len(data) + 2 != len(text):  # fromhex skips white space
         raise ValueError("expected 0x-prefixed hexadecimal")
     if length is not None and len(data) != length:
         raise ValueError(f"expected {length} bytes, got {len(data)}")
@@ -59,7 +59,7 @@ def recover(digest: bytes, signature: bytes) -> str:
     """Return the account that signed ``digest``.
 
     Raises:
-        SignatureError: the signature is malformed, malleable (high s) or recovers to no key.
+        SignatureError: The signature is malformed, malleable (high s) or recovers to no key.
     """
     if len(signature) != 65:
         raise SignatureError(f"a signature has 65 bytes, not {len(signature)}")
@@ -71,7 +71,7 @@ def recover(digest: bytes, signature: bytes) -> str:
         raise SignatureError("v is neither 27 nor 28")
     try:
         key = PublicKey.from_signature_and_message(signature[:64] + bytes([v - 27]), digest, hasher=None)
-    except Exception as error:  # coincurve raises a bare Exception or a ValueError, depending on which check failed
+    except Exception as error:  # coincurve raises a bare Exception or a ValueError, depending on the check that fails
         raise SignatureError("the signature belongs to no key") from error
     return _address(key)
 

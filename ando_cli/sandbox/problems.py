@@ -18,8 +18,8 @@ class Kind:
 
     Attributes:
         status: the HTTP status.
-        challenged: whether a fresh challenge comes with it, so that the client can try again.
-        message: what is said where nothing more precise is known.
+        challenged: whether a fresh challenge is sent with it, so that the client can try again.
+        message: the default message.
     """
 
     status: int
@@ -66,14 +66,14 @@ SPECIFICATION_CODES: dict[str, Kind] = {
 
 OTHER_CODES: dict[str, Kind] = {
     "invalid_request": Kind(400, False, "The request body is not valid."),
-    "not_found": Kind(404, False, "There is no such route."),
+    "not_found": Kind(404, False, "This route does not exist."),
     "method_not_allowed": Kind(405, False, "This method is disabled here."),
     "wrong_route": Kind(401, False, "This credential does not belong on this route."),
     "missing_api_key": Kind(401, False, "A Virtual Key is required: Authorization: Bearer <key>."),
     "invalid_api_key": Kind(401, False, "The Virtual Key is not valid."),
     "budget_exhausted": Kind(402, False, "The budget of this Virtual Key is exhausted."),
-    "model_not_found": Kind(404, False, "This key has no such model."),
-    "unsupported_parameter": Kind(400, False, "This route does not support that."),
+    "model_not_found": Kind(404, False, "The model does not exist, or this key cannot use it."),
+    "unsupported_parameter": Kind(400, False, "This route does not support that parameter."),
     "rate_limit_exceeded": Kind(429, False, "Too many requests."),
     "server_error": Kind(500, False, "The sandbox failed."),
 }
@@ -94,7 +94,7 @@ class Problem(Exception):  # noqa: N818 - named as RFC 9457 names it
     """Refuse a request with one of the codes above."""
 
     def __init__(self, code: str, message: str | None = None, extensions: Mapping[str, Any] | None = None) -> None:
-        """``extensions`` are further members of the error body."""
+        """Take a code and its message; ``extensions`` are further members of the error body."""
         super().__init__(code)
         self.code = code
         self.message = message or CODES[code].message

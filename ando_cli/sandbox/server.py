@@ -66,8 +66,8 @@ class Sandbox:
         """Start serving.
 
         Raises:
-            OSError: the port is taken, or the file cannot be made.
-            ValueError: the file belongs to another chain.
+            OSError: The port is in use, or the file cannot be created.
+            ValueError: The file belongs to another chain.
         """
         self._thread.start()
         self._ready.wait()
@@ -108,7 +108,7 @@ class Sandbox:
         """Give an account test money, in base units. Works on the built-in chain only.
 
         Raises:
-            ValueError: the sandbox stands on an outside chain.
+            ValueError: The sandbox uses an outside chain.
         """
         self._call_chain("sandbox_fund", account, hex(amount))
 
@@ -119,7 +119,7 @@ class Sandbox:
     def _call_chain(self, method: str, *params: Any) -> Any:
         chain = self._running.chain
         if chain is None:
-            raise ValueError("the sandbox stands on an outside chain")
+            raise ValueError("the sandbox uses an outside chain")
         return chain.rpc(method, list(params))
 
     @property
@@ -131,7 +131,7 @@ class Sandbox:
     def _run(self) -> None:
         try:
             asyncio.run(self._serve())
-        except BaseException as error:  # whatever it is belongs to the thread that is waiting in __enter__
+        except BaseException as error:  # __enter__ raises it again, in the thread that waits there
             self._failure = error
         finally:
             self._ready.set()
@@ -154,8 +154,8 @@ def run_forever(config: SandboxConfig, on_ready: Callable[[str, str, str], None]
     """Serve until SIGINT or SIGTERM arrives.
 
     Args:
-        config: what to serve.
-        on_ready: called with the base URL, the RPC URL and the Virtual Key when requests can be sent.
+        config: the configuration of the sandbox.
+        on_ready: called with the base URL, the RPC URL and the Virtual Key as soon as requests can be sent.
     """
     asyncio.run(_serve_forever(config, on_ready))
 

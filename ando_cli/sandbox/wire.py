@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 ACTIONS = ("open", "voucher", "topUp", "close")
-"""What a payment credential can be for."""
+"""The actions of a payment credential."""
 
 BOUND = ("realm", "method", "intent", "request", "expires", "digest", "opaque")
 """The parameters of a challenge that its id covers."""
@@ -23,7 +23,7 @@ BOUND = ("realm", "method", "intent", "request", "expires", "digest", "opaque")
 MAX_DEPTH = 100
 MAX_PARAMETER = 16 * 1024
 
-# Possessive, and content with a string that never ends: linear in the input, whatever it is.
+# Possessive, and satisfied by a string that never ends: linear in the input, whatever it is.
 _STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
 _BRACKET = re.compile(rb"[\[\]{}]")
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
@@ -34,7 +34,8 @@ class Reply:
     """Hold an answer that is not sent yet.
 
     Attributes:
-        events: what ``body`` is made of, where it is a stream of events; ``pace`` seconds go by before each.
+        events: the parts of ``body`` if it is a stream of events.
+        pace: seconds to wait before each event.
     """
 
     status: int
@@ -48,11 +49,11 @@ class Reply:
 def loads(data: bytes) -> Any:
     """Parse the JSON value in ``data``.
 
-    The parser descends once for every bracket, and what stops it is the interpreter's recursion limit, which packages
-    raise at will: then a body of opening brackets ends the process. So the depth is measured first.
+    The parser recurses once for each bracket, and only the interpreter's recursion limit stops it. Packages raise that
+    limit, and then a body of opening brackets crashes the process. So the depth is measured first.
 
     Raises:
-        ValueError: it is not JSON, or nests deeper than a hundred levels.
+        ValueError: The data is not JSON, or nests deeper than a hundred levels.
     """
     if data.count(b"[") + data.count(b"{") <= MAX_DEPTH:
         return json.loads(data)
@@ -78,12 +79,12 @@ def decode_json(text: str) -> dict[str, Any]:
     """Decode the JSON object in a base64url text.
 
     Raises:
-        ValueError: it is longer than 16 KiB, not in the strict alphabet, padded, or not a JSON object.
+        ValueError: The text is longer than 16 KiB, not in the strict alphabet, padded, or not a JSON object.
     """
     if len(text) > MAX_PARAMETER:
         raise ValueError("the value is too long")
     try:
-        # The decoder passes over what does not belong; encoding again shows whether there was any.
+        # The decoder skips characters outside the alphabet; encoding again shows whether there were any.
         data = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
         if encode_base64url(data) != text:
             raise ValueError("the value is not canonical base64url")
@@ -97,7 +98,7 @@ def decode_json(text: str) -> dict[str, Any]:
 
 def seal(secret: bytes, parameters: Mapping[str, str]) -> dict[str, str]:
     """Put the id of a challenge in front of its parameters."""
-    # A separator that cannot occur in any of the values, so that no two lists of values join to the same text.
+    # The separator cannot occur in a value, so two different lists of values never join to the same text.
     text = "\0".join(parameters.get(name, "") for name in BOUND)
     digest = hmac.new(secret, text.encode(), hashlib.sha256).digest()
     return {"id": encode_base64url(digest), **parameters}

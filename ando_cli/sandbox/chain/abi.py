@@ -8,7 +8,7 @@ from ando_cli.sandbox.primitives import from_hex, keccak, to_hex
 
 
 class AbiError(ValueError):
-    """Call data or return data does not fit its types."""
+    """Signal that call data or return data does not fit its types."""
 
 
 @cache
@@ -33,7 +33,7 @@ def dynamic_bytes(value: bytes) -> bytes:
 
 
 def call(signature: str, *words: bytes) -> bytes:
-    """Call data: the selector of ``signature`` followed by encoded words."""
+    """Build call data: the selector of ``signature``, followed by encoded words."""
     return selector(signature) + b"".join(words)
 
 
@@ -41,7 +41,7 @@ def words(data: bytes, count: int) -> list[bytes]:
     """Return the first ``count`` words of ``data``.
 
     Raises:
-        AbiError: there are fewer.
+        AbiError: The data has fewer words.
     """
     if len(data) < 32 * count:
         raise AbiError(f"expected {count} words, got {len(data)} bytes")
@@ -52,7 +52,7 @@ def to_uint(word: bytes, bits: int = 256) -> int:
     """Decode the unsigned integer in a word.
 
     Raises:
-        AbiError: it needs more than ``bits`` bits.
+        AbiError: The integer needs more than ``bits`` bits.
     """
     value = int.from_bytes(word, "big")
     if value >> bits:
@@ -64,7 +64,7 @@ def to_account(word: bytes) -> str:
     """Decode the address in a word.
 
     Raises:
-        AbiError: the twelve bytes in front are not zero.
+        AbiError: The first twelve bytes are not zero.
     """
     if any(word[:12]):
         raise AbiError("an address has bits set in its padding")
@@ -75,7 +75,7 @@ def to_dynamic_bytes(data: bytes, offset_word: bytes, limit: int = 1024) -> byte
     """Decode the ``bytes`` argument that ``offset_word`` points at.
 
     Raises:
-        AbiError: it lies outside ``data`` or is longer than ``limit``.
+        AbiError: The argument lies outside ``data`` or is longer than ``limit``.
     """
     offset = to_uint(offset_word, 32)
     if offset + 32 > len(data):

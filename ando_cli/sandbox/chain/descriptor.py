@@ -54,7 +54,7 @@ class Descriptor:
         """Read the seven words of the tuple.
 
         Raises:
-            AbiError: one of them is no address.
+            AbiError: The word of an address does not hold an address.
         """
         payer, payee, operator, token = map(abi.to_account, words[:4])
         return cls(payer, payee, operator, token, words[4], abi.to_account(words[5]), words[6])
@@ -64,7 +64,7 @@ class Descriptor:
         """Read the ``descriptor`` of a payload.
 
         Raises:
-            ValueError: a member is missing, malformed or unknown.
+            ValueError: A member is missing, malformed or unknown.
         """
         if not isinstance(value, dict) or set(value) != set(_NAMES.values()):
             raise ValueError("a descriptor has seven members")

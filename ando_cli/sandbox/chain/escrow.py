@@ -79,7 +79,7 @@ class Escrow:
         self._put(channel, dataclasses.replace(state, deposit=state.deposit + amount, close_requested_at=0))
 
     def settle(self, sender: str, channel: bytes, cumulative: int, signature: bytes) -> None:
-        """Pay the payee what a voucher grants beyond what was settled before; the channel stays open."""
+        """Pay the payee what a voucher authorizes beyond the settled amount; the channel stays open."""
         state = self._for_payee(sender, channel)
         if cumulative <= state.settled:
             raise Revert("AmountNotIncreasing()")
@@ -171,8 +171,8 @@ def execute(escrow: Escrow, sender: str, data: bytes) -> bytes:
     """Run one call to the contract and return its return data.
 
     Raises:
-        Revert: the function does not exist or refuses.
-        AbiError: the arguments do not decode.
+        Revert: The function does not exist or refuses.
+        AbiError: The arguments do not decode.
     """
     function = _FUNCTIONS.get(data[:4])
     if function is None:

@@ -46,7 +46,7 @@ FUNCTION_GAS = {
 }
 
 
-class Rejected(Exception):  # noqa: N818 - the transaction was; nothing went wrong here
+class Rejected(Exception):  # noqa: N818 - describes the transaction, not a fault of this code
     """Signal that a transaction is not valid now and is not mined: no fee, no receipt."""
 
 
@@ -55,8 +55,8 @@ class World:
     """Hold the chain as a running transaction sees it: storage, identity and the block's time in Unix seconds.
 
     Attributes:
-        expiring_nonce_hash: of the transaction that runs; ``None`` if it has an ordinary nonce.
-        logs: what the contracts logged so far.
+        expiring_nonce_hash: the hash of the running transaction; ``None`` if it has an ordinary nonce.
+        logs: the events so far.
     """
 
     connection: sqlite3.Connection
@@ -71,10 +71,10 @@ class World:
         """Run one call and return its return data.
 
         Raises:
-            Revert: the contract refuses, or the arguments do not decode.
+            Revert: The contract refuses, or the arguments do not decode.
         """
         if call.value:
-            raise Revert("ValueTransferNotAllowed()")  # there is no native coin on Tempo
+            raise Revert("ValueTransferNotAllowed()")  # Tempo has no native coin
         book = Ledger(self.connection, self.logs)
         try:
             if call.to == self.escrow:
@@ -111,10 +111,10 @@ def fee(gas: int, gas_price: int) -> int:
 
 
 def apply(world: World, transaction: Transaction) -> Outcome:
-    """Run a transaction: use up its nonce, charge its fee, then all of its calls or none of them.
+    """Run a transaction: use up its nonce, charge its fee, then run all of its calls or none of them.
 
     Raises:
-        Rejected: it is not valid now; nothing was changed.
+        Rejected: The transaction is not valid now; nothing was changed.
     """
     gas = gas_for(transaction.calls)
     price = _gas_price(world, transaction)
@@ -128,7 +128,7 @@ def apply(world: World, transaction: Transaction) -> Outcome:
     if book.balance(fee_token, transaction.fee_payer) < fee(transaction.gas_limit, price):
         raise Rejected("insufficient funds for gas: the fee payer cannot pay for the gas limit")
     _use_nonce(world, transaction)
-    # The fee is taken in advance, as on Tempo: the calls cannot spend it. What was not used goes back afterwards.
+    # As on Tempo, the fee is taken in advance, so that the calls cannot spend it; the unused part is refunded.
     book.move(fee_token, transaction.fee_payer, FEE_COLLECTOR, fee(transaction.gas_limit, price))
     world = dataclasses.replace(world, expiring_nonce_hash=transaction.expiring_nonce_hash, logs=[])
     succeeded = transaction.gas_limit >= gas and _run_calls(world, transaction)
@@ -166,11 +166,11 @@ def _check_time(world: World, transaction: Transaction) -> None:
     if transaction.valid_before is not None and world.timestamp >= transaction.valid_before:
         raise Rejected("transaction expired: valid_before has passed")
     if transaction.valid_after is not None and world.timestamp < transaction.valid_after:
-        raise Rejected("transaction not valid yet: valid_after lies ahead")
+        raise Rejected("transaction not valid yet: valid_after is in the future")
 
 
 def _use_nonce(world: World, transaction: Transaction) -> None:
-    """Check and use up the nonce. A transaction with an expiring one is unique by its hash, which the caller checks."""
+    """Check and use up the nonce. The caller checks that a transaction with an expiring nonce has a new hash."""
     if transaction.nonce_key == EXPIRING_NONCE_KEY:
         if transaction.nonce:
             raise Rejected("an expiring nonce must be zero")

@@ -1,8 +1,7 @@
 """Keep TIP-20 balances and allowances, on a connection that is inside a transaction.
 
-Every token exists: any address with TIP-20's prefix is one, with six decimals. Fees are collected by an account of
-their own and the escrow's deposits are a balance of the escrow, so that the balances of a token always add up to what
-was minted.
+Every address with TIP-20's prefix is a token with six decimals. An account of its own collects the fees, and deposits
+are a balance of the escrow, so the balances of a token always add up to what was minted.
 """
 
 from __future__ import annotations
@@ -28,11 +27,11 @@ TRANSFER = "Transfer(address,address,uint256)"
 APPROVAL = "Approval(address,address,uint256)"
 
 
-class Revert(Exception):  # noqa: N818 - the chain's own word
+class Revert(Exception):  # noqa: N818 - the EVM's own term
     """Signal that a contract refused: everything that the transaction did is undone, except for its fee."""
 
     def __init__(self, error: str) -> None:
-        """``error`` is the signature of the Solidity error, like ``NotPayee()``."""
+        """Take the signature of the Solidity error, like ``NotPayee()``."""
         super().__init__(error)
         self.data = abi.selector(error)
 
@@ -68,7 +67,7 @@ class Ledger:
         """Create tokens, as the sandbox's faucet does.
 
         Raises:
-            Revert: the supply would not fit into 128 bits.
+            Revert: The supply would not fit into 128 bits.
         """
         supply = self.supply(token) + amount
         if supply > UINT128_MAX:
@@ -80,7 +79,7 @@ class Ledger:
         """Transfer tokens without checking an allowance.
 
         Raises:
-            Revert: ``source`` has less than that, or the target is nobody.
+            Revert: ``source`` holds less than ``amount``, or the target is the zero address.
         """
         if target == ZERO_ADDRESS:
             raise Revert("InvalidRecipient()")
@@ -92,7 +91,7 @@ class Ledger:
         self.log(token, TRANSFER, (abi.account(source), abi.account(target)), abi.uint(amount))
 
     def approve(self, token: str, owner: str, spender: str, amount: int) -> None:
-        """Let ``spender`` take up to ``amount``; replaces what was allowed before."""
+        """Let ``spender`` take up to ``amount``; this replaces the previous allowance."""
         self._set_allowance(token, owner, spender, amount)
         self.log(token, APPROVAL, (abi.account(owner), abi.account(spender)), abi.uint(amount))
 
@@ -100,7 +99,7 @@ class Ledger:
         """Move the owner's tokens on behalf of ``spender``, within its allowance.
 
         Raises:
-            Revert: the allowance or the balance is too small.
+            Revert: The allowance or the balance is too small.
         """
         allowed = self.allowance(token, owner, spender)
         if allowed < amount:
@@ -126,8 +125,8 @@ def execute(ledger: Ledger, token: str, sender: str, data: bytes) -> bytes:
     """Run one call to a token contract and return its return data.
 
     Raises:
-        Revert: the function does not exist or refuses.
-        AbiError: the arguments do not decode.
+        Revert: The function does not exist or refuses.
+        AbiError: The arguments do not decode.
     """
     function = _FUNCTIONS.get(data[:4])
     if function is None:

@@ -57,7 +57,7 @@ def find(connection: sqlite3.Connection, wanted: dict[str, Any], first: int, las
     """Find the logs of the blocks from ``first`` to ``last`` that match an ``eth_getLogs`` filter, in their order.
 
     Raises:
-        ValueError: the filter is malformed.
+        ValueError: The filter is malformed.
     """
     conditions = ["block BETWEEN ? AND ?"]
     values: list[int | str] = [first, last]
@@ -66,9 +66,9 @@ def find(connection: sqlite3.Connection, wanted: dict[str, Any], first: int, las
         alternatives.append(("address", [address(item) for item in _listed(wanted["address"])]))
     topics = wanted.get("topics") or []
     if not isinstance(topics, list) or len(topics) > MAX_TOPICS:
-        raise ValueError(f"topics is a list of at most {MAX_TOPICS}")
+        raise ValueError(f"topics must be a list of at most {MAX_TOPICS}")
     for position, topic in enumerate(topics):
-        # No topic, or none in a list of them, stands for any, though not for the absence of one.
+        # A null, or an empty list, matches any topic, but not a log without a topic at this position.
         if topic is None or topic == []:
             conditions.append(f"topic{position} IS NOT NULL")
         else:

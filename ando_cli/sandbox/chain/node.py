@@ -1,6 +1,6 @@
 """Answer the JSON-RPC calls that the client and the gateway make, from a small ledger.
 
-It is a chain as seen from outside: blocks, receipts, type 0x76 transactions, TIP-20 tokens and the escrows of both
+It looks like a chain from outside: blocks, receipts, type 0x76 transactions, TIP-20 tokens and the escrows of both
 session protocols. Every transaction is mined at once, in a block of its own. All state is in one SQLite file that
 several processes can share.
 """
@@ -46,7 +46,7 @@ class Chain:
     """Serve the chain in ``database``.
 
     Raises:
-        ValueError: the file holds a chain with another id, token or escrow.
+        ValueError: The file holds a chain with another id, token or escrow.
     """
 
     def __init__(self, database: Database, *, chain_id: int, token: str, escrow: str) -> None:
@@ -77,7 +77,7 @@ class Chain:
             "eth_estimateGas": self._estimate_gas,
             "eth_getTransactionCount": self._transaction_count,
             "eth_sendRawTransaction": lambda raw: self._send(raw)["transactionHash"],
-            # The second parameter is how long to wait for the block; here nobody has to wait.
+            # The second parameter is how long to wait for the block, which is always there at once here.
             "eth_sendRawTransactionSync": lambda raw, timeout=None: self._send(raw),
             "eth_getLogs": self._logs,
             "eth_getTransactionReceipt": self._receipt,
@@ -92,7 +92,7 @@ class Chain:
         """Answer one JSON-RPC call.
 
         Raises:
-            RpcError: the method is unknown, its parameters are wrong, or the chain refuses.
+            RpcError: The method is unknown, its parameters are wrong, or the chain refuses.
         """
         function = self._methods.get(method)
         if function is None:
@@ -133,7 +133,7 @@ class Chain:
             if row is None:
                 return None
             hashes = connection.execute("SELECT hash FROM transactions WHERE block = ?", (at,)).fetchall()
-            # A real chain makes a block every half second; here the newest one is always made just now.
+            # A real chain mines a block every half second; here the newest block always has the current time.
             timestamp = self.now(connection) if at == height else row[2]
         transactions = [self._transaction(found) if full else found for (found,) in hashes]
         return block_json(at, row[0], row[1], timestamp, transactions)
@@ -156,12 +156,12 @@ class Chain:
         calls = _calls(request)
         try:
             return self._try(sender, calls, immediate=False)
-        except sqlite3.OperationalError:  # another process wrote between our reading and our writing
+        except sqlite3.OperationalError:  # another process wrote between the read and the write
             return self._try(sender, calls, immediate=True)
 
     def _try(self, sender: str, calls: Sequence[Call], immediate: bool) -> list[bytes]:
         with self.database.scratch(immediate) as connection:
-            # There is no transaction to take a hash of, and the v2 escrow opens nothing without one.
+            # The v2 escrow opens no channel without a nonce hash, and a simulation has no transaction to hash.
             world = self._world(connection, bytes(32))
             try:
                 return [world.run(sender, call) for call in calls]
@@ -239,7 +239,7 @@ class Chain:
 
     def _increase_time(self, seconds: str | int) -> int:
         with self.database.transaction() as connection:
-            # A number, unlike a quantity, may be negative: then the chain lags behind.
+            # A number, unlike a quantity, may be negative: then the chain's clock lags.
             change = seconds if isinstance(seconds, int) else _quantity(seconds)
             offset = self.now(connection) - int(time.time()) + change
             connection.execute("INSERT OR REPLACE INTO meta VALUES ('time_offset', ?)", (str(offset),))
@@ -290,7 +290,7 @@ def _calls(request: dict[str, Any]) -> tuple[Call, ...]:
     return tuple(
         Call(
             to=address(item["to"]),
-            # There is no native coin to send; clients of Tempo write an empty value.
+            # Tempo has no native coin to send; its clients write an empty value.
             value=0 if item.get("value") in (None, "0x") else _quantity(item["value"]),
             data=from_hex(item.get("data") or item.get("input") or "0x"),
         )

@@ -1,8 +1,8 @@
 """Run the v2 escrow: the TIP-20 channel reserve (TIP-1034), a part of the chain itself (protocol.md, section 4).
 
-Beside v1 it takes deposits without an approval, names channels by a descriptor that the caller brings along, lets an
-operator settle for the payee, and captures no more at the end than the payee asks for. It forgets a channel that is
-closed: no two transactions have the same expiring nonce hash, so none can come back.
+Unlike v1 it takes deposits without an approval, names channels by a descriptor that the caller sends, lets an operator
+settle for the payee, and captures only as much at the close as the payee asks for. It forgets closed channels: no two
+transactions have the same expiring nonce hash, so no channel can come back.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class State:
         """Read the three words of the tuple.
 
         Raises:
-            AbiError: one of them is too large.
+            AbiError: A word is too large.
         """
         return cls(abi.to_uint(words[0], 96), abi.to_uint(words[1], 96), abi.to_uint(words[2], 32))
 
@@ -105,7 +105,7 @@ class Reserve:
             self._log(CLOSE_REQUEST_CANCELLED, descriptor)
 
     def settle(self, sender: str, descriptor: Descriptor, cumulative: int, signature: bytes) -> None:
-        """Pay the payee what a voucher grants beyond what was settled before; the channel stays open."""
+        """Pay the payee what a voucher authorizes beyond the settled amount; the channel stays open."""
         state = self._for_payee(sender, descriptor)
         if cumulative <= state.settled:
             raise Revert("AmountNotIncreasing()")

@@ -27,8 +27,8 @@ def execute(reserve: Reserve, sender: str, data: bytes) -> bytes:
     """Run one call to the precompile and return its return data.
 
     Raises:
-        Revert: the function does not exist or refuses.
-        AbiError: the arguments do not decode.
+        Revert: The function does not exist or refuses.
+        AbiError: The arguments do not decode.
     """
     function = _FUNCTIONS.get(data[:4])
     if function is None:

@@ -1,6 +1,6 @@
 """Encode and decode Recursive Length Prefix strictly: a value has exactly one encoding, and nothing may follow it.
 
-Written out here because importing the ``rlp`` package takes longer than starting the rest of the chain.
+The sandbox has its own codec because importing the ``rlp`` package takes longer than starting the rest of the chain.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def decode(data: bytes) -> Item:
     """Decode one item that fills ``data``.
 
     Raises:
-        RlpError: the input is truncated, has bytes left over, nests too deep or is not canonical.
+        RlpError: The input is truncated, has bytes left over, nests too deep or is not canonical.
     """
     item, end = _decode(data, 0, len(data), 0)
     if end != len(data):
@@ -46,7 +46,7 @@ def to_int(item: Item) -> int:
     """Decode the unsigned integer that ``item`` encodes.
 
     Raises:
-        RlpError: it is a list, or has a leading zero byte.
+        RlpError: ``item`` is a list, or has a leading zero byte.
     """
     if not isinstance(item, bytes):
         raise RlpError("expected an integer, got a list")

@@ -2,7 +2,7 @@
 
 The payload is ``0x76 ‖ rlp([chain_id, max_priority_fee, max_fee, gas_limit, calls, access_list, nonce_key, nonce,
 valid_before, valid_after, fee_token, fee_payer_signature, authorization_list, sender_signature])``. The sender signs it
-without the last field; where a fee payer is to sign too, with an empty fee token and the placeholder 0x00 as the fee
+without the last field and, if a fee payer is to sign too, with an empty fee token and the placeholder 0x00 as the fee
 payer's signature. The fee payer signs ``0x78 ‖ rlp(…)`` with the fee token it pays in and the sender in its own place.
 """
 
@@ -68,7 +68,7 @@ def decode(raw: bytes) -> Transaction:
     """Decode ``raw`` and recover its signers.
 
     Raises:
-        TransactionError: it is malformed, uses a feature the sandbox lacks, or a signature is invalid.
+        TransactionError: The bytes are malformed, use a feature that the sandbox lacks, or hold an invalid signature.
     """
     try:
         return _decode(raw)
@@ -105,7 +105,7 @@ def _decode(raw: bytes) -> Transaction:
         sender=sender,
         fee_payer=fee_payer,
         awaits_fee_payer=awaits,
-        # A fee payer's signature is no part of it, so that a channel has its id before one has signed.
+        # The hash leaves out the fee payer's signature, so a channel has its id before the fee payer signs.
         expiring_nonce_hash=keccak(preimage + from_hex(sender)) if numbers[4] == EXPIRING_NONCE_KEY else None,
         raw=raw,
     )
@@ -145,7 +145,7 @@ def sponsor(raw: bytes, private_key: bytes, fee_token: str) -> bytes:
     """Countersign a transaction that waits for a fee payer; the fee is paid in ``fee_token``.
 
     Raises:
-        TransactionError: it does not wait for one, or is malformed.
+        TransactionError: The transaction does not wait for a fee payer, or is malformed.
     """
     transaction = decode(raw)
     if not transaction.awaits_fee_payer:

@@ -61,7 +61,7 @@ class Channel:
         """Decode the return data of ``getChannel``.
 
         Raises:
-            AbiError: it is not eight words of the right types.
+            AbiError: The data is not eight words of the right types.
         """
         words = abi.words(data, 8)
         payer, payee, token, signer = map(abi.to_account, words[2:6])

@@ -28,14 +28,14 @@ class Fault:
     """Describe one thing that goes wrong, for the next requests that match.
 
     Attributes:
-        on: which requests: ``unpaid`` or ``paid`` chat requests, an action of a credential (``open``, ``voucher``,
-            ``topUp``, ``close``), ``bearer`` (any of the account-owned routes) or one of these (``models``, ``chat``,
-            ``responses``, ``think``, ``completions``), ``free`` (the free resource), ``rpc`` (the chain), or ``any``
-            of the gateway's own.
-        times: for how many requests; ``None`` for all that follow.
-        code: answer with this error code and handle nothing.
-        status: the status of that answer; alone, an error answer with this status.
-        challenge: whether a fresh challenge comes with the error; ``None`` leaves it to the code.
+        on: the requests that match: ``unpaid`` or ``paid`` chat requests, an action of a credential (``open``,
+            ``voucher``, ``topUp``, ``close``), ``bearer`` (any of the account-owned routes) or one of those
+            (``models``, ``chat``, ``responses``, ``think``, ``completions``), ``free`` (the free resource), ``rpc``
+            (the chain), or ``any`` of the gateway's own.
+        times: the number of requests; ``None`` for all that follow.
+        code: answer with this error code instead of handling the request.
+        status: the status of that answer; without a code, answer with an error of this status.
+        challenge: whether a fresh challenge is sent with the error; ``None`` leaves it to the code.
         shape: the body shape of the error; ``None`` leaves it to the settings.
         message: the message of the error.
         extensions: further members of the error body, such as a forged ``requiredTopUp``.
@@ -50,7 +50,7 @@ class Fault:
         body_bytes: answer with a body of this many bytes.
         body_text: answer with this text as the body.
         redirect: answer with a redirect (307, or ``status``) to this URL.
-        stream: how to spoil the answer if it is a stream of events; see ``streams.spoil``.
+        stream: how to spoil the answer if it is a stream of events; see ``faults.streams.spoil``.
     """
 
     on: str = "paid"
@@ -76,7 +76,7 @@ class Fault:
         """Check the values.
 
         Raises:
-            ValueError: one of them is none of the allowed ones.
+            ValueError: A value is not allowed.
         """
         checks = (
             ("on", TARGETS),
@@ -86,11 +86,11 @@ class Fault:
         )
         for name, allowed in checks:
             if getattr(self, name) not in allowed:
-                raise ValueError(f"{name}: {getattr(self, name)!r} is not known")
+                raise ValueError(f"{name}: {getattr(self, name)!r} is unknown")
         if self.times is not None and self.times < 1:
-            raise ValueError("times: at least once, or null for ever")
+            raise ValueError("times: expected at least 1, or null for no limit")
         if not 0 <= self.delay <= MAX_DELAY or (self.body_bytes is not None and self.body_bytes < 0):
-            raise ValueError("delay and body_bytes cannot be negative, nor a delay longer than an hour")
+            raise ValueError("delay and body_bytes cannot be negative, and delay is at most an hour")
         if set(self.challenge_lies) - CHALLENGE_LIES:
             raise ValueError("challenge_lies: unknown lie")
         streams.check(self.stream, MAX_DELAY)
@@ -107,10 +107,10 @@ class Fault:
         """Read a fault from its JSON form, whose members are the attributes.
 
         Raises:
-            ValueError: it is not one.
+            ValueError: The value is not a fault.
         """
         if not isinstance(value, dict) or set(value) - {item.name for item in dataclasses.fields(cls)}:
-            raise ValueError("a fault is an object with known members")
+            raise ValueError("a fault must be an object with known members only")
         return cls(**value)
 
 

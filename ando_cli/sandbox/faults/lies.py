@@ -9,7 +9,7 @@ from ando_cli.sandbox.wire import decode_json, encode_json, header_value, seal
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# The short names of the lies about a challenge, and where in its request they are told.
+# The short names of the lies about a challenge, and the member of its request that each replaces.
 REQUEST_LIES = {
     "amount": ("amount",),
     "currency": ("currency",),
@@ -31,9 +31,9 @@ def lie_about_challenge(secret: bytes, parameters: Mapping[str, str], lies: Mapp
 
     The lies: ``amount``, ``currency``, ``recipient``, ``suggestedDeposit``, ``chainId``, ``escrow``, ``feePayer``,
     ``sessionProtocol``, ``operator`` and ``sessionSnapshot`` replace that member of the request (``null`` removes it);
-    ``request`` replaces the whole encoded request by a text; ``params`` replaces or adds parameters
-    (``{"expires": …, "digest": …, "header": …}``; ``null`` removes one, ``"expires": "past"`` is a time long ago);
-    ``before`` and ``after`` are lists of further header values around it; ``raw`` replaces the header value by any
+    ``request`` replaces the whole encoded request with a text; ``params`` replaces or adds parameters
+    (``{"expires": …, "digest": …, "header": …}``; ``null`` removes one, ``"expires": "past"`` sets a time long ago);
+    ``before`` and ``after`` are lists of further header values around it; ``raw`` replaces the header value with any
     text. Where both session protocols are offered, ``only`` (``v1`` or ``v2``) names the challenge that lies.
     """
     changed: dict[str, str] = dict(parameters)
@@ -43,7 +43,7 @@ def lie_about_challenge(secret: bytes, parameters: Mapping[str, str], lies: Mapp
             _put(request, path, lies[name])
     changed["request"] = lies.get("request", encode_json(request))
     replaced = dict(lies.get("params", {}))
-    # A false id is put in after sealing; everything else is sealed like the truth.
+    # A false id is set after sealing; everything else is sealed like a true challenge.
     sealed = seal(secret, _replace(changed, {name: replaced[name] for name in replaced if name != "id"}))
     sealed = _replace(sealed, {name: replaced[name] for name in replaced if name == "id"})
     return [*lies.get("before", []), lies.get("raw", header_value(sealed)), *lies.get("after", [])]
@@ -52,7 +52,7 @@ def lie_about_challenge(secret: bytes, parameters: Mapping[str, str], lies: Mapp
 def lie_about_receipt(receipt: str, lies: Mapping[str, Any]) -> str | None:
     """Return a falsified ``Payment-Receipt`` value, or ``None`` to send no receipt.
 
-    The lies: ``absent`` (true) drops it, ``raw`` replaces it by any text; every other member replaces that member of
+    The lies: ``absent`` (true) drops it, ``raw`` replaces it with any text; every other member replaces that member of
     the receipt (``null`` removes it).
     """
     if lies.get("absent"):

@@ -22,7 +22,7 @@ class Spoilt:
     """Hold what is sent of a stream.
 
     Attributes:
-        broken: whether the connection is closed after the events, instead of the stream being ended.
+        broken: whether the connection is closed after the events, without ending the stream.
         pauses: seconds to wait before each of the events.
     """
 
@@ -35,29 +35,30 @@ def check(fault: Mapping[str, Any], max_delay: float) -> None:
     """Check the members of a stream fault; see ``spoil``.
 
     Raises:
-        ValueError: one of them is unknown or makes no sense.
+        ValueError: A member is unknown or not valid.
     """
     if set(fault) - MEMBERS:
         raise ValueError("stream: unknown member")
     if not all(_is_count(fault.get(name, 0)) for name in COUNTS):
-        raise ValueError("stream: the number of events before something happens is a whole number")
+        raise ValueError("stream: expected a whole number of events before something happens")
     match fault.get("insert", [0, ""]):
         case [position, str()] if _is_count(position):
             pass
         case _:
-            raise ValueError("stream: insert is a number of events and a text")
+            raise ValueError("stream: insert: expected a number of events and a text")
     delay = fault.get("event_delay", 0)
     if not isinstance(delay, int | float) or not 0 <= delay <= max_delay:
-        raise ValueError("stream: event_delay is a number of seconds, an hour at most")
+        raise ValueError("stream: event_delay: expected a number of seconds, an hour at most")
 
 
 def spoil(events: Sequence[bytes], pace: float, fault: Mapping[str, Any]) -> Spoilt:
     """Apply a fault to the events of a stream that waits ``pace`` seconds before each event.
 
-    Its members, in which N counts the events that are sent before something happens: ``insert`` ([N, text]) sends any
-    text; ``malformed_after`` (N) sends an event that is not JSON; ``error_after`` (N) sends an error and ends the
-    stream; ``end_after`` (N) ends it as if it were complete, but without ``[DONE]``; ``break_after`` (N) closes the
-    connection; ``event_delay`` (seconds) is waited before each event but the first ``delay_after`` (one if absent).
+    The members of a fault, where N is the number of events that are sent before something happens: ``insert``
+    ([N, text]) sends any text; ``malformed_after`` (N) sends an event that is not JSON; ``error_after`` (N) sends an
+    error and ends the stream; ``end_after`` (N) ends it as if it were complete, but without ``[DONE]``;
+    ``break_after`` (N) closes the connection; ``event_delay`` (seconds) waits before each event but the first
+    ``delay_after`` (one if absent).
     """
     sent = list(events)
     if "insert" in fault:

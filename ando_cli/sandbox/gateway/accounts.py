@@ -1,10 +1,10 @@
 """Keep account of what each session has authorized and used up, in the shared file.
 
 ``accepted`` is the highest voucher, ``spent`` what was charged, ``reserved`` what requests in flight may still cost:
-``spent + reserved <= accepted`` holds at all times, for all processes together. A reservation lapses by itself, so that
-a process killed in the middle of a request blocks nothing for long.
+``spent + reserved <= accepted`` holds at all times, for all processes together. A reservation lapses by itself, so a
+process that is killed in the middle of a request blocks nothing for long.
 
-A request is charged in one transaction, or in two where the model takes its time: one that reserves, one that commits.
+A request is charged in one transaction, or in two if the model is slow: one that reserves, one that commits.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ class Request:
     """Describe a request that is to be charged.
 
     Attributes:
-        challenge_id: the challenge that it answers, which can be used once.
-        settled: what was settled on chain of its channel.
-        max_cost: what it can cost; the session must have that much left.
-        stale: whether a voucher lower than one accepted before is taken for that one, instead of being refused.
+        challenge_id: the challenge that the request answers, which can be used once.
+        settled: the amount of its channel that was settled on chain.
+        max_cost: the most that the request can cost; the session must have that much left.
+        stale: whether a voucher lower than one accepted before counts as that one, instead of being refused.
     """
 
     challenge_id: str
@@ -53,11 +53,11 @@ class Request:
     stale: bool
 
 
-class InFlight(Exception):  # noqa: N818 - a state of affairs
+class InFlight(Exception):  # noqa: N818 - a state, not an error
     """Signal that another request with the same challenge is being answered, or just was: its answer counts."""
 
 
-class Exhausted(Exception):  # noqa: N818 - a state of affairs
+class Exhausted(Exception):  # noqa: N818 - a state, not an error
     """Signal that the voucher was accepted, but leaves too little for the request."""
 
     def __init__(self, session: Session) -> None:
@@ -77,7 +77,7 @@ class Accounts:
         """Return the answer that was given for a challenge, or ``None`` if the challenge was not used.
 
         Raises:
-            InFlight: a request with this challenge is being answered now.
+            InFlight: A request with this challenge is being answered now.
         """
         query = (
             "SELECT fingerprint, status, receipt, body FROM answers WHERE challenge_id = ?1 "
@@ -119,9 +119,9 @@ class Accounts:
         The amounts are added to the receipt of ``answer``.
 
         Raises:
-            InFlight: the challenge is used by another request.
-            Exhausted: the session has not enough left.
-            Problem: the voucher is too low, or the session is over.
+            InFlight: Another request uses the challenge.
+            Exhausted: The session has too little left.
+            Problem: The voucher is too low, or the session has ended.
         """
         with self._database.transaction() as connection:
             session = _accept(connection, request)
@@ -142,9 +142,9 @@ class Accounts:
         """Accept a verified voucher, and reserve the highest possible cost of the request for some seconds.
 
         Raises:
-            InFlight: the challenge is used by another request.
-            Exhausted: the session has not enough left.
-            Problem: the voucher is too low, or the session is over.
+            InFlight: Another request uses the challenge.
+            Exhausted: The session has too little left.
+            Problem: The voucher is too low, or the session has ended.
         """
         now = time.time()
         reservation = request.challenge_id, request.voucher.channel_id, str(request.max_cost), now + seconds
@@ -166,8 +166,8 @@ class Accounts:
     def commit(self, request: Request, cost: int, answer: Answer) -> Answer | None:
         """Charge what a request cost, free the rest of its reservation and store its answer, in one transaction.
 
-        The amounts are added to the receipt of ``answer``. Nothing happens, and nothing is returned, if the
-        reservation has lapsed.
+        The amounts are added to the receipt of ``answer``. If the reservation has lapsed, nothing is charged, and
+        ``None`` is returned.
         """
         challenge_id = request.challenge_id
         with self._database.transaction() as connection:
@@ -188,7 +188,7 @@ class Accounts:
         """Refuse further requests while the channel is being closed on chain.
 
         Raises:
-            Problem: the session is over, or a request is in flight.
+            Problem: The session has ended, or a request is in flight.
         """
         with self._database.transaction() as connection:
             connection.execute("DELETE FROM reservations WHERE until <= ?", (time.time(),))

@@ -28,10 +28,10 @@ class Asked:
     """Hold what a client sent.
 
     Attributes:
-        authorization: the header that carries credentials here, as it came.
-        schemes: the schemes of all ``Authorization`` headers, in their order; ``other`` for what is none that we know.
-        parsed: the credential in it, or what is wrong with it; ``None`` without one, and on other routes.
-        priced: what the request can cost, or what is wrong with its body; ``None`` on other routes.
+        authorization: the header that carries credentials on this route, unchanged.
+        schemes: the schemes of all ``Authorization`` headers, in their order; ``other`` for an unknown one.
+        parsed: the credential in ``authorization``, or its problem; ``None`` without one, and on other routes.
+        priced: the quote of the request, or the problem of its body; ``None`` on other routes.
     """
 
     method: str
@@ -105,7 +105,7 @@ class Asked:
         """Return the quote of the request.
 
         Raises:
-            Problem: there is no such route or method, or the body is not right.
+            Problem: The route or method does not exist, or the body is not valid.
         """
         if self.path != CHAT_PATH:
             raise Problem("not_found")
@@ -119,7 +119,7 @@ class Asked:
         """Return the credential of the request.
 
         Raises:
-            Problem: there is none, or its form is wrong.
+            Problem: The credential is missing or malformed.
         """
         if self.parsed is None:
             raise Problem("payment_required")
@@ -129,6 +129,6 @@ class Asked:
 
 
 def _scheme(authorization: str) -> str:
-    # A key that was sent without its scheme must not be taken for one: this is logged.
+    # The scheme is logged, so a key that was sent without a scheme must not be mistaken for one.
     word = authorization.partition(" ")[0].lower()
     return next((scheme for scheme in SCHEMES if scheme.lower() == word), "other")

@@ -27,7 +27,7 @@ class Backend(Protocol):
         """Answer one call.
 
         Raises:
-            RpcError: the call failed.
+            RpcError: The call failed.
         """
 
     async def close(self) -> None:
@@ -79,7 +79,7 @@ async def get_channel(backend: Backend, escrow: str, channel: bytes) -> Channel:
     """Read a channel from the chain.
 
     Raises:
-        RpcError: the chain does not answer, or not as an escrow does.
+        RpcError: The chain does not answer, or not as an escrow does.
     """
     data = abi.call(GET_CHANNEL, channel)
     result = await backend.rpc("eth_call", [{"to": escrow, "data": to_hex(data)}, "latest"])
@@ -93,7 +93,7 @@ async def broadcast(backend: Backend, raw: bytes) -> dict[str, Any]:
     """Send a transaction and wait until it is mined; return its receipt, whatever its status.
 
     Raises:
-        RpcError: the chain refused it, or it was not mined in time.
+        RpcError: The chain refused the transaction, or did not mine it in time.
     """
     try:
         receipt: dict[str, Any] = await backend.rpc("eth_sendRawTransactionSync", [to_hex(raw)])

@@ -48,7 +48,7 @@ class Order:
 
 def fingerprint(authorization: str, idempotency_key: str | None) -> str:
     """Hash what a retry must have in common with the first attempt to receive the same answer."""
-    # Without a key nothing says that two requests are meant to be one.
+    # Without an idempotency key, nothing tells a retry from a second request.
     text = f"{idempotency_key or secrets.token_hex()}\n{authorization}"
     return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()
 
@@ -74,7 +74,7 @@ class Cashier:
         """Return the stored answer to a byte-identical retry; wait for the first attempt if it is still under way.
 
         Raises:
-            Problem: the challenge was used for something else.
+            Problem: The challenge was used for another request.
         """
         while True:
             try:
@@ -90,7 +90,7 @@ class Cashier:
         """Verify the payment and carry out the action of the credential.
 
         Raises:
-            Problem: the payment is refused; no receipt is due.
+            Problem: The payment is refused; no receipt is due.
         """
         source = order.credential.source
         if source.chain_id != self._network.chain_id:
@@ -120,7 +120,7 @@ class Cashier:
             channel = await protocol.channel(order.credential, order.terms)
             return channel.exists and channel.deposit > 0
 
-        # An open that is already on chain is one whose answer got lost: it is neither sent nor paid twice.
+        # If the channel is open on chain already, only the answer got lost: the open is not sent or paid twice.
         transaction_hash = None if await is_open("") else await self._send(order, "open", is_open)
         channel = await self._channel(order)
         return await self._serve(order, channel, transaction_hash)
@@ -173,7 +173,7 @@ class Cashier:
         closed = False
         try:
             if voucher.cumulative_amount < session.spent:
-                raise refused("The voucher is lower than what was spent.")
+                raise refused("The voucher is lower than the amount spent.")
             transaction_hash = await self._close_on_chain(order, session.spent)
             captured = {"acceptedCumulative": str(voucher.cumulative_amount)}
             receipt = _receipt(order, transaction_hash) | session.amounts() | captured
@@ -207,7 +207,7 @@ class Cashier:
     async def _send(self, order: Order, what: str, is_done: Callable[[str], Awaitable[bool]]) -> str:
         """Broadcast the transaction of the credential, countersigned if it waits for a fee payer; return its hash.
 
-        ``is_done``, given the hash, tells whether what the chain refuses is what it has done already.
+        ``is_done`` takes the hash, and tells whether the chain refuses the transaction because it was mined before.
         """
         raw = order.credential.transaction
         if transaction_of(order.credential).awaits_fee_payer:
@@ -234,7 +234,7 @@ class Cashier:
         try:
             return protocol.usable(channel, credential)
         except Problem as problem:
-            # The v2 escrow forgets a channel that is closed; the gateway does not.
+            # The v2 escrow forgets closed channels; the gateway does not.
             known = self._accounts.known(to_hex(credential.channel_id))
             if problem.code == "session/channel-not-found" and known is not None and known.closed:
                 raise Problem("session/channel-finalized") from None

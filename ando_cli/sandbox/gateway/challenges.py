@@ -1,8 +1,8 @@
 """Issue challenges, and recognise them when they come back.
 
-The gateway stores no challenge. Its id is an HMAC over ``realm|method|intent|request|expires|digest|opaque``: who
-echoes a challenge with an id that fits has received it from here. ``opaque`` carries what else the challenge is bound
-to, and a random value that makes each one unique, so that it can be accepted once.
+The gateway stores no challenges. The id is an HMAC over ``realm|method|intent|request|expires|digest|opaque``, so an
+echo with the right id was issued here. ``opaque`` carries what else the challenge is bound to, and a random value that
+makes each challenge unique, so that it is accepted only once.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def issue(
 ) -> dict[str, str]:
     """Return the parameters of a new challenge for a POST of ``body`` to ``path``, not yet sealed with an id.
 
-    ``snapshot`` is what is known of the payer's channel; it is told in v2 only.
+    ``snapshot`` is the known state of the payer's channel; only v2 challenges carry it.
     """
     details: dict[str, Any] = {"escrowContract": network.escrows[protocol], "chainId": network.chain_id}
     if settings.fee_payer:
@@ -126,17 +126,17 @@ def check_echo(
     """Check that a challenge was issued here, for exactly this request, and has not expired.
 
     Raises:
-        Problem: it was not, or it is bound to something else.
+        Problem: The challenge was not issued here, has expired, or is bound to another request.
     """
     if echo.get("method") != METHOD or echo.get("intent") != INTENT:
         raise Problem("mpp_method_unsupported")
     sealed = seal(secret, {name: echo[name] for name in BOUND if name in echo})
     if not hmac.compare_digest(sealed["id"].encode(), echo.get("id", "").encode()) or set(echo) - KNOWN:
-        raise Problem("mpp_invalid_challenge", "The challenge is not one of ours, or was changed.")
+        raise Problem("mpp_invalid_challenge", "The challenge was not issued here, or was changed.")
     try:
         return _check_binding(echo, settings, network, _binding(settings, quoted, path, body), now)
     except (ValueError, KeyError, TypeError):
-        # Only a challenge that was sealed as a lie (faults.py) can be ours and unreadable.
+        # Only a challenge that was falsified (faults.lies) can have the right id and be unreadable.
         raise Problem("mpp_invalid_challenge") from None
 
 
@@ -148,7 +148,7 @@ def timestamp(seconds: float) -> str:
 def _check_binding(
     echo: Mapping[str, str], settings: Settings, network: Network, binding: Mapping[str, Any], now: float
 ) -> Terms:
-    # The id does not cover these two, so they are compared with what is always sent.
+    # The id does not cover these two parameters, so they are compared with what the gateway always sends.
     if echo.get("description") != DESCRIPTION or echo.get("header") != settings.credential_header:
         raise Problem("mpp_invalid_challenge", "The challenge was not echoed as it was sent.")
     if now >= datetime.fromisoformat(echo["expires"]).timestamp():

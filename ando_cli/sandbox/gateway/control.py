@@ -62,7 +62,7 @@ class Control:
     async def state(self) -> dict[str, Any]:
         """Report the accounting and on-chain channel of every session, what the Virtual Key spent, and balances.
 
-        Amounts are strings.
+        Amounts are decimal strings of base units.
         """
         sessions = []
         for session in self._accounts.sessions():
@@ -110,7 +110,7 @@ class Control:
             return _rpc_error(None, INVALID_REQUEST, "invalid request")
         params = call.get("params", [])
         if not isinstance(params, list):
-            return _rpc_error(call.get("id"), INVALID_REQUEST, "params is a list")
+            return _rpc_error(call.get("id"), INVALID_REQUEST, "params must be a list")
         try:
             result = await self._backend.rpc(call["method"], params)
         except RpcError as error:

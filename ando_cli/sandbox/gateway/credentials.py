@@ -97,7 +97,7 @@ def amount(value: object) -> int:
     """Parse a decimal string without sign or leading zeros that fits into 128 bits.
 
     Raises:
-        ValueError: it is anything else.
+        ValueError: The value is anything else.
     """
     if not isinstance(value, str) or not _AMOUNT.fullmatch(value) or int(value) > UINT128_MAX:
         raise ValueError("not an amount")
@@ -108,22 +108,22 @@ def parse(header: str) -> Credential:
     """Read the value of an ``Authorization: Payment`` header.
 
     Raises:
-        Problem: it is malformed.
+        Problem: The header is malformed.
     """
     scheme, _, token = header.partition(" ")
     if scheme.lower() != "payment":
-        raise Problem("wrong_route", "This route takes Payment credentials only.")
+        raise Problem("wrong_route", "This route only takes Payment credentials.")
     try:
         value = decode_json(token.strip(" "))
     except ValueError:
         raise Problem("mpp_malformed_credential") from None
     challenge, payload = value.get("challenge"), value.get("payload")
     if not isinstance(challenge, dict) or not isinstance(payload, dict):
-        raise Problem("mpp_malformed_credential", "A credential has a challenge and a payload.")
+        raise Problem("mpp_malformed_credential", "A credential must have a challenge and a payload.")
     if not all(isinstance(item, str) and item.isascii() for item in challenge.values()):
         raise Problem("mpp_malformed_credential", "A parameter of the challenge is not a string of ASCII characters.")
     if payload.get("action") not in ACTIONS:
-        raise Problem("mpp_malformed_credential", f"The action is none of {', '.join(ACTIONS)}.")
+        raise Problem("mpp_malformed_credential", f"The action must be one of {', '.join(ACTIONS)}.")
     return Credential(challenge, _source(value.get("source")), payload["action"], payload)
 
 

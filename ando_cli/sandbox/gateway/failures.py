@@ -43,7 +43,7 @@ def answer_failures(access_log: AccessLog | None) -> Middleware:
             raise
         except Exception as error:
             if access_log is not None:
-                # The message of an error can hold what was sent; its kind and its place cannot.
+                # The message of an error can repeat what was sent; its type and place cannot.
                 access_log(f"{request.method} {request.path} failed: {type(error).__name__} at {_place(error)}")
             body = render("server_error", CODES["server_error"].message, 500, "openai", {})
             return web.Response(status=500, body=body.data, content_type=body.content_type)

@@ -46,9 +46,9 @@ class Entry:
     """Record one request in the log: what was sent, by hash where it is private.
 
     Attributes:
-        schemes: of all ``Authorization`` headers; ``other`` where it is none that we know.
-        request_id: what the answer carries as ``x-request-id``.
-        dropped: how the connection was lost: by the ``drop`` of a fault, or by the ``client`` in mid-stream.
+        schemes: the schemes of all ``Authorization`` headers; ``other`` for an unknown one.
+        request_id: the ``x-request-id`` of the answer.
+        dropped: how the connection was lost: the ``drop`` of a fault, or ``client`` if the client hung up mid-stream.
     """
 
     method: str
@@ -166,7 +166,7 @@ class Gateway:
         quoted, credential = asked.require_quote(), asked.require_credential()
         print_ = fingerprint(asked.authorization or "", asked.headers.get("Idempotency-Key"))
         while True:
-            # An answer that was given is given again even when its challenge has expired meanwhile.
+            # A stored answer is sent again even if its challenge has expired meanwhile.
             answer = await self._cashier.replay(credential.challenge.get("id", ""), print_)
             if answer is not None:
                 return answer
@@ -221,7 +221,7 @@ class Gateway:
             sealed = seal(self._secret, parameters)
             ids.append(sealed["id"])
             if lies and lies.get("only", protocol) == protocol:
-                # What stands around the challenges stands around all of them.
+                # Header values before or after the challenges go around all of them, not around each.
                 around = {"before": protocols[0], "after": protocols[-1]}
                 mine = {name: lie for name, lie in lies.items() if around.get(name, protocol) == protocol}
                 values += lie_about_challenge(self._secret, parameters, mine)

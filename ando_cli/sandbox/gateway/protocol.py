@@ -34,7 +34,7 @@ class SessionProtocol(ABC):
         """Return the channel that the transaction of an open credential will create.
 
         Raises:
-            Problem: it is not the one that the credential names, or none that this gateway can be paid from.
+            Problem: The credential names another channel, or this gateway cannot be paid from it.
         """
 
     @abstractmethod
@@ -42,8 +42,8 @@ class SessionProtocol(ABC):
         """Return the current on-chain state of a credential's channel, usable or not.
 
         Raises:
-            Problem: the credential does not describe it as this protocol wants it described.
-            RpcError: the chain does not answer, or not as an escrow does.
+            Problem: The credential does not describe the channel as this protocol requires.
+            RpcError: The chain does not answer, or not as an escrow does.
         """
 
     @abstractmethod
@@ -51,7 +51,7 @@ class SessionProtocol(ABC):
         """Return the current on-chain state of a known session's channel.
 
         Raises:
-            RpcError: the chain does not answer, or not as an escrow does.
+            RpcError: The chain does not answer, or not as an escrow does.
         """
 
     @abstractmethod
@@ -59,7 +59,7 @@ class SessionProtocol(ABC):
         """Check that the transaction of a topUp credential makes exactly the top-up that the credential names.
 
         Raises:
-            Problem: it does not.
+            Problem: The transaction makes another top-up.
         """
 
     @abstractmethod
@@ -74,14 +74,14 @@ class SessionProtocol(ABC):
         """Return the channel unchanged if its source can pay this gateway from it.
 
         Raises:
-            Problem: it cannot.
+            Problem: The source cannot pay this gateway from the channel.
         """
         if not channel.exists or channel.deposit == 0:
             raise Problem("session/channel-not-found")
         if channel.finalized or channel.close_requested_at:
             raise Problem("session/channel-finalized")
         if (channel.payee, channel.token) != (self.network.payee, self.network.token):
-            raise refused("The channel pays somebody else, or in another token.")
+            raise refused("The channel pays another account, or in another token.")
         if credential.source.payer not in self.sources(channel):
             raise refused("The source is not the payer of the channel.")
         return channel
@@ -90,7 +90,7 @@ class SessionProtocol(ABC):
         """Check that the signer of the channel signed the voucher, and that the deposit covers it.
 
         Raises:
-            Problem: one of them is not so.
+            Problem: The signature is not the signer's, or the deposit is too small.
         """
         self.check_amount(voucher.cumulative_amount)
         digest = voucher_digest(
@@ -113,7 +113,7 @@ class SessionProtocol(ABC):
         """Check that an amount of a payload fits into the protocol's integers.
 
         Raises:
-            Problem: it does not.
+            Problem: The amount is too large.
         """
         if amount > self.max_amount:
             raise Problem("mpp_malformed_credential", "An amount is larger than this session protocol can hold.")
@@ -128,7 +128,7 @@ def transaction_of(credential: Credential) -> Transaction:
     """Decode the transaction that a credential carries.
 
     Raises:
-        Problem: it is malformed or wrongly signed.
+        Problem: The transaction is malformed or has an invalid signature.
     """
     try:
         return decode(credential.transaction)
@@ -141,10 +141,10 @@ def arguments(
 ) -> list[bytes]:
     """Return the argument words of the one call to the escrow's ``function`` that a transaction makes.
 
-    ``beside`` is what else it may call: a contract and the selector of a function.
+    ``beside`` is the one other call that is allowed: a contract and the selector of a function.
 
     Raises:
-        Problem: it makes none or several, or something else beside them.
+        Problem: The transaction makes no such call, several, or another call that is not allowed.
     """
     found: list[Call] = []
     for call in transaction.calls:
@@ -152,9 +152,9 @@ def arguments(
         if called == (escrow, abi.selector(function)):
             found.append(call)
         elif called != beside:
-            raise refused("The transaction makes a call that does not belong to it.")
+            raise refused("The transaction makes a call that is not part of the payment.")
     if len(found) != 1:
-        raise refused("The transaction does not make the one call to the escrow that it is for.")
+        raise refused("The transaction does not make exactly one call of the expected escrow function.")
     try:
         return abi.words(found[0].data[4:], count)
     except abi.AbiError:

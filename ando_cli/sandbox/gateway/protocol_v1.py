@@ -84,4 +84,6 @@ class ProtocolV1(SessionProtocol):
 
 def _check_form(credential: Credential) -> None:
     if credential.has_descriptor:
-        raise Problem("mpp_malformed_credential", "A descriptor belongs to session protocol v2, this challenge to v1.")
+        raise Problem(
+            "mpp_malformed_credential", "A descriptor is part of session protocol v2, but the challenge is v1."
+        )

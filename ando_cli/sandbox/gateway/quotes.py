@@ -31,14 +31,14 @@ def quote(body: bytes, settings: Settings) -> Quote:
     """Check a chat request and price it.
 
     Raises:
-        Problem: it is not a valid request for this route, or can cost more than one voucher bucket.
+        Problem: The request is not valid for this route, or can cost more than one voucher bucket.
     """
     request = metering.parse(body)
     if request.get("stream", False) is not False:
         raise Problem("mpp_streaming_unavailable")
     plan = request.get("plan", PLANS[0])
     if plan not in PLANS:
-        raise metering.invalid(f"plan is one of {', '.join(PLANS)}")
+        raise metering.invalid(f"plan must be one of {', '.join(PLANS)}")
     max_tokens = metering.check_limit(
         request.get("max_tokens", request.get("max_completion_tokens", DEFAULT_MAX_TOKENS))
     )
@@ -84,9 +84,9 @@ def _model(request: dict[str, Any]) -> str:
     optimise = request.get("model_optimization", True)
     model = request.get("model")
     if not isinstance(optimise, bool):
-        raise metering.invalid("model_optimization is true or false")
+        raise metering.invalid("model_optimization must be true or false")
     if optimise and model is not None:
-        raise metering.invalid("model is only given when model_optimization is false")
+        raise metering.invalid("model is only allowed when model_optimization is false")
     if not optimise and (not isinstance(model, str) or not model):
         raise metering.invalid("model is required when model_optimization is false")
     return model or OPTIMISED_MODEL

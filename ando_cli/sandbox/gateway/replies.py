@@ -33,7 +33,7 @@ async def send_events(request: web.Request, reply: Reply, fault: Mapping[str, An
     """Send a stream of events one by one, spoilt as the fault says.
 
     Raises:
-        ConnectionError: the client hung up.
+        ConnectionError: The client hung up.
     """
     spoilt = spoil(reply.events, reply.pace, fault)
     response = _with_headers(web.StreamResponse(status=reply.status), reply)

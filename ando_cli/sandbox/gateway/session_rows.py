@@ -1,6 +1,6 @@
 """Read and write the rows of the accounts: one for each session, reservation and answer.
 
-Amounts are in base units. All functions work on a connection that is inside a transaction.
+Amounts are in base units. All functions need a connection that is inside a transaction.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ class Session:
     """Hold the accounting of one channel, in base units.
 
     Attributes:
-        accepted: the highest voucher, whose ``signature`` is kept.
-        descriptor: what the payloads of session protocol v2 say of the channel, as JSON; empty in v1.
+        accepted: the amount of the highest voucher, whose ``signature`` is stored.
+        descriptor: the channel's descriptor in session protocol v2, as JSON; empty in v1.
     """
 
     channel_id: str
@@ -105,7 +105,7 @@ def open_session(connection: sqlite3.Connection, channel_id: str, settled: int) 
     """Return the state of a session, or a new one.
 
     Raises:
-        Problem: it is over, or being closed.
+        Problem: The session has ended, or is being closed.
     """
     session = read_session(connection, channel_id) or fresh(channel_id, settled)
     if session.closed or session.closing:

@@ -34,8 +34,8 @@ class Snapshots:
     ) -> dict[str, Any] | None:
         """Return the snapshot for a request that names its session by the ``Payment-Session`` header or its credential.
 
-        The header holds a channel id, or the payer as a did:pkh or an address: then its newest open channel is meant.
-        ``cost`` is what the request can cost at most.
+        The header holds a channel id, or the payer as a did:pkh or an address, which means its newest open channel.
+        ``cost`` is the most that the request can cost, in base units.
         """
         if not settings.snapshots:
             return None
@@ -51,7 +51,7 @@ class Snapshots:
         return self._accounts.newest(self._protocol.name, payer[1].lower()) if payer else None
 
     def _credited(self, credential: Credential) -> Session | None:
-        # A credential of nobody knows what: the form of its channel id was not checked yet.
+        # The form of the credential's channel id was not checked yet.
         channel = str(credential.payload.get("channelId")).lower()
         return self._accounts.known(channel) or self._accounts.newest(self._protocol.name, credential.source.payer)
 

@@ -1,7 +1,7 @@
 """Build the canned answers of the account-owned routes, buffered or as server-sent events, as OpenAI's API has them.
 
-The provider's documentation does not fix the shape of ``/v1/think``. Here it is a chat completion whose message has
-``reasoning_content`` beside ``content``, as other gateways with reasoning models have it.
+The provider does not document the shape of ``/v1/think``. Here it is a chat completion whose message has
+``reasoning_content`` besides ``content``, as other gateways with reasoning models send it.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def events(request: TextRequest, generated: Generated) -> tuple[bytes, ...]:
         deltas += [{"content": word} for word in _words(generated.text)]
         choices = [_choice({"delta": delta}, None) for delta in deltas]
         choices.append(_choice({"delta": {}}, generated.finish_reason))
-    # OpenAI announces the usage with a null in every event before it.
+    # OpenAI sends a null usage in every event before the one with the usage.
     none_yet = {"usage": None} if request.include_usage else {}
     chunks = [{**head, "choices": [choice], **none_yet} for choice in choices]
     if request.include_usage:

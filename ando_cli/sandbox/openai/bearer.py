@@ -25,7 +25,7 @@ ROUTES = {
     "/v1/think": "think",
     "/v1/completions": "completions",
 }
-"""The account-owned routes, which a Virtual Key pays for, and what their requests are called here."""
+"""The account-owned routes, which a Virtual Key pays for, each with its name in the sandbox."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class BearerRequest:
 
     Attributes:
         route: one of the values of ``ROUTES``.
-        authorization: the ``Authorization`` header, as it came.
+        authorization: the ``Authorization`` header, unchanged.
     """
 
     route: str
@@ -58,7 +58,7 @@ class BearerRoutes:
         """Answer a request, with further headers.
 
         Raises:
-            Problem: the request is refused, and nothing was spent.
+            Problem: The request is refused, and nothing was spent.
         """
         if asked.method != allowed_method(asked.route):
             raise Problem("method_not_allowed")

@@ -34,7 +34,7 @@ def parse(body: bytes) -> dict[str, Any]:
     """Parse the JSON object in a body.
 
     Raises:
-        Problem: there is none.
+        Problem: The body is not a JSON object.
     """
     try:
         request = loads(body)
@@ -49,10 +49,10 @@ def check_limit(value: object, name: str = "max_tokens") -> int:
     """Check the highest number of tokens that an answer may have.
 
     Raises:
-        Problem: it is no such number.
+        Problem: The value is not a whole number in the allowed range.
     """
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MAX_TOKENS_LIMIT:
-        raise invalid(f"{name} is a whole number from 1 to {MAX_TOKENS_LIMIT}")
+        raise invalid(f"{name} must be a whole number from 1 to {MAX_TOKENS_LIMIT}")
     return value
 
 
@@ -60,17 +60,17 @@ def count_prompt(messages: object) -> int:
     """Count the tokens of a list of chat messages.
 
     Raises:
-        Problem: it is not one.
+        Problem: ``messages`` is not a list of chat messages.
     """
     if not isinstance(messages, list) or not messages:
-        raise invalid("messages is a list of at least one message")
+        raise invalid("messages must be a list of at least one message")
     count = 0
     for message in messages:
         if not isinstance(message, dict) or not isinstance(message.get("role"), str):
-            raise invalid("a message is an object with a role and a content")
+            raise invalid("a message must be an object with a role and a content")
         content = message.get("content")
         if not isinstance(content, str | list | None):
-            raise invalid("the content of a message is text or a list of parts")
+            raise invalid("the content of a message must be text or a list of parts")
         text = content if isinstance(content, str) else json.dumps(content)
         count += TOKENS_PER_MESSAGE + tokens(text)
     return count

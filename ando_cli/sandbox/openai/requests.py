@@ -1,6 +1,6 @@
 """Read the requests of the account-owned routes, as far as OpenAI's API defines them.
 
-What has a meaning here is checked; everything else (sampling fields, say) is let through unread.
+Only the fields that the sandbox uses are checked; it ignores all others, such as sampling fields.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ class TextRequest:
 
     Attributes:
         route: one of ``chat``, ``think``, ``completions`` and ``responses``.
-        received: a sentence about what was sent, by which one request can be told from another.
+        received: a sentence about what was sent, which distinguishes one request from another.
         include_usage: whether a stream ends with the usage.
-        instructions: those of a ``responses`` request.
+        instructions: the instructions of a ``responses`` request.
     """
 
     route: str
@@ -47,7 +47,7 @@ def read(route: str, body: bytes) -> TextRequest:
     """Check and read a request for one of the routes.
 
     Raises:
-        Problem: it is not valid there.
+        Problem: The request is not valid for the route.
     """
     request = metering.parse(body)
     model = request.get("model")
@@ -87,7 +87,7 @@ def _max_tokens(request: dict[str, Any], route: str) -> int:
 def _flag(request: dict[str, Any], name: str) -> bool:
     value = request.get(name)
     if not isinstance(value, bool | None):
-        raise metering.invalid(f"{name} is true or false")
+        raise metering.invalid(f"{name} must be true or false")
     return bool(value)
 
 
@@ -96,14 +96,14 @@ def _include_usage(request: dict[str, Any], stream: bool) -> bool:
     if options is None:
         return False
     if not stream or not isinstance(options, dict):
-        raise metering.invalid("stream_options is an object, and only given when stream is true")
+        raise metering.invalid("stream_options must be an object, and is only allowed when stream is true")
     return _flag(options, "include_usage")
 
 
 def _count_roles(messages: Any) -> str:
     roles = Counter(message["role"] for message in messages)
     if set(roles) - set(ROLES):
-        raise metering.invalid(f"the role of a message is one of {', '.join(ROLES)}")
+        raise metering.invalid(f"the role of a message must be one of {', '.join(ROLES)}")
     return f"Messages received: {', '.join(f'{number} {role}' for role, number in roles.items())}."
 
 
@@ -111,7 +111,7 @@ def _prompt(prompt: object) -> str:
     if isinstance(prompt, list) and len(prompt) == 1:
         prompt = prompt[0]
     if not isinstance(prompt, str):
-        raise metering.invalid("prompt is a text, or a list of one text")
+        raise metering.invalid("prompt must be a string, or a list of one string")
     return prompt
 
 
@@ -122,7 +122,7 @@ def _check_response(request: dict[str, Any]) -> None:
         if request.get(name):
             raise Problem("unsupported_parameter", f"This route answers with text only: it does not support {name}.")
     if not isinstance(request.get("instructions"), str | None):
-        raise metering.invalid("instructions is a text")
+        raise metering.invalid("instructions must be a string")
 
 
 def _response_messages(request: dict[str, Any]) -> list[Any]:
@@ -131,9 +131,9 @@ def _response_messages(request: dict[str, Any]) -> list[Any]:
     if isinstance(given, str):
         given = [{"role": "user", "content": given}]
     if not isinstance(given, list) or not given:
-        raise metering.invalid("input is a text or a list of at least one message")
+        raise metering.invalid("input must be a string or a list of at least one message")
     for item in given:
         if isinstance(item, dict) and item.get("type", "message") != "message":
-            raise Problem("unsupported_parameter", "This route answers with text only: an input item is a message.")
+            raise Problem("unsupported_parameter", "This route answers with text only: input items must be messages.")
     instructions = request.get("instructions")
     return given if instructions is None else [{"role": "system", "content": instructions}, *given]

@@ -24,13 +24,13 @@ class VirtualKey:
         """Check that an ``Authorization`` header carries this key.
 
         Raises:
-            Problem: it does not, or there is none.
+            Problem: The header is missing or carries something else.
         """
         if authorization is None:
             raise Problem("missing_api_key")
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() == "payment":
-            raise Problem("wrong_route", "This route takes a Virtual Key only.")
+            raise Problem("wrong_route", "This route only takes a Virtual Key.")
         if scheme.lower() != "bearer" or not _equal(token.strip(" "), self.key):
             raise Problem("invalid_api_key")
 
@@ -44,7 +44,7 @@ class VirtualKey:
         """Add the cost of a request, if the budget covers it.
 
         Raises:
-            Problem: it does not, and nothing was added.
+            Problem: The budget does not cover it; nothing was added.
         """
         with self._database.transaction() as connection:
             spent = self.spent + cost
