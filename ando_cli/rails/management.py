@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from ando_cli.errors import Code, NetworkError, PaymentError
+from ando_cli.errors import AndoError, Code, NetworkError, PaymentError
 from ando_cli.frozen import frozen
 from ando_cli.mpp.malformed import MalformedError
 from ando_cli.mpp.problem import ProblemCode, parse_problem, request_id
@@ -122,8 +122,11 @@ class ManagementAuth(httpx.Auth):
         response = yield self._exchange.paid(request, turn, channel, lifecycle.payload(channel))
         if not response.is_success:
             raise _refused(response)
-        lifecycle.topped_up(channel)
-        self.managed = Managed(self._now(channel))
+        try:
+            lifecycle.topped_up(channel)
+            self.managed = Managed(self._now(channel))
+        except AndoError as error:
+            raise error.with_retryable(False) from None  # the same command would top up once more
 
     def _close(
         self, request: httpx.Request, turn: Turn, channel: Channel
@@ -200,6 +203,7 @@ class ManagementAuth(httpx.Auth):
                 "the last deposit is still under way: the chain does not show it yet",
                 hint="nothing was signed; try again in half a minute",
                 code=Code.DEPOSIT_IN_FLIGHT,
+                retryable=isinstance(self._action, Close),  # the deposit may be the very one that is asked for again
             )
         return channel
 

@@ -69,33 +69,38 @@ def _error(reason: Reason, situation: Situation) -> PaymentError:
         case Reason.MAX_SPEND:
             return max_spend_exceeded(request.amount, situation.caps, situation.committed)
         case _:
-            message, hint, code = _PLAIN[reason]
-            return PaymentError(message, hint=hint, code=code)
+            return _without_facts(reason)
 
 
-_PLAIN: dict[Reason, tuple[str, str, str]] = {
-    Reason.SECOND_RAISE: (
-        "the gateway wants a second raise of the voucher for one request",
-        "one request raises it once; nothing more was authorised",
-        Code.SECOND_RAISE_REFUSED,
-    ),
-    Reason.DEPOSIT_DISPUTED: (
-        "the gateway still says that the deposit is too low, after it was topped up",
-        "nothing more was deposited; compare with `ando session list`",
-        ProblemCode.MPP_SESSION_DEPOSIT_BELOW_REQUEST_COST.value,
-    ),
-    Reason.CHANNEL_DISPUTED: (
-        "the gateway says that the channel is gone, but the chain shows it open with its deposit",
-        "no other channel was opened; ask the gateway's operator, and see `ando session list`",
-        Code.CHANNEL_DISPUTED,
-    ),
-    Reason.DEPOSIT_IN_FLIGHT: (
-        "the last deposit is still under way: the chain does not show it yet",
-        "nothing else was signed; try again in half a minute",
-        Code.DEPOSIT_IN_FLIGHT,
-    ),
-}
-"""What needs no facts: what happened, what to do, and the code."""
+def _without_facts(reason: Reason) -> PaymentError:
+    """The error for a reason that says all by itself."""
+    match reason:
+        case Reason.SECOND_RAISE:
+            return PaymentError(
+                "the gateway wants a second raise of the voucher for one request",
+                hint="one request raises it once; nothing more was authorised",
+                code=Code.SECOND_RAISE_REFUSED,
+            )
+        case Reason.DEPOSIT_DISPUTED:
+            return PaymentError(
+                "the gateway still says that the deposit is too low, after it was topped up",
+                hint="nothing more was deposited; compare with `ando session list`",
+                code=ProblemCode.MPP_SESSION_DEPOSIT_BELOW_REQUEST_COST.value,
+            )
+        case Reason.CHANNEL_DISPUTED:
+            return PaymentError(
+                "the gateway says that the channel is gone, but the chain shows it open with its deposit",
+                hint="no other channel was opened; ask the gateway's operator, and see `ando session list`",
+                code=Code.CHANNEL_DISPUTED,
+            )
+        case Reason.DEPOSIT_IN_FLIGHT:
+            return PaymentError(
+                "the last deposit is still under way: the chain does not show it yet",
+                hint="nothing else was signed; try again in half a minute",
+                code=Code.DEPOSIT_IN_FLIGHT,
+            )
+        case _:
+            raise InvariantError(f"a payment was refused for no known reason: {reason.name}")
 
 
 def _final(rejection: Problem) -> PaymentError:

@@ -88,6 +88,14 @@ def test_a_top_up_whose_answer_was_lost_is_not_paid_twice(opened: Gateway) -> No
     assert session(opened.box)["deposit"] == "7.00"
 
 
+def test_a_top_up_that_may_be_on_its_way_is_not_to_be_tried_again(opened: Gateway) -> None:
+    opened.fail(Fault(on="topUp", status=200, body_text=""))
+    for _ in range(2):
+        error = opened.box.run("session", "topup", "2", "--yes", "-j").error
+        assert (error["code"], error["retryable"]) == ("deposit_in_flight", False)
+    assert opened.actions.count("topUp") == 1
+
+
 def test_a_close_captures_what_was_spent_and_refunds_the_rest(opened: Gateway) -> None:
     spent = session(opened.box)["spent"]
     before = opened.balance
@@ -167,6 +175,9 @@ def test_a_close_on_the_chain_takes_the_money_back_after_the_grace_period(opened
     assert GRACE - 30 < requested["seconds_left"] <= GRACE
     assert session(box)["state"] == "closing"
     assert re.search(r"1[45] min \d+ s left", box.run("session", "close", "--finish").refused(4))
+    early = box.run("session", "close", "--finish", "-j").error
+    assert (early["code"], early["retryable"]) == ("grace_period", True)
+    assert GRACE - 60 < early["retry_after"] <= GRACE
     assert "--finish" in box.run("session", "close").refused(4)
 
     opened.sandbox.rpc("evm_increaseTime", GRACE)

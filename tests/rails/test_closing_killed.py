@@ -17,7 +17,7 @@ from ando_cli.errors import AndoError
 from ando_cli.http.client import CHAT_PATH, AndoClient
 from ando_cli.rails.management import Close, ManagementAuth
 from ando_cli.rails.payment import PaymentAuth
-from ando_cli.sandbox import escrow, reserve, reserve_abi
+from ando_cli.sandbox.chain import escrow, reserve, reserve_abi
 from ando_cli.sandbox.config import CHAIN_ID, ESCROW, TOKEN
 from ando_cli.sandbox.server import Sandbox, SandboxConfig, Settings
 from ando_cli.session.act import closing

@@ -83,6 +83,7 @@ def test_a_rejection_keeps_the_gateways_code_and_words_and_a_busy_gateway_can_be
     assert error.message == "the gateway turned the payment down (402): no"
     assert refusal(Refuse(Reason.REJECTED), situation(None)).code == "payment_rejected"
     assert refusal(Refuse(Reason.REJECTED), situation("mpp_reservation_failed")).retryable
+    assert not refusal(Refuse(Reason.REJECTED), situation("store_busy")).retryable, "it is not our own code"
 
 
 def test_a_gateway_that_may_hold_a_higher_voucher_leads_to_authorised() -> None:
