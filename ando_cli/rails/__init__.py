@@ -1,1 +1,1 @@
-"""The two ways to pay, each an ``httpx.Auth``."""
+"""The ways to pay, each an ``httpx.Auth``, and the parts that they are made of."""

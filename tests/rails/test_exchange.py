@@ -7,8 +7,10 @@ from dataclasses import replace
 import httpx
 import pytest
 
-from ando_cli.errors import NetworkError
+from ando_cli.errors import InvariantError, NetworkError
+from ando_cli.rails import settlement
 from ando_cli.session.channel import State
+from ando_cli.session.decide.situation import Progress
 from tests.support.rails_bench import Bench, lost, over_http
 from tests.support.rails_gateway import BODY, URL, Seen, refuse
 from tests.support.session_doubles import (
@@ -140,3 +142,25 @@ def test_an_open_that_is_turned_down_and_not_on_the_chain_is_sent_again_once(ben
     assert bench.fails() == "deposit_in_flight"
     assert bench.gateway.actions == [None, "open", "open"]
     assert bench.live.state is State.OPENING
+
+
+def _broken(*_: object) -> None:
+    raise InvariantError("a fault")
+
+
+def test_a_fault_of_ours_after_the_credential_was_sent_leaves_the_outcome_unknown(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settlement, "parse_receipt", _broken)
+    assert bench.fails() == "invariant"
+    assert bench.outcomes() == ["unknown"]
+
+
+def test_a_fault_of_ours_before_the_next_credential_is_sent_leaves_the_request_failed(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.have(channel())
+    bench.gateway.script = [lambda seen: bench.gateway.challenge(seen, "mpp_invalid_challenge")]
+    monkeypatch.setattr(Progress, "after_refresh", _broken)
+    assert bench.fails() == "invariant"
+    assert bench.outcomes() == ["failed"]

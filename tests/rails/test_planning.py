@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ando_cli.errors import PaymentError
+from ando_cli.rails import planning
 from ando_cli.rails.planning import Quoted
 from ando_cli.session.channel import Pending
 from ando_cli.session.decide.budget import Budgets
 from ando_cli.session.decide.policy import Caps
+from ando_cli.session.decide.steps import Refresh, Resend, Step, TopUp, Voucher
 from ando_cli.session.record.claims import Claim, Hold, Traffic
 from tests.support.rails_bench import Bench, paid
 from tests.support.rails_gateway import Seen, outgoing, refuse
@@ -153,3 +155,23 @@ def test_a_deposit_that_is_declined_leaves_nothing_behind(bench: Bench) -> None:
     bench.consent.refusal = PaymentError("no", code="declined")
     assert bench.fails() == "declined"
     assert (bench.store.channels(), bench.ledger(), bench.gateway.paid_for) == ([], [], [])
+
+
+# Faults of our own
+
+
+@pytest.mark.parametrize("wrong", [Resend(), TopUp(1), Voucher(MILLION), Refresh()])
+def test_a_step_that_lacks_what_it_needs_ends_it_before_anything_is_sent(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, wrong: Step
+) -> None:
+    monkeypatch.setattr(planning, "plan", lambda _: wrong)
+    assert bench.fails() == "invariant"
+    assert (bench.gateway.paid_for, bench.store.channels(), bench.ledger()) == ([], [], [])
+
+
+def test_a_raise_that_could_not_be_recorded_is_not_sent(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = bench.have(channel(spent=MILLION))
+    monkeypatch.setattr(bench.store, "raise_cumulative", lambda *_: False)
+    assert bench.fails() == "invariant"
+    assert (bench.gateway.paid_for, bench.ledger()) == ([], [])
+    assert bench.store.traffic(known.channel_id, None) == Traffic()

@@ -45,6 +45,17 @@ def test_a_receipt_that_cannot_be_believed_warns_and_changes_no_record(bench: Be
     assert [(row["outcome"], row["spent"]) for row in bench.ledger()] == [("answered", None)]
 
 
+def test_that_a_gateway_meters_is_learnt_from_its_receipts_and_never_unlearnt(bench: Bench) -> None:
+    bench.gateway.price = MILLION
+    assert not paid(bench.send()).channel.metered
+    assert not bench.live.metered
+    bench.gateway.price = MILLION // 2
+    for _ in range(2):  # the second half makes the sum a multiple of the full amount again
+        assert paid(bench.send()).channel.metered
+        assert bench.live.metered
+    assert bench.live.spent == 2 * MILLION
+
+
 def test_a_receipt_that_goes_back_does_not_lower_the_record(bench: Bench) -> None:
     before = bench.have(channel(accepted=MILLION, spent=MILLION // 2))
     bench.gateway.receipt = lambda r: r | {"acceptedCumulative": "3", "spent": "2"}
