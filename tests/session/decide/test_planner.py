@@ -280,6 +280,8 @@ def test_a_deposit_said_to_be_too_low_is_looked_up_before_it_is_believed() -> No
     assert step(channel(), code) == Resolve()
     assert step(channel(), code, looked) == Voucher(MILLION, hold=Hold.RAISES)
     assert step(channel(deposit=MILLION // 4), code, looked) == TopUp(3 * MILLION // 4)
+    assert step(channel(deposit=MILLION), code, looked) == Voucher(MILLION, hold=Hold.RAISES)
+    assert step(channel(deposit=MILLION - 1), code, looked) == TopUp(1)
 
 
 def test_a_deposit_is_topped_up_once() -> None:
@@ -300,6 +302,11 @@ def test_a_gateway_that_takes_no_raise_of_the_amount_it_asks_for_is_refused() ->
     senseless = session_request(min_voucher_delta=MILLION + 1)
     code = ProblemCode.MPP_VOUCHER_BUCKET_REFRESH_REQUIRED
     assert refusal(step(channel(), code, request=senseless)) is Reason.DELTA_TOO_SMALL
+
+
+def test_a_raise_of_exactly_the_least_that_the_gateway_takes_is_made() -> None:
+    sensible = session_request(min_voucher_delta=MILLION)
+    assert step(channel(), ProblemCode.MPP_VOUCHER_BUCKET_REFRESH_REQUIRED, request=sensible) == RAISED
 
 
 def test_a_raise_stops_at_max_spend() -> None:
