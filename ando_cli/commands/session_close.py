@@ -16,7 +16,16 @@ from ando_cli.cli.options import (
     YesOption,
     pay_options,
 )
-from ando_cli.errors import AndoError, Code, ExitCode, NetworkError, PaymentError, ServerError, UsageError
+from ando_cli.errors import (
+    AndoError,
+    Code,
+    ExitCode,
+    InvariantError,
+    NetworkError,
+    PaymentError,
+    ServerError,
+    UsageError,
+)
 from ando_cli.money import amount, parse_amount
 from ando_cli.rails.management import Close, Managed, TopUpBy
 from ando_cli.redact import short
@@ -180,7 +189,8 @@ def _end(
                 code=Code.CLOSING,
             )
         managed = _close_with_gateway(state, parts, channel)
-        assert managed.ended is not None  # what a close that worked leaves
+        if managed.ended is None:
+            raise InvariantError("a channel was closed, and nobody knows what it came to")
         return {**named, **_ended(managed.ended, full)}
     if force:
         state.terminal.stage("asking the chain to close")

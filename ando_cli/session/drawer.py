@@ -27,7 +27,7 @@ class Drawer:
 
     @classmethod
     def of(cls, channel: Channel) -> Drawer:
-        """The channel on record."""
+        """Return the drawer of a channel on record."""
         terms = channel.terms
         return cls(channel.channel_id, terms.escrow, terms.chain_id, terms.protocol)
 
@@ -42,7 +42,7 @@ class Drawer:
         }
 
     def digest(self, cumulative_amount: int) -> str:
-        """What a signature signs, as hex.
+        """Return what a signature signs, as hex.
 
         Raises:
             ValueError: the amount does not fit the protocol.
@@ -53,7 +53,7 @@ class Drawer:
         return "0x" + digest.hex()
 
     def sign(self, key: PrivateKey, cumulative_amount: int) -> str:
-        """The signature, 65 bytes as hex. It is money: what it is for has to be recorded before.
+        """Return the signature, 65 bytes as hex. It is money: what it is for has to be recorded before.
 
         Raises:
             ValueError: the amount does not fit the protocol.
@@ -64,7 +64,7 @@ class Drawer:
         )  # fmt: skip
 
     def recover(self, cumulative_amount: int, signature: str) -> str:
-        """Who signed: an address in lower case. Of 65 bytes or, as EIP-2098 has it, of 64.
+        """Return who signed: an address in lower case. Of 65 bytes or, as EIP-2098 has it, of 64.
 
         Raises:
             ValueError: nobody did, or the signature is malformed or has a high ``s``. The message quotes nothing.
@@ -75,7 +75,7 @@ class Drawer:
         )  # fmt: skip
 
     def fault(self, cumulative_amount: int, signature: str, signer: str) -> str | None:
-        """What is wrong with a voucher that ``signer`` should have signed; ``None`` where it is good."""
+        """Return what is wrong with a voucher that ``signer`` should have signed; ``None`` where it is good."""
         try:
             found = self.recover(cumulative_amount, signature)
         except ValueError as error:

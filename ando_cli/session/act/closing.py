@@ -57,6 +57,8 @@ def confirm(session: Session, channel: Channel, captured: int) -> Ended:
     """Wait for the chain to show a close that the gateway said it carried out, and record it.
 
     Args:
+        session: the parts.
+        channel: as it is on record.
         captured: what was signed for the closing, which counts where the chain tells nothing of closed channels.
 
     Raises:
@@ -77,7 +79,7 @@ def confirm(session: Session, channel: Channel, captured: int) -> Ended:
 
 
 def over(session: Session, channel: Channel) -> Ended | None:
-    """What ``channel`` came to, if the chain shows that it is closed, whoever did it; that is recorded.
+    """Return what ``channel`` came to, if the chain shows that it is closed, whoever did it; that is recorded.
 
     Raises:
         NetworkError: the chain could not be asked.
@@ -114,7 +116,7 @@ def request(session: Session, channel: Channel) -> Grace | Ended:
 
 
 def grace(session: Session, channel: Channel) -> Grace | Ended:
-    """When ``channel`` can be withdrawn from; or what it came to, where it is closed already.
+    """Return when ``channel`` can be withdrawn from; or what it came to, where it is closed already.
 
     Raises:
         PaymentError: no close was requested, or the chain shows no such channel.
@@ -160,7 +162,7 @@ def withdraw(session: Session, channel: Channel) -> Ended:
 
 
 def duration(seconds: int) -> str:
-    """``seconds`` for people: ``14 min 59 s``."""
+    """Write ``seconds`` for people: ``14 min 59 s``."""
     minutes, rest = divmod(seconds, 60)
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 

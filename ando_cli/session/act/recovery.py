@@ -25,6 +25,7 @@ from ando_cli.tempo.protocol import Protocol
 if TYPE_CHECKING:
     from ando_cli.session.act.session import Session
     from ando_cli.tempo.channel import ChannelState
+    from ando_cli.tempo.network import Network
 
 
 class Outcome(StrEnum):
@@ -141,17 +142,16 @@ class Recovery:
             UsageError: there are several, and the user named one amount.
             NetworkError: the chain could not be asked.
         """
-        chain, network = self._session.chain.checked(), self._session.network
+        chain = self._session.chain.checked()
         opened: list[tuple[ChannelTerms, ChannelState]] = []
         incomplete: AndoError | None = None
-        for protocol, escrows in ((Protocol.V1, network.escrows), (Protocol.V2, network.precompiles)):
-            for escrow in escrows:
-                found, error = self._opened(escrow, protocol, from_block)
-                incomplete = incomplete or error
-                for terms in found:
-                    state = chain.channel(escrow, terms.channel_id, protocol)
-                    if state is not None and not state.finalized:
-                        opened.append((terms, state))
+        for protocol, escrow in _escrows(self._session.network):
+            found, error = self._opened(escrow, protocol, from_block)
+            incomplete = incomplete or error
+            for terms in found:
+                state = chain.channel(escrow, terms.channel_id, protocol)
+                if state is not None and not state.finalized:
+                    opened.append((terms, state))
         if self._authorised is not None and len(opened) > 1:
             raise UsageError(
                 f"--authorised is for one channel, and {len(opened)} are open",
@@ -173,7 +173,7 @@ class Recovery:
 
     def _locate(self, channel_id: str, from_block: int) -> tuple[ChannelTerms, ChannelState]:
         """What a channel is made of, from the record or from the chain, and how it stands there."""
-        session, network = self._session, self._session.network
+        session = self._session
         chain = session.chain.checked()
         known = session.store.channel(channel_id)
         if known is not None:
@@ -182,19 +182,18 @@ class Recovery:
                 raise _not_found()
             return known.terms, state
         unasked: NetworkError | None = None
-        for protocol, escrows in ((Protocol.V1, network.escrows), (Protocol.V2, network.precompiles)):
-            for escrow in escrows:
-                try:
-                    state = chain.channel(escrow, channel_id, protocol)
-                except NetworkError as error:
-                    # A network may have only one of the two escrows: what matters is where the channel is.
-                    unasked = error
-                    continue
-                if state is None:
-                    continue
-                if protocol is Protocol.V1:
-                    return _v1_terms(state, escrow, channel_id, network.chain_id), state
-                return self._v2_terms(escrow, channel_id, from_block), state
+        for protocol, escrow in _escrows(session.network):
+            try:
+                state = chain.channel(escrow, channel_id, protocol)
+            except NetworkError as error:
+                # A network may have only one of the two escrows: what matters is where the channel is.
+                unasked = error
+                continue
+            if state is None:
+                continue
+            if protocol is Protocol.V1:
+                return _v1_terms(state, escrow, channel_id, session.network.chain_id), state
+            return self._v2_terms(escrow, channel_id, from_block), state
         raise unasked or _not_found()
 
     def _v2_terms(self, escrow: str, channel_id: str, from_block: int) -> ChannelTerms:
@@ -313,6 +312,12 @@ def check_forgettable(channel: Channel, *, lose_track: bool) -> None:
             hint=f"close it first: ando session close {short(channel.channel_id)} (or add --yes-lose-track)",
             code=Code.MONEY_IN_CHANNEL,
         )
+
+
+def _escrows(network: Network) -> list[tuple[Protocol, str]]:
+    """The contracts and precompiles that are trusted on ``network``, each with its protocol."""
+    v1 = [(Protocol.V1, escrow) for escrow in network.escrows]
+    return v1 + [(Protocol.V2, escrow) for escrow in network.precompiles]
 
 
 def _v1_terms(state: ChannelState, escrow: str, channel_id: str, chain_id: int) -> ChannelTerms:

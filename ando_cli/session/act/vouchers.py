@@ -29,6 +29,8 @@ def record_voucher(
     """Record that a voucher is about to be signed, where it is for more than any before it.
 
     Args:
+        store: where the raise is recorded.
+        channel: as it was read from the store.
         cumulative_amount: what the payee can take in all with it, in base units.
         allow: asked once before a raise, and told by how much; raises where it may not be.
         check: the same in the transaction that records the raise, as often as that is tried.

@@ -140,7 +140,9 @@ def forget(db: sqlite3.Connection, channel_id: str) -> None:
 
 
 def channel_states(path: Path) -> list[tuple[str, str, str]]:
-    """Id, state and gateway of each channel on record, the live ones first; for the shell, so quickly or not at all.
+    """Return id, state and gateway of each channel on record, the live ones first.
+
+    It is for the shell, so quickly or not at all.
 
     Raises:
         sqlite3.Error: there is no store, it is busy, or it is none.

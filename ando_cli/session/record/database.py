@@ -150,7 +150,7 @@ def engine() -> str:
 
 
 def examine(path: Path) -> int:
-    """The version of the schema of the store at ``path``, whose file is looked through for damage, and not changed.
+    """Return the version of the schema of the store at ``path``. The file is looked through for damage, not changed.
 
     Raises:
         StoreError: it is damaged, cannot be read, or was written by a newer version.

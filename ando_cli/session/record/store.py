@@ -37,17 +37,17 @@ class Store(Database):
     """
 
     def live(self, key: ChannelKey) -> Channel | None:
-        """The one channel for ``key`` that is open or being opened."""
+        """Return the one channel for ``key`` that is open or being opened."""
         with self._read() as db:
             return channels.live(db, key)
 
     def channel(self, channel_id: str) -> Channel | None:
-        """The channel with that id, whatever its state."""
+        """Return the channel with that id, whatever its state."""
         with self._read() as db:
             return channels.find(db, channel_id)
 
     def channels(self) -> list[Channel]:
-        """All channels, the live ones first, then the youngest."""
+        """Return all channels, the live ones first, then the youngest."""
         with self._read() as db:
             return channels.read(db)
 
@@ -67,7 +67,7 @@ class Store(Database):
             channels.pin(db, gateway, network, payee, self._now())
 
     def pinned_payee(self, gateway: str, network: str) -> str | None:
-        """The payee that this gateway was first paid at on this network."""
+        """Return the payee that this gateway was first paid at on this network."""
         with self._read() as db:
             return channels.pinned_payee(db, gateway, network)
 
@@ -91,7 +91,7 @@ class Store(Database):
             channels.receipted(db, channel_id, accepted, spent, self._now(), metered=metered)
 
     def traffic(self, channel_id: str, mine: int | None) -> Traffic:
-        """What other requests than the one with the claim ``mine`` are doing with the channel."""
+        """Return what other requests than the one with the claim ``mine`` are doing with the channel."""
         with self._write() as db:
             return claims.read(db, channel_id, mine, self._now())
 
@@ -191,17 +191,17 @@ class Store(Database):
             ledger.finish(db, row, outcome, usage)
 
     def ledger(self, since: int = 0, until: int = _EVER) -> list[Row]:
-        """The rows of the ledger from ``since`` on and before ``until``, in unix seconds; the oldest first."""
+        """Return the rows of the ledger from ``since`` on and before ``until``, in unix seconds; the oldest first."""
         with self._read() as db:
             return ledger.read(db, since, until)
 
     def authorised(self, network: str, since: Sequence[int]) -> list[int]:
-        """What was authorised here on ``network`` from each of the times in ``since`` on, in base units."""
+        """Return what was authorised here on ``network`` from each of the times in ``since`` on, in base units."""
         with self._read() as db:
             return ledger.authorised(db, network, since)
 
     def books(self) -> tuple[list[Channel], list[Row]]:
-        """All channels and all rows of the ledger, as they were at one moment."""
+        """Return all channels and all rows of the ledger, as they were at one moment."""
         with self._read() as db:
             db.execute("BEGIN")
             try:

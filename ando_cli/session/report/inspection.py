@@ -164,8 +164,7 @@ def _voucher(text: str) -> dict[str, Any]:
 
 
 def _shown(kind: Kind, members: dict[str, Any], reveal: bool) -> dict[str, Any]:
-    shown = _walk(members, reveal, 0)
-    assert isinstance(shown, dict)
+    shown = {_text(name, reveal): _member(name, value, reveal, 0) for name, value in members.items()}
     return {"type": kind} | shown | {"type": kind}  # first, and ours, whatever the input calls itself
 
 
