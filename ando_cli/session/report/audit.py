@@ -18,7 +18,7 @@ from ando_cli.session.record.ledger import Outcome, Rail, Row
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from ando_cli.session.act.comparison import Comparison
+    from ando_cli.session.decide.comparison import Comparison
 
 
 @frozen
@@ -84,7 +84,7 @@ class Orphans:
 
 
 def accounts(channels: Iterable[Channel], rows: Sequence[Row]) -> list[Account]:
-    """The account of each channel, from all rows of the ledger."""
+    """Make the account of each channel, from all rows of the ledger."""
     of_channel: dict[str, list[Row]] = {}
     for row in rows:
         if row.channel_id is not None:
@@ -93,7 +93,7 @@ def accounts(channels: Iterable[Channel], rows: Sequence[Row]) -> list[Account]:
 
 
 def orphans(rows: Iterable[Row]) -> Orphans:
-    """The rows that belong to no channel on record, although one paid."""
+    """Add up the rows that belong to no channel on record, although one paid."""
     lost = [row for row in rows if row.channel_id is None and row.rail is Rail.MPP]
     return Orphans(sum(row.is_request for row in lost), _spent(row for row in lost if _own(row)))
 
@@ -102,6 +102,8 @@ def audit(account: Account, compared: Comparison | None, captured: int | None = 
     """Hold ``account`` against itself, and against what the chain says where it was asked.
 
     Args:
+        account: the channel, and what its rows add up to.
+        compared: what the chain says of the channel; ``None`` where it was not asked.
         captured: what the event of its closing says, for a channel that the chain keeps nothing else of.
     """
     found, taken = [*_books(account), *_close(account)], captured

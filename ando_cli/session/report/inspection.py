@@ -19,7 +19,7 @@ from ando_cli.mpp.challenge import parse_challenges
 from ando_cli.mpp.malformed import MalformedError
 from ando_cli.mpp.receipt import parse_receipt
 from ando_cli.redact import short
-from ando_cli.session.act.vouchers import DOMAIN_VERSION, Drawer
+from ando_cli.session.drawer import DOMAIN_VERSION, Drawer
 from ando_cli.tempo.abi import normalise_address
 from ando_cli.tempo.protocol import Protocol
 
@@ -164,8 +164,7 @@ def _voucher(text: str) -> dict[str, Any]:
 
 
 def _shown(kind: Kind, members: dict[str, Any], reveal: bool) -> dict[str, Any]:
-    shown = _walk(members, reveal, 0)
-    assert isinstance(shown, dict)
+    shown = {_text(name, reveal): _member(name, value, reveal, 0) for name, value in members.items()}
     return {"type": kind} | shown | {"type": kind}  # first, and ours, whatever the input calls itself
 
 

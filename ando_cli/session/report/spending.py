@@ -69,7 +69,7 @@ class Group:
 
 
 def of_network(rows: Iterable[Row], network: str) -> tuple[list[Row], list[Row]]:
-    """The rows of ``network`` with those that a Virtual Key paid, and the others.
+    """Separate the rows of ``network``, with those that a Virtual Key paid, and the others.
 
     Another network's money is another money.
     """
@@ -106,7 +106,7 @@ def total(rows: Sequence[Row]) -> Totals:
 
 
 def group(rows: Iterable[Row], by: By) -> list[Group]:
-    """The groups of ``rows``: days in their order, anything else by what was spent, the most first."""
+    """Group ``rows``: days in their order, anything else by what was spent, the most first."""
     key_of, found = _KEYS[by], dict[str | None, list[Row]]()
     for row in rows:
         found.setdefault(key_of(row), []).append(row)

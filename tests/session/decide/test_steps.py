@@ -8,7 +8,7 @@ import pytest
 
 from ando_cli.session.decide.situation import Progress
 from ando_cli.session.decide.steps import Open, Refresh, Refuse, Resend, Resolve, Step, TopUp, Voucher, Wait
-from ando_cli.session.record.claims import Claim, Hold, Traffic
+from ando_cli.session.traffic import Claim, Hold, Traffic
 from tests.support.session_doubles import MILLION, channel, session_request
 
 
