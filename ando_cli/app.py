@@ -13,6 +13,7 @@ from typer.core import TyperGroup, TyperOption
 from typer.main import get_command
 
 from ando_cli import __version__
+from ando_cli.cli import candidates
 from ando_cli.cli.command import Group
 from ando_cli.cli.help import GLOBAL_PANEL, examples
 from ando_cli.errors import AndoError, ExitCode, Interrupted, UsageError
@@ -165,6 +166,7 @@ def _root(
         typer.Option(
             metavar="NAME",
             help="The Tempo network. [env: ANDO_NETWORK]",
+            autocompletion=candidates.networks,
             rich_help_panel=GLOBAL_PANEL,
         ),
     ] = None,

@@ -10,13 +10,13 @@ from ando_cli.cli.input import decode, read_source, read_stdin
 from ando_cli.config.settings import KEY_RAIL
 from ando_cli.conversation.usage import describe_usage
 from ando_cli.errors import ServerError, UsageError
-from ando_cli.inference.chat import Prompt, has_limit, is_body, parse_extra
+from ando_cli.inference.chat import Prompt, has_limit, is_body
 from ando_cli.inference.usage import read_usage
 from ando_cli.runtime.wiring import connect
 from ando_cli.terminal.output import check_writable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
     from pathlib import Path
 
     from ando_cli.runtime.context import Invocation
@@ -24,38 +24,6 @@ if TYPE_CHECKING:
     from ando_cli.terminal.output import Terminal
 
 NO_LIMIT = "the body sets no max_tokens, so the gateway decides how long and how dear the answer is"
-
-
-def prompt_of(
-    words: list[str] | None,
-    *,
-    system: str | None = None,
-    model: str | None,
-    plan: str | None = None,
-    max_tokens: int | None,
-    temperature: float | None,
-    top_p: float | None,
-    seed: int | None = None,
-    stop: Sequence[str] | None = None,
-    extra: Sequence[str] | None,
-) -> Prompt:
-    """What was typed.
-
-    Raises:
-        UsageError: a ``--set`` that is none.
-    """
-    return Prompt(
-        text=" ".join(words or []),
-        system=system,
-        model=model,
-        plan=plan,
-        max_tokens=max_tokens,
-        temperature=temperature,
-        top_p=top_p,
-        seed=seed,
-        stop=tuple(stop or ()),
-        extra=parse_extra(extra or ()),
-    )
 
 
 def request_body(

@@ -8,31 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ando_cli.cli.command import Command
+from ando_cli.cli.groups import grouped
 from ando_cli.cli.options import (
-    AcceptPayeeOption,
-    ConnectTimeoutOption,
-    DryRunOption,
-    MaxSpendOption,
-    MaxTokensOption,
-    ModelOption,
-    OutputOption,
-    ProfileOption,
-    RailOption,
-    SeedOption,
-    SetOption,
-    StopOption,
-    SystemOption,
-    TemperatureOption,
-    TimeoutOption,
-    TopPOption,
-    UsageOption,
-    YesOption,
+    AnswerOptions,
+    ConnectionOptions,
+    KeepOptions,
+    PaymentOptions,
+    RailOptions,
+    SamplingOptions,
     chosen_rail,
-    key_options,
-    pay_options,
     refuse_given,
 )
-from ando_cli.commands._ask import deliver, prompt_of, request_body, warn_without_limit
+from ando_cli.commands._ask import deliver, request_body, warn_without_limit
 from ando_cli.commands._quote import show_quote
 from ando_cli.commands._thread import Thread, Wanted, begin
 from ando_cli.config.settings import KEY_RAIL, MPP_RAIL
@@ -59,8 +46,6 @@ if TYPE_CHECKING:
     from ando_cli.runtime.wiring import PayOptions
     from ando_cli.terminal.output import Terminal
 
-_KEEP = "Conversations"
-
 app = typer.Typer(add_completion=False)
 
 EXAMPLES = """\
@@ -77,105 +62,57 @@ Examples:
 
 
 @app.command(cls=Command, epilog=EXAMPLES)
+@grouped
 def chat(
     ctx: typer.Context,
+    *,
     prompt: Annotated[
         list[str] | None, typer.Argument(metavar="PROMPT", help="What to ask. Piped text goes before it.")
     ] = None,
-    system: SystemOption = None,
-    model: ModelOption = None,
-    plan: Annotated[
-        str | None, typer.Option(help="Starter, Plus or Premium.", metavar="NAME", show_default="Starter")
-    ] = None,
-    max_tokens: MaxTokensOption = None,
-    temperature: TemperatureOption = None,
-    top_p: TopPOption = None,
-    seed: SeedOption = None,
-    stop: StopOption = None,
-    extra: SetOption = None,
+    sampling: SamplingOptions,
     body: Annotated[
         str | None,
         typer.Option(metavar="@FILE|-", help="Send this JSON body, byte for byte, instead of building one."),
     ] = None,
-    output: OutputOption = None,
-    usage: UsageOption = False,
+    answer: AnswerOptions,
     no_stream: Annotated[
         bool, typer.Option("--no-stream", help="Print the answer when it is complete. The paid route always does.")
     ] = False,
-    rail: RailOption = None,
-    profile: ProfileOption = None,
-    dry_run: DryRunOption = False,
-    max_spend: MaxSpendOption = None,
-    yes: YesOption = False,
-    accept_payee: AcceptPayeeOption = None,
-    timeout: TimeoutOption = None,
-    connect_timeout: ConnectTimeoutOption = None,
-    interactive: Annotated[
-        bool,
-        typer.Option(
-            "--interactive", "-i", help="Talk on the terminal, after PROMPT if there is one.", rich_help_panel=_KEEP
-        ),
-    ] = False,
-    no_history: Annotated[
-        bool,
-        typer.Option(
-            "--no-history",
-            help="Do not remember what is typed in the next conversation. [env: ANDO_HISTORY=0]",
-            rich_help_panel=_KEEP,
-        ),
-    ] = False,
-    last: Annotated[
-        bool,
-        typer.Option("--continue", "-c", help="Go on with the last conversation that was kept.", rich_help_panel=_KEEP),
-    ] = False,
-    conversation: Annotated[
-        str | None,
-        typer.Option(metavar="ID", help="Go on with this one: any unique prefix of its id.", rich_help_panel=_KEEP),
-    ] = None,
-    keep: Annotated[
-        bool | None,
-        typer.Option(
-            "--keep/--no-keep",
-            help="Keep what is asked and answered in a file, to go on with it. [env: ANDO_KEEP]",
-            rich_help_panel=_KEEP,
-        ),
-    ] = None,
+    rails: RailOptions,
+    payment: PaymentOptions,
+    connection: ConnectionOptions,
+    keeping: KeepOptions,
 ) -> None:
     """Ask the model, pay for the answer, print it. On a terminal and without PROMPT, talk.
 
     It is paid for from the channel (--rail mpp), or by the account that a Virtual Key belongs to (--rail key).
     """
     state = invocation(ctx)
-    words = prompt_of(
-        prompt, system=system, model=model, plan=plan, max_tokens=max_tokens, temperature=temperature, top_p=top_p,
-        seed=seed, stop=stop, extra=extra,
-    )  # fmt: skip
-    wanted = Wanted(last, conversation, keep)
+    words = sampling.prompt(prompt)
+    wanted = Wanted(keeping.last, keeping.conversation, keeping.keep)
     found = wanted.find(state.settings)
-    rail = chosen_rail(rail or (found.conversation.rail if found else None), state.settings)
+    rail = chosen_rail(rails.rail or (found.conversation.rail if found else None), state.settings)
     on_key = rail == KEY_RAIL
     if on_key:
-        refuse_given(
-            KEY_RAIL,
-            {"--plan": plan, "--max-spend": max_spend, "--accept-payee": accept_payee, "--dry-run": dry_run or None},
-        )
-        options = key_options(profile, timeout, connect_timeout)
+        refuse_given(KEY_RAIL, {"--plan": sampling.plan, **payment.not_for_a_key()})
+        options = connection.with_key(rails.profile)
     else:
-        refuse_given(MPP_RAIL, {"--profile": profile})
-        options = pay_options(max_spend, yes, accept_payee, timeout, connect_timeout)
+        refuse_given(MPP_RAIL, {"--profile": rails.profile})
+        options = connection.with_channel(payment)
+    output, dry_run = answer.output, payment.dry_run
     asked = begin(found, words, rail, state.settings)
-    if interactive or _talks(state.terminal, prompt, body, output, dry_run=dry_run):
+    if keeping.interactive or _talks(state.terminal, prompt, body, output, dry_run=dry_run):
         if state.terminal.json_output or body is not None or output is not None or dry_run:
             raise UsageError("a conversation takes no -j, -t, -o, --body or --dry-run", hint="leave them out, or -i")
         from ando_cli.commands._talk import talk  # not on the paid path
 
         talk(
             state, options, asked, found, first=words.text, keeps=wanted.keeps(state.settings),
-            history=state.settings.history and not no_history, usage=usage, streams=not no_stream,
+            history=state.settings.history and not keeping.no_history, usage=answer.usage, streams=not no_stream,
         )  # fmt: skip
         return
     thread = Thread(state, asked, found, keeps=wanted.keeps(state.settings))
-    ask = _Ask(state, words, body, thread, must_keep=wanted.asked_for, output=output, usage=usage)
+    ask = _Ask(state, words, body, thread, must_keep=wanted.asked_for, output=output, usage=answer.usage)
     if on_key:
         _with_key(ask, options, no_stream=no_stream)
     else:

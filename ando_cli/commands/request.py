@@ -3,23 +3,20 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path  # noqa: TC003 - Typer reads the annotations when it runs
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ando_cli.cli.command import Command
+from ando_cli.cli.groups import grouped
 from ando_cli.cli.input import read_source
 from ando_cli.cli.options import (
-    AcceptPayeeOption,
+    ConnectionOptions,
     ConnectTimeoutOption,
-    DryRunOption,
-    MaxSpendOption,
-    ProfileOption,
-    RailOption,
-    YesOption,
+    PaymentOptions,
+    RailOptions,
     chosen_rail,
-    pay_options,
     refuse_given,
 )
 from ando_cli.commands._quote import show_quote
@@ -51,8 +48,10 @@ Examples:
 
 
 @app.command(cls=Command, epilog=EXAMPLES)
+@grouped
 def request(
     ctx: typer.Context,
+    *,
     url: Annotated[str, typer.Argument(metavar="URL", help="An http(s) URL, or a path under the base URL.")],
     method: Annotated[
         str | None, typer.Option("--request", "-X", metavar="METHOD", help="GET, or POST where there is a body.")
@@ -85,12 +84,8 @@ def request(
     ] = None,
     connect_timeout: ConnectTimeoutOption = None,
     offline: Annotated[bool, typer.Option("--offline", help="Check everything and send nothing.")] = False,
-    dry_run: DryRunOption = False,
-    max_spend: MaxSpendOption = None,
-    yes: YesOption = False,
-    accept_payee: AcceptPayeeOption = None,
-    rail: RailOption = None,
-    profile: ProfileOption = None,
+    payment: PaymentOptions,
+    rails: RailOptions,
 ) -> None:
     """Send a request and print the answer's body; where the answer is a 402 challenge, pay and send it again.
 
@@ -101,8 +96,9 @@ def request(
     state = invocation(ctx)
     terminal = state.terminal
     terminal.quiet = terminal.quiet or silent
-    options = pay_options(max_spend, yes, accept_payee, timeout, connect_timeout, profile=profile)
-    keyed = rail is not None and chosen_rail(rail, state.settings) == KEY_RAIL
+    connection = ConnectionOptions(timeout, connect_timeout)
+    keyed = rails.rail is not None and chosen_rail(rails.rail, state.settings) == KEY_RAIL
+    options = connection.with_key(rails.profile) if keyed else connection.with_channel(payment)
     if json_body is not None and data is not None:
         raise UsageError("--json and --data exclude each other", hint="leave one of them out")
     headers = [_header(line) for line in header or ()]
@@ -112,9 +108,9 @@ def request(
     check_rail(verb, target, given.get("authorization"))
     if keyed:
         check_key_route(target, state.settings.base_url, given.get("authorization"))
-        refuse_given(KEY_RAIL, {"--max-spend": max_spend, "--accept-payee": accept_payee, "--dry-run": dry_run or None})
+        refuse_given(KEY_RAIL, payment.not_for_a_key())
     else:
-        refuse_given(MPP_RAIL, {"--profile": profile})
+        refuse_given(MPP_RAIL, {"--profile": rails.profile})
     body = b""
     if json_body is not None:
         body = _json(read_source(terminal, json_body))
@@ -131,7 +127,7 @@ def request(
     with connect(state, options, KEY_RAIL if keyed else MPP_RAIL) as client:
         terminal.stage(f"{verb} {clean(target.partition('?')[0])}")
         try:
-            response = client.send(verb, url, headers, body, dry_run=dry_run)
+            response = client.send(verb, url, headers, body, dry_run=payment.dry_run)
         except Quoted as quoted:
             show_quote(terminal, quoted.quote, state.settings)
             return
@@ -139,7 +135,7 @@ def request(
             if error.body and not terminal.json_output:
                 terminal.answer_bytes(error.body)
             raise
-    if dry_run:
+    if payment.dry_run:
         show_quote(terminal, None, state.settings)
         return
     _show(terminal, response, include=include or head, output=output, dump_header=dump_header)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ando_cli.cli import candidates
 from ando_cli.cli.help import examples
 from ando_cli.cli.options import AcceptPayeeOption, pay_options
 from ando_cli.errors import Code, NetworkError, PaymentError, UsageError
@@ -44,7 +45,9 @@ def show(
     channel_id: Annotated[
         str | None,
         typer.Argument(
-            metavar="[ID]", help="The channel: any unique prefix of its id. Not needed where only one is live."
+            metavar="[ID]",
+            help="The channel: any unique prefix of its id. Not needed where only one is live.",
+            autocompletion=candidates.channels,
         ),
     ] = None,
     chain: Annotated[bool, typer.Option("--chain", help="Show beside it what the chain says.")] = False,
@@ -109,7 +112,11 @@ def recover(
     ctx: typer.Context,
     channel_id: Annotated[
         str | None,
-        typer.Argument(metavar="[ID]", help="The channel's full id. Without it, the escrow's events are searched."),
+        typer.Argument(
+            metavar="[ID]",
+            help="The channel's full id. Without it, the escrow's events are searched.",
+            autocompletion=candidates.channels,
+        ),
     ] = None,
     from_block: Annotated[
         int, typer.Option(metavar="N", min=0, help="Search the events from this block on.", show_default=False)
@@ -172,7 +179,14 @@ def recover(
 
 def forget(
     ctx: typer.Context,
-    channel_id: Annotated[str, typer.Argument(metavar="ID", help="The channel: any unique prefix of its id.")],
+    channel_id: Annotated[
+        str,
+        typer.Argument(
+            metavar="ID",
+            help="The channel: any unique prefix of its id.",
+            autocompletion=candidates.channels,
+        ),
+    ],
     lose_track: Annotated[
         bool, typer.Option("--yes-lose-track", help="Also where money may be in it: what was signed is then unknown.")
     ] = False,
