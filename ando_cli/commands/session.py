@@ -22,12 +22,12 @@ from ando_cli.cli.options import (
 from ando_cli.commands import session_close, session_recover
 from ando_cli.commands._quote import show_quote
 from ando_cli.errors import Code, PaymentError, ServerError
-from ando_cli.http.client import CHAT_PATH
-from ando_cli.inference.chat import smallest_body
+from ando_cli.inference import paid as paid_route
 from ando_cli.money import amount, parse_amount
 from ando_cli.rails.payment import PAID
 from ando_cli.redact import age, short
 from ando_cli.runtime.context import invocation
+from ando_cli.runtime.quoting import ask_price
 from ando_cli.runtime.wiring import connect, existing_store
 from ando_cli.session.channel import FUNDED, Channel, State
 from ando_cli.tempo.protocol import Protocol  # noqa: TC001 - typer reads it
@@ -89,7 +89,7 @@ def open_(
     )
     with connect(state, options) as client:
         terminal.stage("asking")
-        quote = client.quote(CHAT_PATH, smallest_body())
+        quote = ask_price(client, paid_route.smallest())
         if dry_run:
             show_quote(terminal, quote, state.settings)
             return
@@ -103,7 +103,7 @@ def open_(
         opened = channel is None or channel.state is not State.OPEN
         if opened:
             terminal.note("opening takes a request: sending the smallest one, for one token")
-            response = client.post(CHAT_PATH, smallest_body())
+            response = client.post(paid_route.smallest())
             paid: Paid | None = response.extensions.get(PAID)
             channel = paid.channel if paid else None
     if channel is None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import uuid
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
-from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -19,7 +18,9 @@ import httpx
 
 from ando_cli.errors import AndoError, Code, NetworkError, PaymentError, StoreError, WalletError
 from ando_cli.frozen import frozen
-from ando_cli.inference.usage import Usage, named, read_usage
+from ando_cli.http.dates import server_time
+from ando_cli.http.extensions import MODEL, PLAN
+from ando_cli.inference.usage import Usage, read_usage
 from ando_cli.money import amount
 from ando_cli.mpp.challenge import Challenge, parse_challenges
 from ando_cli.mpp.credential import TopUpPayload, authorization
@@ -133,6 +134,8 @@ class Turn:
     url: str
     gateway: str
     body: bytes
+    model: str | None = None
+    plan: str | None = None
     headers: frozenset[str] = frozenset()
     offer: Offer | None = None
     rejection: Problem | None = None
@@ -198,6 +201,7 @@ class PaymentAuth(httpx.Auth):
         """
         url = str(request.url)
         turn = Turn(url, self._gateway_of(url), body=request.read())
+        turn.model, turn.plan = request.extensions.get(MODEL), request.extensions.get(PLAN)
         request.headers.setdefault("Idempotency-Key", str(uuid.uuid4()))
         request.headers["Accept-Payment"] = "tempo/session"
         turn.headers = frozenset(request.headers)
@@ -650,7 +654,7 @@ class PaymentAuth(httpx.Auth):
             turn.gone = Committed(turn.gone.deposited + before.deposited, turn.gone.raised + before.authorised)
         entry = Entry(
             channel_id=channel.channel_id, gateway=turn.gateway, network=channel.network,
-            path=urlsplit(turn.url).path, model=named(turn.body, "model"), plan=named(turn.body, "plan"),
+            path=urlsplit(turn.url).path, model=turn.model, plan=turn.plan,
             authorised=turn.raised - turn.gone.raised, deposited=turn.deposited - turn.gone.deposited,
         )  # fmt: skip
         if entry != turn.booked:
@@ -665,14 +669,6 @@ class PaymentAuth(httpx.Auth):
             self._lifecycle.store.finish(turn.row, outcome, usage)
         except StoreError as error:
             self._warn(f"the outcome was not booked: {error.message}")
-
-
-def server_time(response: httpx.Response) -> float | None:
-    """The server's clock as it says itself, in unix seconds."""
-    try:
-        return parsedate_to_datetime(response.headers.get("Date", "")).timestamp()
-    except (ValueError, OverflowError):
-        return None
 
 
 def _unusable(message: str) -> PaymentError:
