@@ -126,10 +126,10 @@ def request(
         return
     with connect(state, options, KEY_RAIL if keyed else MPP_RAIL) as client:
         terminal.stage(f"{verb} {clean(target.partition('?')[0])}")
-        if payment.dry_run:
-            show_quote(terminal, ask_price(client, asked), state.settings)
-            return
         try:
+            if payment.dry_run:
+                show_quote(terminal, ask_price(client, asked), state.settings)
+                return
             response = client.send(asked)
         except AndoError as error:
             if error.body and not terminal.json_output:
