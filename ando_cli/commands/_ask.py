@@ -138,8 +138,7 @@ def _deliver(terminal: Terminal, turn: Turn, output: Path | None) -> None:
             shown = turn.read().encode(errors="replace")  # JSON can hold half a surrogate pair, UTF-8 cannot
         except ServerError as error:
             terminal.answer_bytes(turn.answer)
-            error.hint = "what came was printed as it is"
-            raise
+            raise error.with_hint("the answer was printed as it arrived") from None
     shown = shown if shown.endswith(b"\n") else shown + b"\n"
     if output is None:
         terminal.answer_bytes(shown)

@@ -22,9 +22,9 @@ from ando_cli.cli.options import (
 from ando_cli.commands import session_close, session_recover
 from ando_cli.commands._quote import show_quote
 from ando_cli.errors import Code, PaymentError, ServerError
+from ando_cli.http.extensions import PAID
 from ando_cli.inference import paid as paid_route
 from ando_cli.money import amount, parse_amount
-from ando_cli.rails.payment import PAID
 from ando_cli.redact import age, short
 from ando_cli.runtime.context import invocation
 from ando_cli.runtime.quoting import ask_price

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import httpx
 
-from ando_cli.errors import Code, NetworkError, ServerError
+from ando_cli.errors import Code, LostAnswerError, NetworkError, ServerError
 from ando_cli.http.extensions import BOOKING
 from ando_cli.inference.answers import answer_text
 from ando_cli.inference.stream import Chunks, Piece, unreadable
@@ -102,7 +102,7 @@ class AnswerStream:
 
 
 def _cut(response: httpx.Response) -> NetworkError:
-    return NetworkError(
+    return LostAnswerError(
         f"{response.request.url.host} broke off in the middle of the answer",
         hint="what came is not the whole answer, and may have been charged to the key",
         code=Code.ANSWER_CUT,

@@ -10,11 +10,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ando_cli.config.settings import KEY_RAIL, MPP_RAIL
-from ando_cli.errors import AndoError, Code, Interrupted
+from ando_cli.errors import AndoError, Interrupted, InvariantError, OutcomeUnknownError
 from ando_cli.http.extensions import PAID
 from ando_cli.inference import paid
 from ando_cli.inference.usage import Usage, read_usage
-from ando_cli.rails.payment import UNKNOWN_OUTCOMES, Paid
 from ando_cli.runtime.wiring import connect_with_channel, connect_with_key
 
 if TYPE_CHECKING:
@@ -24,12 +23,10 @@ if TYPE_CHECKING:
     from ando_cli.http.client import AndoClient
     from ando_cli.inference.request import Request, Route
     from ando_cli.inference.stream import Piece
+    from ando_cli.rails.payment import Paid
     from ando_cli.runtime.context import Invocation
     from ando_cli.runtime.wiring import Parts, PayOptions
     from ando_cli.terminal.output import Terminal
-
-_LOST = (*UNKNOWN_OUTCOMES, Code.ANSWER_CUT)
-"""Error codes after which a turn may have been charged although it has no answer."""
 
 
 def request_of(conversation: Conversation, question: str, *, stream: bool) -> Request:
@@ -87,7 +84,7 @@ class Turn:
 
     def __init__(self, connections: Connections, request: Request) -> None:
         if request.route is None:
-            raise TypeError("a question is asked on a route of the gateway")
+            raise InvariantError("a question is asked on a route of the gateway")
         self.text = ""
         self.answer = b""
         self.usage = Usage()
@@ -156,7 +153,7 @@ class Turn:
                 self.fetch()
                 arrived(self.read())
         except AndoError as error:
-            self.may_be_charged = error.code in _LOST
+            self.may_be_charged = isinstance(error, OutcomeUnknownError)
             raise
         except KeyboardInterrupt as interrupt:
             self.may_be_charged = isinstance(interrupt, Interrupted) or self.text != ""

@@ -16,9 +16,8 @@ import httpx
 
 from ando_cli.errors import Code, StoreError, UsageError
 from ando_cli.http.dates import retry_after
-from ando_cli.http.extensions import MODEL
+from ando_cli.http.extensions import BOOKING, KEYED, MODEL, STREAMED, UNSENT
 from ando_cli.inference.usage import Usage, read_usage
-from ando_cli.rails.payment import UNSENT
 from ando_cli.session.record.ledger import Entry, Outcome, Rail
 from ando_cli.urls import may_carry_credentials, origin
 
@@ -32,15 +31,6 @@ MAX_RETRIES = 3
 
 LONGEST_PAUSE = 60.0
 """Seconds that a ``Retry-After`` may ask for; whoever has to wait longer is told so instead."""
-
-KEYED = "ando.keyed"
-"""Request extension: the request carries the Virtual Key."""
-
-STREAMED = "ando.streamed"
-"""Request extension: the answer is read piece by piece, and completed with ``Booking.finish`` when it has ended."""
-
-BOOKING = "ando.booking"
-"""Response extension: the ``Booking`` of a request that is in the ledger."""
 
 _FIRST_PAUSE = 0.5
 

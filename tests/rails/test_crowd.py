@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
+from ando_cli.http.extensions import PAID
 from ando_cli.inference import paid
-from ando_cli.rails.payment import PAID
 from ando_cli.sandbox.config import CHAIN_ID, ESCROW, TOKEN
 from ando_cli.sandbox.server import Sandbox, SandboxConfig, Settings
 from ando_cli.session.channel import Channel, State

@@ -18,17 +18,10 @@ from hypothesis import strategies as st
 
 from ando_cli.errors import AndoError, NetworkError, PaymentError, StoreError
 from ando_cli.http.client import AndoClient
+from ando_cli.http.extensions import CREDENTIAL, PAID, RESENT
 from ando_cli.inference.request import Request
 from ando_cli.mpp.problem import ProblemCode
-from ando_cli.rails.payment import (
-    CREDENTIAL,
-    MAX_UNPAID_REQUESTS,
-    PAID,
-    RESENT,
-    Paid,
-    PaymentAuth,
-    Quoted,
-)
+from ando_cli.rails.payment import MAX_UNPAID_REQUESTS, Paid, PaymentAuth, Quoted
 from ando_cli.session.channel import Channel, Pending, State
 from ando_cli.session.decide.budget import Budgets
 from ando_cli.session.decide.planner import MAX_PAID_ATTEMPTS, Open, Refuse, Voucher

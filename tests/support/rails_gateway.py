@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from ando_cli.http.extensions import PLAN
-from ando_cli.rails.payment import DRY_RUN
+from ando_cli.http.extensions import DRY_RUN, PLAN
 from ando_cli.tempo.keys import recover
 from ando_cli.tempo.network import PRECOMPILE
 from ando_cli.tempo.protocol import Protocol

@@ -4,7 +4,7 @@ No I/O, no clock, no randomness. The rules, in the order in which they are appli
 
 1. An answer was lost, and the resent credential was not answered with success: stop. The first one may have run.
 2. Four credentials were sent for this request: stop, with what the last answer means where that is final.
-3. The gateway rejected the last credential: its code decides (`MEANINGS` and `_after_rejection`).
+3. The gateway rejected the last credential: its code decides (`_STOP` and `_after_rejection`).
 4. No live channel: open one, unless this request has raised one before it was gone. A channel whose last transaction
    has an unknown fate: find out first.
 5. A gateway that charges the full amount for each request, as its receipts have shown: use what is authorised and not
@@ -41,10 +41,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ando_cli.errors import Code, PaymentError
+from ando_cli.errors import Code, OutcomeUnknownError, PaymentError
 from ando_cli.frozen import frozen
 from ando_cli.money import amount
-from ando_cli.mpp.meanings import MEANINGS
 from ando_cli.mpp.problem import Problem, ProblemCode
 from ando_cli.redact import clean, short
 from ando_cli.session.channel import Channel, State
@@ -232,10 +231,9 @@ def sending(progress: Progress, step: Voucher, traffic: Traffic) -> Progress:
 
 def outcome_unknown() -> PaymentError:
     """The error for a paid request whose answer never came, or came after the answer to it was lost."""
-    return PaymentError(
+    return OutcomeUnknownError(
         "the answer to a paid request was lost: whether it was charged is unknown",
         hint="nothing new was authorised; asking again may be charged again",
-        code=Code.OUTCOME_UNKNOWN,
     )
 
 
@@ -314,7 +312,7 @@ def _after_rejection(
     if channel is not None and _others_explain(code, channel, progress, request.amount):
         # As if it were sent for the first time: what it counts on may have become known meanwhile.
         return _next_voucher(request, channel, progress, caps, committed, traffic)
-    if code in MEANINGS:
+    if code in _STOP:
         return Refuse(_named_amount(_stop(code, rejection), channel, progress, code))
     if channel is None or channel.state is State.OPENING:
         # An open was turned down: whether it reached the chain is for the chain to say.
@@ -368,11 +366,66 @@ _RETRY = (ProblemCode.MPP_INVALID_CHALLENGE, ProblemCode.PAYMENT_REQUIRED, None)
 _OUTRUN = (ProblemCode.MPP_VOUCHER_BUCKET_REFRESH_REQUIRED, ProblemCode.MPP_PAYMENT_VERIFICATION_FAILED)
 """Rejections that a voucher earns which is lower than the one another process has sent."""
 
+_STOP: dict[ProblemCode, tuple[str, str]] = {
+    ProblemCode.MPP_REQUEST_EXCEEDS_VOUCHER_BUCKET: (
+        "the request could cost more than one voucher covers",
+        "ask for less: a smaller --max-tokens, or a shorter prompt",
+    ),
+    ProblemCode.MPP_REQUEST_QUOTE_INVALID: (
+        "the gateway could not price this request",
+        "check the plan, the model and the messages",
+    ),
+    ProblemCode.MPP_BODY_DIGEST_MISMATCH: (
+        "the gateway saw another body than the one that was priced",
+        "something between here and the gateway changes requests; try without a proxy",
+    ),
+    ProblemCode.MPP_MALFORMED_CREDENTIAL: (
+        "the gateway could not read the payment credential",
+        "this may be a bug: update ando, and report it if it stays",
+    ),
+    ProblemCode.MPP_METHOD_UNSUPPORTED: (
+        "the gateway does not take this method of payment",
+        "update ando, or use another gateway",
+    ),
+    ProblemCode.MPP_PAYMENT_VERIFICATION_FAILED: (
+        "the gateway could not verify the payment",
+        "check with `ando session list` that the channel is on this network, and that the wallet is the right one",
+    ),
+    ProblemCode.MPP_PAYER_NOT_ALLOWED: (
+        "the gateway does not take payments from this wallet",
+        "ask the gateway's operator, or use another wallet",
+    ),
+    ProblemCode.MPP_COMMIT_FAILED: (
+        "the gateway could not book the payment: whether it was charged is unknown, and there is no receipt",
+        "nothing new is authorised by asking again, but it may be charged again",
+    ),
+    ProblemCode.MPP_SESSION_CLOSE_UNAVAILABLE: (
+        "the gateway cannot close sessions now",
+        "the deposit stays safe on the chain; try again later",
+    ),
+    ProblemCode.MPP_SESSION_CLOSE_FAILED: (
+        "the gateway failed to close the session",
+        "the deposit stays safe on the chain; try again later",
+    ),
+    ProblemCode.MPP_STREAMING_UNAVAILABLE: (
+        "the gateway does not stream paid answers",
+        'leave "stream" out of the body, or set it to false',
+    ),
+}
+
+
+def advice(code: ProblemCode | None) -> str | None:
+    """What to do about a rejection that ends a request, also where the gateway says so before it is paid."""
+    return _STOP[code][1] if code in _STOP else None
+
 
 def _stop(code: ProblemCode, rejection: Problem) -> PaymentError:
     # The canonical code, whichever vocabulary the gateway spoke: what a code means must not depend on its spelling.
-    message, hint = MEANINGS[code]
-    return PaymentError(f"{message} ({clean(rejection.message, 160)})", hint=hint, code=code.value)
+    message, hint = _STOP[code]
+    cls = OutcomeUnknownError if code is ProblemCode.MPP_COMMIT_FAILED else PaymentError
+    # A close can be asked for again: it is the same one.
+    again = code in (ProblemCode.MPP_SESSION_CLOSE_UNAVAILABLE, ProblemCode.MPP_SESSION_CLOSE_FAILED)
+    return cls(f"{message} ({clean(rejection.message, 160)})", hint=hint, code=code.value, retryable=again)
 
 
 def _named_amount(
@@ -384,7 +437,7 @@ def _named_amount(
     copied. What it holds is for the user to say, not for the gateway.
     """
     if code in _OUTRUN and channel is not None and channel.state is State.OPEN and channel.accepted < progress.sent:
-        error.hint = (
+        return error.with_hint(
             "if more was authorised from this channel on another machine, name it: "
             f"ando session recover {short(channel.channel_id)} --authorised AMOUNT"
         )
@@ -392,7 +445,7 @@ def _named_amount(
 
 
 def _too_many_attempts(rejection: Problem | None) -> PaymentError:
-    if rejection is not None and rejection.canonical in MEANINGS:
+    if rejection is not None and rejection.canonical in _STOP:
         return _stop(rejection.canonical, rejection)
     reason = "" if rejection is None else f"; it says: {clean(rejection.message)}"
     return PaymentError(
@@ -415,6 +468,7 @@ def _rejected(rejection: Problem) -> PaymentError:
         f"the gateway turned the payment down ({rejection.status}): {clean(rejection.message)}",
         hint="nothing more was authorised; try again later",
         code=rejection.code or Code.PAYMENT_REJECTED,
+        retryable=rejection.canonical is ProblemCode.MPP_RESERVATION_FAILED,  # the gateway is busy, and took nothing
     )
 
 
@@ -430,7 +484,7 @@ def _deposit_disputed() -> PaymentError:
     return PaymentError(
         "the gateway still says that the deposit is too low, after it was topped up",
         hint="nothing more was deposited; compare with `ando session list`",
-        code=Code.MPP_SESSION_DEPOSIT_BELOW_REQUEST_COST,
+        code=ProblemCode.MPP_SESSION_DEPOSIT_BELOW_REQUEST_COST.value,
     )
 
 
