@@ -208,17 +208,21 @@ class RpcRefusedError(RpcError):
     Args:
         message: one line that says what happened.
         hint: one line that says what to do.
+        retryable: as ``AndoError`` has it.
         rpc_code: the JSON-RPC error's code, where it has one.
         rpc_message: its message, cleaned; ``None`` where it has none, or quotes a secret.
     """
 
-    LIMIT_EXCEEDED = -32005
-    """The JSON-RPC error code for too many requests (EIP-1474)."""
-
     def __init__(
-        self, message: str, *, hint: str | None = None, rpc_code: int | None = None, rpc_message: str | None = None
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        retryable: bool | None = None,
+        rpc_code: int | None = None,
+        rpc_message: str | None = None,
     ) -> None:
-        super().__init__(message, hint=hint, retryable=rpc_code == self.LIMIT_EXCEEDED)
+        super().__init__(message, hint=hint, retryable=retryable)
         self._rpc_code = rpc_code
         self._rpc_message = rpc_message
 

@@ -71,8 +71,14 @@ def _can_be_repeated(response: httpx.Response) -> bool:
     status, request = response.status_code, response.request
     if CREDENTIAL in request.extensions:
         return False
-    busy = status in (429, 503)
-    return busy if spends_key(request) else busy or (status >= 500 and status != 501)
+    if _may_cost(request):
+        return status in (429, 503)
+    return status == 429 or (status >= 500 and status != 501)
+
+
+def _may_cost(request: httpx.Request) -> bool:
+    """Whether somebody may be charged for a request that was not paid here: it carries a key, or the caller's own."""
+    return "authorization" in request.headers and request.method not in ("GET", "HEAD")
 
 
 def _retry_after(response: httpx.Response) -> int | None:
@@ -139,4 +145,9 @@ def _no_answer(error: httpx.TransportError) -> NetworkError:
             f"{host} {what}: whether the key was charged is unknown",
             hint="asking again may be charged again",
         )
-    return NetworkError(f"{host} {what}", hint="nothing was paid; try again", code=Code.NO_ANSWER)
+    return NetworkError(
+        f"{host} {what}",
+        hint="nothing was paid; try again",
+        code=Code.NO_ANSWER,
+        retryable=not _may_cost(error.request),
+    )
