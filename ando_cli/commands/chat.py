@@ -19,7 +19,7 @@ from ando_cli.cli.options import (
     refuse_given,
 )
 from ando_cli.commands._ask import ask, read_request, tell_usage, warn_without_limit
-from ando_cli.commands._quote import show_quote
+from ando_cli.commands._quote import dry_run
 from ando_cli.config.settings import KEY_RAIL, MPP_RAIL
 from ando_cli.conversation.keeping import Keeper, Wanted, begin, kept_conversations
 from ando_cli.conversation.turn import request_of
@@ -27,8 +27,7 @@ from ando_cli.errors import ServerError, UsageError
 from ando_cli.inference import paid
 from ando_cli.inference.prompt import join_words
 from ando_cli.runtime.context import invocation
-from ando_cli.runtime.quoting import ask_price
-from ando_cli.runtime.wiring import connect
+from ando_cli.runtime.wiring import assemble, connect_with_channel
 from ando_cli.terminal.output import check_writable
 
 if TYPE_CHECKING:
@@ -122,9 +121,9 @@ def chat(
     if request.streamed and not streams:
         raise UsageError('the body asks for a stream: "stream" is true', hint="set it to false")
     if payment.dry_run:
-        with connect(state, options) as client:
+        with assemble(state, options) as parts:
             state.terminal.stage("asking")
-            show_quote(state.terminal, ask_price(client, request), settings)
+            dry_run(state.terminal, parts, connect_with_channel(state, parts, options), request)
         return
     turn = ask(state, request, options, output)
     if keeps and question is not None:

@@ -19,7 +19,7 @@ from ando_cli.cli.options import (
     chosen_rail,
     refuse_given,
 )
-from ando_cli.commands._quote import show_quote
+from ando_cli.commands._quote import dry_run as show_dry_run
 from ando_cli.config.settings import KEY_RAIL, MPP_RAIL
 from ando_cli.errors import AndoError, UsageError
 from ando_cli.http.failures import failure
@@ -28,8 +28,7 @@ from ando_cli.inference.request import Request, name_in
 from ando_cli.inference.usage import json_object
 from ando_cli.redact import clean
 from ando_cli.runtime.context import invocation
-from ando_cli.runtime.quoting import ask_price
-from ando_cli.runtime.wiring import connect
+from ando_cli.runtime.wiring import assemble, connect_with_channel, connect_with_key
 from ando_cli.terminal.output import check_writable
 
 if TYPE_CHECKING:
@@ -124,11 +123,12 @@ def request(
     if offline:
         _show_unsent(terminal, asked, target, keyed=keyed)
         return
-    with connect(state, options, KEY_RAIL if keyed else MPP_RAIL) as client:
+    with assemble(state, options) as parts:
+        client = connect_with_key(state, parts) if keyed else connect_with_channel(state, parts, options)
         terminal.stage(f"{verb} {clean(target.partition('?')[0])}")
         try:
             if payment.dry_run:
-                show_quote(terminal, ask_price(client, asked), state.settings)
+                show_dry_run(terminal, parts, client, asked)
                 return
             response = client.send(asked)
         except AndoError as error:

@@ -100,7 +100,7 @@ def test_verbose_says_what_happens_and_nothing_secret(warm: Gateway) -> None:
 
 
 def test_a_dry_run_and_offline_sign_nothing(gateway: Gateway, box: Box) -> None:
-    assert "deposit of up to 5.00" in box.run("request", PAID, "--json", BODY, "--dry-run").worked().stdout
+    assert "deposit of 5.00" in box.run("request", PAID, "--json", BODY, "--dry-run").worked().stdout
     assert "no payment" in box.run("request", "/free", "--dry-run").worked().stdout
     assert gateway.actions == ["unpaid", "free"]
     gateway.forget_log()
