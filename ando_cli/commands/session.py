@@ -138,8 +138,8 @@ def list_(
     """
     state = invocation(ctx)
     terminal = state.terminal
-    store = existing_store(state.settings)
-    channels = [] if store is None else store.channels()
+    with existing_store(state.settings) as store:
+        channels = [] if store is None else store.channels()
     compared = session_recover.compare_all(state, channels) if chain else None
     if terminal.structured:
         shown = [_shown(channel, full=full) for channel in channels]

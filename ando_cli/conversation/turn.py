@@ -6,6 +6,7 @@ Key does.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -121,10 +122,10 @@ class Talk:
         self.streams = streams
         self.channel: Channel | None = None
         self._state = state
-        self._parts = parts
+        clock = replace(parts.session.clock, sleep=partial(pause, state.terminal))
+        self._parts = replace(parts, session=replace(parts.session, clock=clock))
         self._options = options
         self._clients: dict[str, AndoClient] = {}
-        parts.lifecycle.sleep = partial(pause, state.terminal)
 
     def turn(self, conversation: Conversation, question: str) -> Turn:
         """The next turn of ``conversation``, which is as it was until somebody adds what came of it."""
@@ -153,7 +154,7 @@ class Talk:
         settings = self._parts.settings
         if self.channel is None and (settings.folders.state / STORE_FILE).exists():
             here = (settings.gateway, settings.network.name)
-            channels = self._parts.lifecycle.store.channels()
+            channels = self._parts.session.store.channels()
             live = [each for each in channels if each.state in LIVE and (each.gateway, each.network) == here]
             self.channel = live[0] if len(live) == 1 else None
         return self.channel

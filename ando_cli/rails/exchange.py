@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ando_cli.rails.offers import Offers
     from ando_cli.rails.settlement import Settlement
     from ando_cli.rails.turn import Notes
-    from ando_cli.session.act.lifecycle import Lifecycle
+    from ando_cli.session.act.session import Session
     from ando_cli.session.channel import Channel
 
 MAX_UNPAID_REQUESTS = 4
@@ -33,7 +33,7 @@ class Exchange:
     """Makes the requests of a rail, and sees to it that each is booked however it ends.
 
     Args:
-        lifecycle: pins payees, and has the store.
+        session: pins payees, and has the store.
         offers: reads the challenges.
         settlement: keeps the books.
         gateway_of: names the gateway of a URL.
@@ -42,14 +42,14 @@ class Exchange:
 
     def __init__(
         self,
-        lifecycle: Lifecycle,
+        session: Session,
         offers: Offers,
         settlement: Settlement,
         *,
         gateway_of: Callable[[str], str],
         notes: Notes,
     ) -> None:
-        self._lifecycle = lifecycle
+        self._session = session
         self._offers = offers
         self._settlement = settlement
         self._gateway_of = gateway_of
@@ -114,7 +114,7 @@ class Exchange:
         """Return the request with a credential for ``channel`` as recorded: the last thing before the bytes leave."""
         challenge, terms = turn.offer.challenge, channel.terms
         if turn.offer.payee_accepted:
-            self._lifecycle.store.pin(channel.gateway, channel.network, terms.payee)
+            self._session.store.pin(channel.gateway, channel.network, terms.payee)
         turn.progress = replace(turn.progress, paid_attempts=turn.progress.paid_attempts + 1)
         request.headers.pop(turn.header, None)
         turn.header = challenge.header or "Authorization"

@@ -25,7 +25,7 @@ from ando_cli.rails.offers import Offers
 from ando_cli.rails.settlement import Settlement
 from ando_cli.rails.turn import Notes
 from ando_cli.redact import clean
-from ando_cli.session.act import closing
+from ando_cli.session.act import closing, deposits, settling, signing
 from ando_cli.session.channel import State
 from ando_cli.session.record.ledger import Entry, Outcome
 
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from ando_cli.rails.turn import Turn
     from ando_cli.session.act.closing import Ended
-    from ando_cli.session.act.lifecycle import Lifecycle
+    from ando_cli.session.act.session import Session
     from ando_cli.session.channel import Channel, ChannelKey
     from ando_cli.session.decide.policy import Committed
 
@@ -63,7 +63,7 @@ class ManagementAuth(httpx.Auth):
     """Carries out one ``TopUpBy`` or ``Close`` on the channel that pays for the request's route.
 
     Args:
-        lifecycle: keeps and signs for the channels.
+        session: keeps and signs for the channels.
         action: what is to be done.
         channel_id: the channel that is meant.
         gateway_of: names the gateway of a URL.
@@ -77,7 +77,7 @@ class ManagementAuth(httpx.Auth):
 
     def __init__(
         self,
-        lifecycle: Lifecycle,
+        session: Session,
         action: TopUpBy | Close,
         channel_id: str,
         *,
@@ -85,13 +85,13 @@ class ManagementAuth(httpx.Auth):
         stage: Callable[[str], None] = lambda _: None,
         warn: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self._lifecycle = lifecycle
+        self._session = session
         self._action = action
         self._channel_id = channel_id
         self._notes = notes = Notes(stage, warn)
-        self._settlement = Settlement(lifecycle, notes)
-        offers = Offers(lifecycle, channel_id=channel_id)
-        self._exchange = Exchange(lifecycle, offers, self._settlement, gateway_of=gateway_of, notes=notes)
+        self._settlement = Settlement(session, notes)
+        offers = Offers(session, channel_id=channel_id)
+        self._exchange = Exchange(session, offers, self._settlement, gateway_of=gateway_of, notes=notes)
 
     def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         """Send ``request``; where it is answered with a challenge, carry out the action in answer to that.
@@ -103,9 +103,9 @@ class ManagementAuth(httpx.Auth):
         yield from self._exchange.flow(request, self._manage)
 
     def _manage(self, request: httpx.Request, turn: Turn) -> Generator[httpx.Request, httpx.Response, None]:
-        lifecycle = self._lifecycle
-        key = lifecycle.channel_key(turn.asked.gateway, turn.offer.request)
-        with lifecycle.exclusive(key):
+        session = self._session
+        key = session.channel_key(turn.asked.gateway, turn.offer.request)
+        with session.exclusive(key):
             channel = self._find(key)
             match self._action:
                 case TopUpBy(amount):
@@ -116,14 +116,14 @@ class ManagementAuth(httpx.Auth):
     def _top_up(
         self, request: httpx.Request, turn: Turn, channel: Channel, amount: int
     ) -> Generator[httpx.Request, httpx.Response, None]:
-        lifecycle = self._lifecycle
+        session = self._session
         self._notes.stage("topping up the channel")
-        channel = lifecycle.top_up_by(channel, turn.offer.request, amount, partial(self._book_by_hand, turn))
-        response = yield self._exchange.paid(request, turn, channel, lifecycle.payload(channel))
+        channel = deposits.top_up_by(session, channel, turn.offer.request, amount, partial(self._book_by_hand, turn))
+        response = yield self._exchange.paid(request, turn, channel, signing.payload(session, channel))
         if not response.is_success:
             raise _refused(response)
         try:
-            lifecycle.topped_up(channel)
+            settling.confirm_top_up(session, channel)
             self.managed = Managed(self._now(channel))
         except AndoError as error:
             raise error.with_retryable(False) from None  # the same command would top up once more
@@ -137,12 +137,14 @@ class ManagementAuth(httpx.Auth):
         does not mend is offered all that was authorised. None of it is above what was signed before: closing authorises
         nothing new.
         """
-        lifecycle, amount, asked = self._lifecycle, channel.spent, False
+        session, amount, asked = self._session, channel.spent, False
         while True:
             self._notes.stage("closing the channel")
-            response = yield self._exchange.paid(request, turn, channel, lifecycle.close_payload(channel, amount))
+            response = yield self._exchange.paid(
+                request, turn, channel, signing.close_payload(session, channel, amount)
+            )
             if response.is_success:
-                ended = closing.confirm(lifecycle, channel, amount)
+                ended = closing.confirm(session, channel, amount)
                 self.managed = Managed(self._now(channel), replace(ended, transaction=_transaction(response)))
                 return
             code = parse_problem(response.status_code, response.content).canonical
@@ -161,7 +163,7 @@ class ManagementAuth(httpx.Auth):
         """Pay for this very request, the smallest that there is, with the voucher that the gateway has."""
         self._notes.stage("asking what was spent")
         self._settlement.book(turn, channel)
-        turn.out = self._exchange.paid(request, turn, channel, self._lifecycle.payload(channel))
+        turn.out = self._exchange.paid(request, turn, channel, signing.payload(self._session, channel))
         response = yield turn.out
         turn.out = None
         if response.is_success:
@@ -179,18 +181,18 @@ class ManagementAuth(httpx.Auth):
     def _look_whether_it_is_done(self, channel: Channel) -> None:
         """A gateway refuses to close what is closed: an earlier run may have had its answer lost."""
         with suppress(NetworkError, PaymentError):
-            ended = closing.over(self._lifecycle, channel)
+            ended = closing.over(self._session, channel)
             self.managed = None if ended is None else Managed(self._now(channel), ended)
 
     def _find(self, key: ChannelKey) -> Channel:
         """The channel that is meant, as the chain has it if its last transaction's fate is not known."""
-        store = self._lifecycle.store
+        store = self._session.store
         spare = store.channel(self._channel_id)
         if isinstance(self._action, Close) and spare is not None and (spare.state, spare.key) == (State.SPARE, key):
             return spare  # the gateway may know it, though nothing is paid from it
         channel = store.live(key)
         if channel is not None and channel.pending is not None:
-            self._lifecycle.resolve(channel)
+            settling.resolve(self._session, channel)
             channel = store.live(key)
         if channel is None or channel.channel_id != self._channel_id or channel.state is not State.OPEN:
             raise PaymentError(
@@ -215,10 +217,10 @@ class ManagementAuth(httpx.Auth):
             urlsplit(turn.asked.url).path,
             deposited=committed.deposited,
         )
-        self._lifecycle.store.book(None, entry, Outcome.BY_HAND)
+        self._session.store.book(None, entry, Outcome.BY_HAND)
 
     def _now(self, channel: Channel) -> Channel:
-        return self._lifecycle.store.channel(channel.channel_id) or channel
+        return self._session.store.channel(channel.channel_id) or channel
 
 
 _TOO_LOW = (ProblemCode.MPP_PAYMENT_VERIFICATION_FAILED, ProblemCode.MPP_VOUCHER_BUCKET_REFRESH_REQUIRED)

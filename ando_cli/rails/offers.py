@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import httpx
 
     from ando_cli.rails.turn import Asked
-    from ando_cli.session.act.lifecycle import Lifecycle
+    from ando_cli.session.act.session import Session
     from ando_cli.session.channel import Channel
     from ando_cli.tempo.protocol import Protocol
 
@@ -53,7 +53,7 @@ class Offers:
     """Reads the challenges of answers, checks them against the policy, and chooses the one to answer.
 
     Args:
-        lifecycle: knows the channels, and what is trusted.
+        session: knows the channels, and what is trusted.
         accepted_payee: the fingerprint of a changed payee that the user accepts.
         protocol: the session protocol that the user chose, where the gateway offers both.
         channel_id: the channel that is to pay, where one is meant.
@@ -61,13 +61,13 @@ class Offers:
 
     def __init__(
         self,
-        lifecycle: Lifecycle,
+        session: Session,
         *,
         accepted_payee: str | None = None,
         protocol: Protocol | None = None,
         channel_id: str | None = None,
     ) -> None:
-        self._lifecycle = lifecycle
+        self._session = session
         self._accepted_payee = accepted_payee
         self._protocol = protocol
         self._channel_id = channel_id
@@ -78,7 +78,7 @@ class Offers:
         Raises:
             PaymentError: there is none; for the first one that came close, says what is wrong with it.
         """
-        self._lifecycle.gateway_time = server_time(response)
+        self._session.tally.gateway_time = server_time(response)
         try:
             return self._choose(self._read(response, asked), asked.gateway)
         except PaymentError as error:
@@ -86,9 +86,9 @@ class Offers:
 
     def live(self, gateway: str, offer: Offer) -> Channel | None:
         """Return the channel that would pay for ``offer``. Without a wallet there is none."""
-        lifecycle = self._lifecycle
+        session = self._session
         try:
-            return lifecycle.store.live(lifecycle.channel_key(gateway, offer.request))
+            return session.store.live(session.channel_key(gateway, offer.request))
         except (WalletMissingError, KeyringUnusableError):
             return None
 
@@ -136,9 +136,9 @@ class Offers:
             )
         if challenge.header and challenge.header.lower() in _TAKEN_HEADERS | asked.headers:
             raise _unusable("the gateway wants the credential in a header that has another purpose")
-        lifecycle = self._lifecycle
-        pinned = lifecycle.store.pinned_payee(asked.gateway, lifecycle.network.name)
-        policy.check_trust(request, policy.Trust(lifecycle.network, pinned, self._accepted_payee))
+        session = self._session
+        pinned = session.store.pinned_payee(asked.gateway, session.network.name)
+        policy.check_trust(request, policy.Trust(session.network, pinned, self._accepted_payee))
         return Offer(challenge, request, payee_accepted=pinned not in (None, request.recipient))
 
     def _of_protocol(self, offers: list[Offer]) -> list[Offer]:
@@ -161,10 +161,10 @@ class Offers:
         Of several channels the youngest counts. A gateway may offer both session protocols, in any order: that opens no
         second channel.
         """
-        meant = None if self._channel_id is None else self._lifecycle.store.channel(self._channel_id)
+        meant = None if self._channel_id is None else self._session.store.channel(self._channel_id)
         if meant is not None:
             for offer in offers:
-                if meant.key == self._lifecycle.channel_key(gateway, offer.request):
+                if meant.key == self._session.channel_key(gateway, offer.request):
                     return offer
         if len(offers) == 1:
             return offers[0]

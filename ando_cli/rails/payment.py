@@ -1,7 +1,7 @@
 """The rail that pays per request: 402 -> credential -> the same request again, as one ``httpx.Auth``.
 
 ``_negotiate`` reads from top to bottom: what the gateway offers is parsed and checked against the policy (``offers``),
-the planner names the next step, the lifecycle records and signs it, and the same bytes go out again with the
+the planner names the next step, the session records and signs it, and the same bytes go out again with the
 credential (``exchange``); what came of it is booked (``settlement``). Nothing here decides about money, and nothing is
 sent that was not recorded first.
 """
@@ -23,8 +23,8 @@ from ando_cli.rails.offers import Offers
 from ando_cli.rails.planning import Planned, Planning, Quoted
 from ando_cli.rails.settlement import Settlement
 from ando_cli.rails.turn import Notes, Turn
-from ando_cli.session.act import hints
-from ando_cli.session.act.lifecycle import WAIT_SECONDS, busy
+from ando_cli.session.act import deposits, hints, settling, signing
+from ando_cli.session.act.locks import WAIT_SECONDS, busy
 from ando_cli.session.decide.snapshot import from_headers
 from ando_cli.session.decide.steps import Open, Refresh, Refuse, Resend, Resolve, TopUp, Voucher, Wait
 from ando_cli.session.record.ledger import Outcome
@@ -32,7 +32,7 @@ from ando_cli.session.record.ledger import Outcome
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-    from ando_cli.session.act.lifecycle import Lifecycle
+    from ando_cli.session.act.session import Session
     from ando_cli.session.channel import Channel, ChannelKey
     from ando_cli.tempo.protocol import Protocol
 
@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 class _DepositLock:
     """The lock for deposits into one channel at a time; ``key`` is the channel's while it is held."""
 
-    def __init__(self, lifecycle: Lifecycle) -> None:
-        self._lifecycle = lifecycle
+    def __init__(self, session: Session) -> None:
+        self._session = session
         self._held = ExitStack()
         self.key: ChannelKey | None = None
 
@@ -54,7 +54,7 @@ class _DepositLock:
     def acquire(self, key: ChannelKey) -> None:
         """Hold the lock of ``key`` and no other: a fresh challenge can be about another channel."""
         self.release()
-        self._held.enter_context(self._lifecycle.exclusive(key))
+        self._held.enter_context(self._session.exclusive(key))
         self.key = key
 
     def release(self) -> None:
@@ -67,7 +67,7 @@ class PaymentAuth(httpx.Auth):
     """Pays for requests that are answered with a ``tempo``/``session`` challenge.
 
     Args:
-        lifecycle: keeps and signs for the channels.
+        session: keeps and signs for the channels.
         gateway_of: names the gateway of a URL.
         accepted_payee: the fingerprint of a changed payee that the user accepts.
         protocol: the session protocol that the user chose, where the gateway offers both.
@@ -79,7 +79,7 @@ class PaymentAuth(httpx.Auth):
 
     def __init__(
         self,
-        lifecycle: Lifecycle,
+        session: Session,
         *,
         gateway_of: Callable[[str], str],
         accepted_payee: str | None = None,
@@ -87,12 +87,12 @@ class PaymentAuth(httpx.Auth):
         stage: Callable[[str], None] = lambda _: None,
         warn: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self._lifecycle = lifecycle
+        self._session = session
         self._notes = notes = Notes(stage, warn)
-        self._offers = Offers(lifecycle, accepted_payee=accepted_payee, protocol=protocol)
-        self._settlement = Settlement(lifecycle, notes)
-        self._exchange = Exchange(lifecycle, self._offers, self._settlement, gateway_of=gateway_of, notes=notes)
-        self._planning = Planning(lifecycle, self._offers, self._settlement, notes)
+        self._offers = Offers(session, accepted_payee=accepted_payee, protocol=protocol)
+        self._settlement = Settlement(session, notes)
+        self._exchange = Exchange(session, self._offers, self._settlement, gateway_of=gateway_of, notes=notes)
+        self._planning = Planning(session, self._offers, self._settlement, notes)
 
     def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
         """Send ``request``; where it is answered with a challenge, pay and send the same bytes again.
@@ -104,12 +104,12 @@ class PaymentAuth(httpx.Auth):
         yield from self._exchange.flow(request, self._negotiate)
 
     def _negotiate(self, request: httpx.Request, turn: Turn) -> Generator[httpx.Request, httpx.Response, None]:
-        lifecycle = self._lifecycle
+        session = self._session
         if DRY_RUN in request.extensions:
             raise Quoted(self._planning.quote(turn))
-        with _DepositLock(lifecycle) as lock:
+        with _DepositLock(session) as lock:
             while True:
-                key = lifecycle.channel_key(turn.asked.gateway, turn.offer.request)
+                key = session.channel_key(turn.asked.gateway, turn.offer.request)
                 planned = self._planning.next(turn, key, locked=lock.key == key)
                 if planned.refused is not None:
                     raise planned.refused.with_answer(turn.answer.content, request_id(turn.answer.headers))
@@ -119,7 +119,7 @@ class PaymentAuth(httpx.Auth):
                     self._notes.stage("waiting for the channel")
                     lock.acquire(key)
                     continue  # another process may have opened or topped it up while this one waited
-                if planned.step.needs_challenge and turn.offer.stale(lifecycle.clock()):
+                if planned.step.needs_challenge and turn.offer.stale(session.clock.now()):
                     if not (yield from self._exchange.challenged(request, turn)):
                         self._settlement.finish(turn, Outcome.ANSWERED if turn.answer.is_success else Outcome.FAILED)
                         return
@@ -130,7 +130,7 @@ class PaymentAuth(httpx.Auth):
 
     def _carry_out(self, planned: Planned, key: ChannelKey, turn: Turn) -> Channel | None:
         """Do what the step says; returns the channel to pay from, or ``None`` where the next step is to be planned."""
-        lifecycle, terms, commit = self._lifecycle, turn.offer.request, partial(self._settlement.commit, turn)
+        session, terms, commit = self._session, turn.offer.request, partial(self._settlement.commit, turn)
         match planned.step:
             case Wait():
                 self._wait(turn)
@@ -140,19 +140,19 @@ class PaymentAuth(httpx.Auth):
                 return None
             case Resolve():
                 self._notes.stage("asking the chain about the channel")
-                lifecycle.resolve(planned.channel)
+                settling.resolve(session, planned.channel)
                 turn.progress = replace(turn.progress, resolved=True)
                 return None
             case Open():
                 if self._adopted(turn, key, terms.session_snapshot):
                     return None  # there is a channel already, whose record was lost
                 self._notes.stage("opening a channel")
-                channel = lifecycle.open(key, terms, commit)
+                channel = deposits.open_channel(session, key, terms, commit)
                 turn.progress = replace(turn.progress, raised=True)
                 return self._fresh(channel, turn)
             case TopUp(needed):
                 self._notes.stage("topping up the channel")
-                channel = lifecycle.top_up(planned.channel, terms, needed, commit)
+                channel = deposits.top_up(session, planned.channel, terms, needed, commit)
                 turn.progress = replace(turn.progress, topped_up=True)
                 return self._fresh(channel, turn)
             case Resend():
@@ -166,14 +166,14 @@ class PaymentAuth(httpx.Auth):
 
     def _fresh(self, channel: Channel, turn: Turn) -> Channel | None:
         """``channel``, unless whoever was asked took their time: what was signed goes with a fresh challenge then."""
-        return None if turn.offer.stale(self._lifecycle.clock()) else channel
+        return None if turn.offer.stale(self._session.clock.now()) else channel
 
     def _pay(
         self, request: httpx.Request, turn: Turn, channel: Channel
     ) -> Generator[httpx.Request, httpx.Response, bool]:
         """Send the request with a credential for ``channel``; returns whether the answer is that of the request."""
         self._settlement.book(turn, channel)
-        turn.out = self._exchange.paid(request, turn, channel, self._lifecycle.payload(channel))
+        turn.out = self._exchange.paid(request, turn, channel, signing.payload(self._session, channel))
         turn.answer = yield turn.out
         if self._answered(turn.answer, turn, channel):
             return True
@@ -190,7 +190,7 @@ class PaymentAuth(httpx.Auth):
             raise busy()
         self._notes.stage("waiting for other requests on this channel")
         pause = min(0.25, max(0.01, turn.waited / 4))
-        self._lifecycle.sleep(pause)
+        self._session.clock.sleep(pause)
         turn.waited += pause
 
     def _refresh(self, delay: float, turn: Turn) -> None:
@@ -200,7 +200,7 @@ class PaymentAuth(httpx.Auth):
         turn.rejection = None
         if delay:
             self._notes.stage("the gateway is busy, trying again")
-            self._lifecycle.sleep(delay)
+            self._session.clock.sleep(delay)
             turn.offer.answered = True  # a challenge that came before the wait is old by now
 
     # Answers
@@ -209,7 +209,7 @@ class PaymentAuth(httpx.Auth):
         """Take in the answer to a credential; True where it answers the request itself, for good or ill."""
         turn.offer.answered = True
         if response.is_success and channel.tops_up:
-            self._lifecycle.topped_up(channel)
+            settling.confirm_top_up(self._session, channel)
             return False
         if response.is_success:
             self._settlement.settle(response, turn, channel)
@@ -237,7 +237,7 @@ class PaymentAuth(httpx.Auth):
             return False
         turn.hinted = True
         self._notes.stage("looking at the gateway's hint")
-        found = hints.adopt(self._lifecycle, key, snapshot) is not None
+        found = hints.adopt(self._session, key, snapshot) is not None
         self._notes.stage("found a channel that is open already" if found else "the gateway's hint was ignored")
         return found
 
@@ -245,8 +245,8 @@ class PaymentAuth(httpx.Auth):
         """Take in what a rejection tells, if it proves that more was signed for this channel than we have on record."""
         if snapshot is None or turn.hinted:
             return
-        known = self._lifecycle.store.channel(channel.channel_id)
+        known = self._session.store.channel(channel.channel_id)
         with suppress(NetworkError, PaymentError):  # the chain cannot be asked: then it is no more than a hint
-            if known is not None and hints.catch_up(self._lifecycle, known, snapshot):
+            if known is not None and hints.catch_up(self._session, known, snapshot):
                 turn.hinted = True
                 self._notes.stage("more was signed for this channel on another machine")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ando_cli.errors import InvariantError, PaymentError
 from ando_cli.frozen import frozen
 from ando_cli.rails.refusals import refusal
+from ando_cli.session.act import signing
 from ando_cli.session.decide.planner import plan
 from ando_cli.session.decide.policy import Committed
 from ando_cli.session.decide.situation import Situation
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from ando_cli.rails.offers import Offers
     from ando_cli.rails.settlement import Settlement
     from ando_cli.rails.turn import Notes, Turn
-    from ando_cli.session.act.lifecycle import Lifecycle
+    from ando_cli.session.act.session import Session
     from ando_cli.session.channel import Channel, ChannelKey
 
 
@@ -74,14 +75,14 @@ class Planning:
     """Plans for one command: with its limits and its budgets, and what other requests do.
 
     Args:
-        lifecycle: has the store, the limits, and the keys that sign.
+        session: has the store, the limits, and the keys that sign.
         offers: knows which channel would pay.
         settlement: keeps the books.
         notes: told what a step leaves of a budget, where that is little.
     """
 
-    def __init__(self, lifecycle: Lifecycle, offers: Offers, settlement: Settlement, notes: Notes) -> None:
-        self._lifecycle = lifecycle
+    def __init__(self, session: Session, offers: Offers, settlement: Settlement, notes: Notes) -> None:
+        self._session = session
         self._offers = offers
         self._settlement = settlement
         self._notes = notes
@@ -94,8 +95,8 @@ class Planning:
         What other requests must know of is recorded in the transaction that the plan was made in, so that no two of
         them plan with the same money: a voucher with its raise, and that this request waits or is about to top up.
         """
-        lifecycle, store = self._lifecycle, self._lifecycle.store
-        stale = turn.offer.stale(lifecycle.clock())
+        session, store = self._session, self._session.store
+        stale = turn.offer.stale(session.clock.now())
         with store.transaction():
             planned = self._judged(self._situation(turn, store.live(key)))
             step, channel = planned.step, planned.situation.channel
@@ -115,24 +116,24 @@ class Planning:
             return planned
         # A key that is missing is missed before anything is recorded, and the store is not held while a keyring is
         # unlocked.
-        lifecycle.signer(channel)
+        session.keys.signer(channel)
         self._signs_for.add(channel.channel_id)
         return self.next(turn, key, locked=locked)
 
     def _situation(self, turn: Turn, channel: Channel | None) -> Situation:
         """What the next step is planned from. A request without a channel claims nothing."""
-        lifecycle = self._lifecycle
+        session = self._session
         alone = Situation(
             request=turn.offer.request,
-            caps=lifecycle.caps,
+            caps=session.limits.caps,
             rejection=turn.rejection,
             progress=turn.progress,
-            committed=lifecycle.committed,
+            committed=session.tally.committed,
         )
         if channel is None:
             self._settlement.release(turn)
             return alone
-        return replace(alone, channel=channel, traffic=lifecycle.store.traffic(channel.channel_id, turn.claim))
+        return replace(alone, channel=channel, traffic=session.store.traffic(channel.channel_id, turn.claim))
 
     def _judged(self, situation: Situation) -> Planned:
         """The planner's step, refused where what it authorises passes a budget."""
@@ -147,16 +148,16 @@ class Planning:
             case _:
                 by = 0
         try:
-            warning = self._lifecycle.check_budgets(by) if by else None
+            warning = self._session.check_budgets(by) if by else None
         except PaymentError as error:
             return Planned(step, situation, error)
         return Planned(step, situation, warning=warning if isinstance(step, Voucher) else None)
 
     def _record(self, planned: Planned, step: Voucher, turn: Turn) -> Planned:
         """Record the claim, the raise and the ledger's row, before anything is signed or sent."""
-        lifecycle, situation, channel = self._lifecycle, planned.situation, planned.channel
-        turn.claim = lifecycle.store.claim(turn.claim, step.claim(situation.request, channel, turn.progress))
-        if not lifecycle.voucher(channel, step):
+        session, situation, channel = self._session, planned.situation, planned.channel
+        turn.claim = session.store.claim(turn.claim, step.claim(situation.request, channel, turn.progress))
+        if not signing.record_raise(session, channel, step):
             raise InvariantError("the amount on record changed within the transaction that raises it")
         # What pays is the voucher, also while another process tops the channel up.
         raised = replace(channel, cumulative_amount=step.cumulative_amount, pending=None)
@@ -166,9 +167,11 @@ class Planning:
 
     def quote(self, turn: Turn) -> Quote:
         """Return what paying would begin with. Somebody without a wallet may ask too: they would open a channel."""
-        lifecycle, offer = self._lifecycle, turn.offer
+        session, offer = self._session, turn.offer
         channel = self._offers.live(turn.asked.gateway, offer)
         planned = self._judged(
-            Situation(offer.request, lifecycle.caps, channel, progress=turn.progress, committed=lifecycle.committed)
+            Situation(
+                offer.request, session.limits.caps, channel, progress=turn.progress, committed=session.tally.committed
+            )
         )
         return Quote(offer.challenge.realm, offer.request, planned.step, channel, planned.refused)

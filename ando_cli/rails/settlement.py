@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import httpx
 
     from ando_cli.rails.turn import Notes, Turn
-    from ando_cli.session.act.lifecycle import Lifecycle
+    from ando_cli.session.act.session import Session
     from ando_cli.session.channel import Channel
 
 
@@ -39,12 +39,12 @@ class Settlement:
     """Keeps the books of the requests of one rail.
 
     Args:
-        lifecycle: has the store.
+        session: has the store.
         notes: told what the user must know although the request goes on.
     """
 
-    def __init__(self, lifecycle: Lifecycle, notes: Notes) -> None:
-        self._lifecycle = lifecycle
+    def __init__(self, session: Session, notes: Notes) -> None:
+        self._session = session
         self._notes = notes
 
     def commit(self, turn: Turn, channel: Channel, committed: Committed) -> None:
@@ -70,7 +70,7 @@ class Settlement:
             authorised=turn.raised - turn.gone.raised, deposited=turn.deposited - turn.gone.deposited,
         )  # fmt: skip
         if entry != turn.booked:
-            turn.row = self._lifecycle.store.book(turn.row, entry)
+            turn.row = self._session.store.book(turn.row, entry)
             turn.booked = entry
 
     def finish(self, turn: Turn, outcome: Outcome) -> None:
@@ -78,7 +78,7 @@ class Settlement:
         if turn.row is None:
             return
         try:
-            self._lifecycle.store.finish(turn.row, outcome, Usage())
+            self._session.store.finish(turn.row, outcome, Usage())
         except StoreError as error:
             self._notes.warn(f"the outcome was not booked: {error.message}")
 
@@ -87,7 +87,7 @@ class Settlement:
         if turn.claim is None:
             return
         with suppress(StoreError):
-            self._lifecycle.store.release(turn.claim)
+            self._session.store.release(turn.claim)
         turn.claim = None
 
     def settle(self, response: httpx.Response, turn: Turn, channel: Channel) -> None:
@@ -95,7 +95,7 @@ class Settlement:
 
         The answer is there: nothing that fails now may lose it.
         """
-        store = self._lifecycle.store
+        store = self._session.store
         receipt = self._receipt(response, channel)
         spent: int | None = None
         try:
@@ -147,7 +147,7 @@ class Settlement:
         """``channel`` with what a receipt said, as it was recorded. ``price`` is what the challenge asked for."""
         metered = channel.metered or receipt.spent % price != 0
         accepted, spent = receipt.accepted_cumulative, receipt.spent
-        self._lifecycle.store.receipted(channel.channel_id, accepted, spent, metered=metered)
+        self._session.store.receipted(channel.channel_id, accepted, spent, metered=metered)
         return replace(
             channel, accepted=max(accepted, channel.accepted), spent=max(spent, channel.spent), metered=metered
         )

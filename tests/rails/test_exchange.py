@@ -80,13 +80,15 @@ def test_a_credential_that_may_have_arrived_stays_unknown(bench: Bench, error: B
     assert bench.outcomes() == ["unknown"]
 
 
-def test_a_rejected_request_that_is_broken_off_before_the_next_credential_is_booked_as_failed(bench: Bench) -> None:
+def test_a_rejected_request_that_is_broken_off_before_the_next_credential_is_booked_as_failed(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bench.have(channel())
 
     def interrupted(_: float) -> None:
         raise KeyboardInterrupt
 
-    bench.lifecycle.sleep = interrupted
+    monkeypatch.setattr(bench.clock, "sleep", interrupted)
     bench.gateway.script = [lambda _: refuse("mpp_reservation_failed")]
     with pytest.raises(KeyboardInterrupt):
         bench.send()

@@ -136,10 +136,7 @@ def test_challenges_that_are_always_over_end_it_unpaid(bench: Bench) -> None:
 
 
 def test_an_open_that_the_user_thought_about_for_long_goes_out_with_a_fresh_challenge(bench: Bench) -> None:
-    def slow(_: object) -> None:
-        bench.clock.now += 3600
-
-    bench.lifecycle._consent = slow
+    bench.consent.meanwhile = lambda: bench.clock.sleep(3600)
     assert bench.send().status_code == 200
     assert bench.gateway.actions == [None, None, "open"]
     assert bench.chain.deposits == 5 * MILLION
@@ -149,10 +146,7 @@ def test_an_open_that_the_user_thought_about_for_long_goes_out_with_a_fresh_chal
 def test_a_top_up_that_the_user_thought_about_for_long_goes_out_with_a_fresh_challenge(bench: Bench) -> None:
     bench.have(channel(deposit=MILLION, spent=MILLION - 1))
 
-    def slow(_: object) -> None:
-        bench.clock.now += 3600
-
-    bench.lifecycle._consent = slow
+    bench.consent.meanwhile = lambda: bench.clock.sleep(3600)
     assert bench.send().status_code == 200
     assert bench.gateway.actions == [None, "voucher", None, "topUp", None, "voucher"]
     assert bench.chain.deposits == 6 * MILLION

@@ -11,7 +11,7 @@ from ando_cli.rails.planning import Quoted
 from ando_cli.session.channel import Pending
 from ando_cli.session.decide.budget import Budgets
 from ando_cli.session.decide.policy import Caps
-from ando_cli.session.record.claims import Claim, Hold, Traffic
+from ando_cli.session.traffic import Claim, Hold, Traffic
 from tests.support.rails_bench import Bench, paid
 from tests.support.rails_gateway import Seen, outgoing, refuse
 from tests.support.session_doubles import (

@@ -16,8 +16,8 @@ from ando_cli.session.decide.policy import Caps
 from ando_cli.session.decide.situation import Progress, Situation
 from ando_cli.session.decide.steps import Reason, Refuse, Step, TopUp, Voucher, Wait
 from ando_cli.session.record import claims as traffic
-from ando_cli.session.record.claims import Claim, Hold, Traffic
 from ando_cli.session.record.store import Store
+from ando_cli.session.traffic import Claim, Hold, Traffic
 from tests.support.session_doubles import MILLION, channel, problem, session_request
 
 if TYPE_CHECKING:

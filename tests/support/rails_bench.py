@@ -24,7 +24,7 @@ from tests.support.session_doubles import (
     Clock,
     Consent,
     FakeChain,
-    lifecycle,
+    make_session,
 )
 
 if TYPE_CHECKING:
@@ -54,12 +54,12 @@ class Bench:
     def start(self) -> None:
         """A new command: all that the last one had in memory is gone."""
         self.store = self.store_class(self.folder / "sessions.db", clock=self.clock)
-        self.lifecycle = lifecycle(
+        self.session = make_session(
             self.folder, self.chain, self.clock, caps=self.caps, consent=self.consent, store=self.store,
             budgets=self.budgets, warn=self.warnings.append,
         )  # fmt: skip
         self.auth = PaymentAuth(
-            self.lifecycle,
+            self.session,
             gateway_of=lambda _: GATEWAY,
             accepted_payee=self.accepted_payee,
             warn=self.warnings.append,

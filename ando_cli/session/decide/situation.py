@@ -10,7 +10,7 @@ from ando_cli.frozen import frozen
 from ando_cli.mpp.problem import ProblemCode
 from ando_cli.session.channel import State
 from ando_cli.session.decide.policy import Committed
-from ando_cli.session.record.claims import Traffic
+from ando_cli.session.traffic import Traffic
 
 if TYPE_CHECKING:
     from ando_cli.mpp.problem import Problem

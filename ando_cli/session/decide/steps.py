@@ -14,13 +14,13 @@ from enum import Enum
 from typing import TYPE_CHECKING, ClassVar
 
 from ando_cli.frozen import frozen
-from ando_cli.session.record.claims import Claim, Hold
+from ando_cli.session.traffic import Claim, Hold
 
 if TYPE_CHECKING:
     from ando_cli.mpp.session import SessionRequest
     from ando_cli.session.channel import Channel
     from ando_cli.session.decide.situation import Progress
-    from ando_cli.session.record.claims import Traffic
+    from ando_cli.session.traffic import Traffic
 
 
 class _Needs:

@@ -28,12 +28,12 @@ from typing import TYPE_CHECKING
 from ando_cli.mpp.problem import ProblemCode
 from ando_cli.session.channel import State
 from ando_cli.session.decide.steps import TopUp, Voucher, Wait
-from ando_cli.session.record.claims import Hold
+from ando_cli.session.traffic import Hold
 
 if TYPE_CHECKING:
     from ando_cli.session.channel import Channel
     from ando_cli.session.decide.situation import Progress, Situation
-    from ando_cli.session.record.claims import Traffic
+    from ando_cli.session.traffic import Traffic
 
 FREE_VOUCHERS = 2
 """How many vouchers a request sends before others have to hold back for it."""

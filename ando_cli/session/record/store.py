@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     from ando_cli.inference.usage import Usage
     from ando_cli.session.channel import Channel, ChannelKey, Pending, State
-    from ando_cli.session.record.claims import Claim, Traffic
     from ando_cli.session.record.ledger import Entry, Row
+    from ando_cli.session.traffic import Claim, Traffic
 
 BUSY_SECONDS = 10.0
 

@@ -28,7 +28,7 @@ from ando_cli.session.decide.steps import (
     TopUp,
     Voucher,
 )
-from ando_cli.session.record.claims import Hold, Traffic
+from ando_cli.session.traffic import Hold, Traffic
 from tests.support.plans import CAPS, CHANNELS, CODES, TOP_UP
 from tests.support.session_doubles import MILLION, channel, opening, problem, session_request
 

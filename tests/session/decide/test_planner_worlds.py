@@ -25,7 +25,7 @@ from ando_cli.session.decide.steps import (
     Voucher,
     Wait,
 )
-from ando_cli.session.record.claims import Hold, Traffic
+from ando_cli.session.traffic import Hold, Traffic
 from tests.support.plans import CHANNELS, CODES, TOP_UP
 from tests.support.session_doubles import MILLION, opening, problem, session_request
 
@@ -120,7 +120,7 @@ class World:
         if self.caps.max_spend is not None:
             limits += [self.caps.max_spend - self.committed.deposited, self.caps.max_spend - self.committed.raised]
         if amount > min(limits):
-            return "the lifecycle refuses"
+            return "the session refuses"
         self.channel = opening(salt=next(self.salts), cumulative_amount=amount, deposit=min(limits[:3]))
         self.commit(raised=amount, deposited=self.channel.deposit)
         return self.send()
@@ -134,7 +134,7 @@ class World:
         assert needed > 0
         left = self.caps.max_deposit if self.caps.max_spend is None else self.caps.max_spend - self.committed.deposited
         if needed > min(left, self.caps.max_deposit):
-            return "the lifecycle refuses"
+            return "the session refuses"
         self.channel = replace(known, pending=Pending("0x76cc", needed, 0))
         self.commit(deposited=needed)
         self.progress = replace(self.progress, topped_up=True)
@@ -189,7 +189,7 @@ class World:
         return None
 
     def look_at_chain(self, shown: bool = False) -> None:
-        """What the lifecycle can make of the channel when it asks the chain."""
+        """What the session can make of the channel when it asks the chain."""
         known = self.channel
         if known is None:
             return

@@ -9,7 +9,7 @@ import pytest
 
 from ando_cli.errors import AndoError, PaymentError, StoreError, WalletError
 from ando_cli.mpp.credential import OpenPayload, TopUpPayload, VoucherPayload
-from ando_cli.session.act import closing
+from ando_cli.session.act import closing, deposits, settling, signing
 from ando_cli.session.channel import Channel, State
 from ando_cli.session.decide.steps import Voucher
 from ando_cli.session.record.store import Store
@@ -27,7 +27,7 @@ from tests.support.session_doubles import (
     Consent,
     FakeChain,
     channel,
-    lifecycle,
+    make_session,
     session_request,
 )
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from ando_cli.session.act.lifecycle import Lifecycle
+    from ando_cli.session.act.session import Session
 
 
 @dataclass
@@ -66,7 +66,7 @@ class Kept:
 
 
 class Bench:
-    """A lifecycle that delegates, and notes whether the wallet's key was read."""
+    """A session that delegates, and notes whether the wallet's key was read."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -80,9 +80,9 @@ class Bench:
         self.session = self.make()
         self.key = self.session.channel_key(GATEWAY, session_request())
 
-    def make(self, **changes: Any) -> Lifecycle:
+    def make(self, **changes: Any) -> Session:
         usual: dict[str, Any] = {"delegates": self.kept, "delegate": True, "address": lambda: self.address}
-        return lifecycle(
+        return make_session(
             self.folder, self.chain, self.clock, consent=self.consent, store=self.store, key=self.read_key,
             **(usual | changes),
         )  # fmt: skip
@@ -93,9 +93,9 @@ class Bench:
 
     def opened(self, **changes: Any) -> Channel:
         """A delegated channel that is on the chain."""
-        made = self.session.open(self.key, session_request(**changes))
+        made = deposits.open_channel(self.session, self.key, session_request(**changes))
         self.chain.show(made)
-        self.session.resolve(made)
+        settling.resolve(self.session, made)
         found = self.store.channel(made.channel_id)
         assert found is not None
         assert found.state is State.OPEN
@@ -121,12 +121,12 @@ def signer_of(payload: object, protocol: Protocol = Protocol.V1) -> str:
 
 @pytest.mark.parametrize("protocol", list(Protocol))
 def test_a_new_channel_gets_a_key_of_its_own_which_is_part_of_its_identity(bench: Bench, protocol: Protocol) -> None:
-    made = bench.session.open(bench.key, session_request(session_protocol=protocol))
+    made = deposits.open_channel(bench.session, bench.key, session_request(session_protocol=protocol))
     [signer] = bench.kept.keys
     assert made.terms.authorized_signer == signer != KEY.address
     assert made.terms.payer == KEY.address
     assert made.channel_id == made.terms.channel_id != replace(made.terms, authorized_signer=KEY.address).channel_id
-    payload = bench.session.payload(made)
+    payload = signing.payload(bench.session, made)
     assert isinstance(payload, OpenPayload)
     assert payload.authorized_signer == signer
     assert signer_of(payload, protocol) == signer
@@ -142,23 +142,23 @@ def test_the_key_is_kept_before_the_open_is_recorded(bench: Bench, monkeypatch: 
         add(made)
 
     monkeypatch.setattr(bench.store, "add", observed)
-    bench.session.open(bench.key, session_request())
+    deposits.open_channel(bench.session, bench.key, session_request())
     assert kept_at == [1]
 
 
 def test_two_channels_have_two_keys(bench: Bench) -> None:
-    first = bench.session.open(bench.key, session_request())
+    first = deposits.open_channel(bench.session, bench.key, session_request())
     bench.store.ended(first.channel_id, State.ABANDONED)
-    bench.session.open(bench.key, session_request())
+    deposits.open_channel(bench.session, bench.key, session_request())
     assert len(bench.kept.keys) == 2
 
 
 def test_where_no_key_can_be_kept_nobody_is_asked_and_nothing_is_signed_or_recorded(bench: Bench) -> None:
     bench.kept.refusal = WalletError("no keyring", code="delegate_unkept")
     with pytest.raises(WalletError, match="no keyring"):
-        bench.session.open(bench.key, session_request())
+        deposits.open_channel(bench.session, bench.key, session_request())
     with pytest.raises(WalletError, match="no place"):
-        bench.make(delegates=None).open(bench.key, session_request())
+        deposits.open_channel(bench.make(delegates=None), bench.key, session_request())
     assert bench.consent.asked == []
     assert bench.store.channels() == []
     assert not bench.key_was_read
@@ -176,23 +176,23 @@ def test_no_key_stays_behind_where_no_channel_came_to_be(
     else:
         monkeypatch.setattr(bench.store, "add", full)
     with pytest.raises(AndoError):
-        bench.session.open(bench.key, session_request())
+        deposits.open_channel(bench.session, bench.key, session_request())
     assert bench.kept.keys == {}
 
 
 def test_paying_from_a_delegated_channel_does_not_touch_the_wallets_key(bench: Bench) -> None:
     opened = bench.opened()
     assert bench.session.channel_key(GATEWAY, session_request()) == bench.key
-    assert bench.session.voucher(opened, Voucher(cumulative_amount=2 * MILLION, raised_by=MILLION))
+    assert signing.record_raise(bench.session, opened, Voucher(cumulative_amount=2 * MILLION, raised_by=MILLION))
     raised = bench.store.channel(opened.channel_id)
     assert raised is not None
-    assert signer_of(bench.session.payload(raised)) == opened.terms.authorized_signer
+    assert signer_of(signing.payload(bench.session, raised)) == opened.terms.authorized_signer
     assert not bench.key_was_read
 
 
 def test_a_close_voucher_is_signed_with_the_channels_key_too(bench: Bench) -> None:
     opened = bench.opened()
-    payload = bench.session.close_payload(opened, MILLION // 2)
+    payload = signing.close_payload(bench.session, opened, MILLION // 2)
     digest = voucher_digest(opened.channel_id, MILLION // 2, escrow=ESCROW, chain_id=CHAIN_ID)
     assert recover(digest, bytes.fromhex(payload.signature[2:])) == opened.terms.authorized_signer
     assert not bench.key_was_read
@@ -200,16 +200,16 @@ def test_a_close_voucher_is_signed_with_the_channels_key_too(bench: Bench) -> No
 
 def test_a_top_up_is_the_wallets_transaction(bench: Bench) -> None:
     opened = bench.opened()
-    topped = bench.session.top_up(opened, session_request(), MILLION)
-    assert isinstance(bench.session.payload(topped), TopUpPayload)
+    topped = deposits.top_up(bench.session, opened, session_request(), MILLION)
+    assert isinstance(signing.payload(bench.session, topped), TopUpPayload)
     assert bench.key_was_read
 
 
 def test_a_channel_that_is_not_delegated_stays_the_wallets(bench: Bench) -> None:
     bench.store.add(channel())
-    assert signer_of(bench.session.payload(channel())) == KEY.address
-    bench.session.ended(channel(), State.CLOSED)
-    assert bench.session.signer(channel()) == KEY
+    assert signer_of(signing.payload(bench.session, channel())) == KEY.address
+    settling.end(bench.session, channel(), State.CLOSED)
+    assert bench.session.keys.signer(channel()) == KEY
 
 
 # A key that is missing
@@ -219,11 +219,11 @@ def test_without_its_key_nothing_is_signed_and_the_way_out_is_named(bench: Bench
     opened = bench.opened()
     bench.kept.keys.clear()
     for use in (
-        lambda: bench.session.signer(opened),
-        lambda: bench.session.payload(opened),
-        lambda: bench.session.close_payload(opened, MILLION),
-        lambda: bench.session.top_up(opened, session_request(), MILLION),
-        lambda: bench.make(delegates=None).payload(opened),
+        lambda: bench.session.keys.signer(opened),
+        lambda: signing.payload(bench.session, opened),
+        lambda: signing.close_payload(bench.session, opened, MILLION),
+        lambda: deposits.top_up(bench.session, opened, session_request(), MILLION),
+        lambda: signing.payload(bench.make(delegates=None), opened),
     ):
         with pytest.raises(WalletError) as caught:
             use()
@@ -237,7 +237,7 @@ def test_a_key_of_another_account_is_never_used_in_its_stead(bench: Bench) -> No
     opened = bench.opened()
     bench.kept.keys[opened.terms.authorized_signer] = PrivateKey.generate()
     with pytest.raises(WalletError) as caught:
-        bench.session.payload(opened)
+        signing.payload(bench.session, opened)
     assert caught.value.code == "delegate_missing"
 
 
@@ -246,7 +246,7 @@ def test_another_wallets_channel_is_not_signed_for(bench: Bench) -> None:
     foreign = channel()
     foreign = replace(foreign, terms=replace(foreign.terms, payer=theirs, authorized_signer=theirs))
     with pytest.raises(WalletError) as caught:
-        bench.session.payload(foreign)
+        signing.payload(bench.session, foreign)
     assert caught.value.code == "signer_mismatch"
 
 
@@ -254,7 +254,7 @@ def test_an_address_that_is_not_that_of_the_key_is_found_out_before_anything_is_
     bench.address = PrivateKey.generate().address
     session = bench.make(delegate=False)
     with pytest.raises(WalletError) as caught:
-        session.open(session.channel_key(GATEWAY, session_request()), session_request())
+        deposits.open_channel(session, session.channel_key(GATEWAY, session_request()), session_request())
     assert caught.value.code == "wallet_mismatch"
     assert "ando wallet address" in (caught.value.hint or "")
     assert bench.store.channels() == []
@@ -266,16 +266,16 @@ def test_an_address_that_is_not_that_of_the_key_is_found_out_before_anything_is_
 def test_the_key_goes_when_the_chain_shows_that_its_channel_is_closed(bench: Bench) -> None:
     opened = bench.opened()
     bench.chain.show(opened, finalized=True)
-    bench.session.resolve(opened)
+    settling.resolve(bench.session, opened)
     assert bench.kept.keys == {}
 
 
 def test_the_key_goes_when_its_channel_never_came_to_be(bench: Bench) -> None:
-    made = bench.session.open(bench.key, session_request())
-    bench.session.resolve(made)
+    made = deposits.open_channel(bench.session, bench.key, session_request())
+    settling.resolve(bench.session, made)
     assert list(bench.kept.keys) == [made.terms.authorized_signer], "it may come yet"
     bench.clock.now = NOW + 1_000
-    bench.session.resolve(made)
+    settling.resolve(bench.session, made)
     assert bench.kept.keys == {}
 
 
@@ -292,7 +292,7 @@ def test_the_key_goes_with_a_confirmed_close(bench: Bench) -> None:
 def test_a_close_is_recorded_although_the_keyring_does_not_let_go_of_the_key(bench: Bench) -> None:
     opened = bench.opened()
     bench.kept.stubborn = True
-    bench.session.ended(opened, State.CLOSED, 0)
+    settling.end(bench.session, opened, State.CLOSED, 0)
     recorded = bench.store.channel(opened.channel_id)
     assert recorded is not None
     assert recorded.state is State.CLOSED
