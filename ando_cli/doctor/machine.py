@@ -15,7 +15,7 @@ from ando_cli.config.settings import STORE_FILE
 from ando_cli.doctor.report import Line, Status
 from ando_cli.errors import AndoError, WalletError
 from ando_cli.keys import oskeyring
-from ando_cli.session.record.store import examine
+from ando_cli.session.record.database import examine
 
 if TYPE_CHECKING:
     from pathlib import Path

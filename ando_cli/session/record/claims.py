@@ -11,6 +11,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+from ando_cli.errors import InvariantError
 from ando_cli.session.traffic import Claim, Hold, Traffic
 
 if TYPE_CHECKING:
@@ -59,7 +60,8 @@ def write(db: sqlite3.Connection, number: int | None, claim: Claim, now: int) ->
         "INSERT INTO claims (channel_id, amount, sent, hold, at, pid, process) VALUES (?, ?, ?, ?, ?, ?, ?)",
         (claim.channel_id, str(claim.amount), claim.sent, claim.hold, now, os.getpid(), _this_process()),
     )
-    assert cursor.lastrowid is not None
+    if cursor.lastrowid is None:
+        raise InvariantError("a record was written without a number to find it by")
     return cursor.lastrowid
 
 
