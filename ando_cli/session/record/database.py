@@ -144,6 +144,11 @@ class Database:
         db.execute("COMMIT")
 
 
+def engine() -> str:
+    """Return the name and the version of what keeps the records."""
+    return f"SQLite {sqlite3.sqlite_version}"
+
+
 def examine(path: Path) -> int:
     """The version of the schema of the store at ``path``, whose file is looked through for damage, and not changed.
 
