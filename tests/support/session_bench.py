@@ -6,14 +6,7 @@ from typing import TYPE_CHECKING
 
 from ando_cli.session.act import settling
 from ando_cli.session.record.store import Store
-from tests.support.session_doubles import (
-    GATEWAY,
-    Clock,
-    Consent,
-    FakeChain,
-    make_session,
-    session_request,
-)
+from tests.support.session_doubles import GATEWAY, Clock, Consent, FakeChain, make_session, session_request
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,11 +8,7 @@ import pytest
 
 from ando_cli.errors import PaymentError
 from ando_cli.session.act import deposits, settling
-from tests.support.session_doubles import (
-    channel,
-    opening,
-    session_request,
-)
+from tests.support.session_doubles import channel, opening, session_request
 
 if TYPE_CHECKING:
     from tests.support.session_bench import Bench

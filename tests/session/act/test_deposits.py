@@ -14,16 +14,7 @@ from ando_cli.session.act.session import Deposit
 from ando_cli.session.channel import State
 from ando_cli.session.decide.policy import Caps, Committed
 from ando_cli.session.record.store import Store
-from tests.support.session_doubles import (
-    FEE,
-    GATEWAY,
-    MILLION,
-    NETWORK,
-    NOW,
-    channel,
-    deposited_by,
-    session_request,
-)
+from tests.support.session_doubles import FEE, GATEWAY, MILLION, NETWORK, NOW, channel, deposited_by, session_request
 
 if TYPE_CHECKING:
     from tests.support.session_bench import Bench

@@ -1,17 +1,16 @@
-"""The lock for deposits into one channel."""
+"""The lock for deposits into one channel, and parts that are made once."""
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
 
-from ando_cli.errors import AndoError, StoreError
+from ando_cli.errors import AndoError, StoreError, WalletError
 from ando_cli.session.act import locks
-from tests.support.session_doubles import (
-    PAYEE,
-    session_request,
-)
+from tests.support.session_doubles import PAYEE, session_request
 
 if TYPE_CHECKING:
     from tests.support.session_bench import Bench
@@ -58,3 +57,34 @@ def test_a_lock_that_cannot_be_made_is_an_error_that_says_where(bench: Bench) ->
         pass
     assert caught.value.code == "store_unwritable"
     assert str(bench.folder / "locks") in (caught.value.hint or "")
+
+
+# Parts that are made once
+
+
+def test_a_part_is_made_once_however_many_threads_need_it() -> None:
+    made: list[int] = []
+
+    def make() -> int:
+        time.sleep(0.05)
+        made.append(1)
+        return len(made)
+
+    get = locks.once(make)
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(lambda _: get(), range(8))) == {1}
+    assert made == [1]
+
+
+def test_a_part_that_could_not_be_made_is_made_again() -> None:
+    outcomes: list[Exception | None] = [WalletError("locked"), None]
+
+    def make() -> str:
+        if (error := outcomes.pop(0)) is not None:
+            raise error
+        return "made"
+
+    get = locks.once(make)
+    with pytest.raises(WalletError):
+        get()
+    assert (get(), get()) == ("made", "made")

@@ -5,15 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ando_cli.session.channel import ChannelKey
-from tests.support.session_doubles import (
-    CHAIN_ID,
-    ESCROW,
-    GATEWAY,
-    KEY,
-    NETWORK,
-    PAYEE,
-    TOKEN,
-)
+from tests.support.session_doubles import CHAIN_ID, ESCROW, GATEWAY, KEY, NETWORK, PAYEE, TOKEN
 
 if TYPE_CHECKING:
     from tests.support.session_bench import Bench

@@ -10,12 +10,7 @@ from ando_cli.errors import NetworkError, PaymentError
 from ando_cli.session.act import settling
 from ando_cli.session.act.chain import TRANSACTION_SECONDS
 from ando_cli.session.channel import Channel, Pending, State
-from tests.support.session_doubles import (
-    MILLION,
-    NOW,
-    channel,
-    opening,
-)
+from tests.support.session_doubles import MILLION, NOW, channel, opening
 from tests.support.session_snapshots import TERMS
 
 if TYPE_CHECKING:

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
+from ando_cli.errors import InvariantError
 from ando_cli.mpp.credential import OpenPayload, VoucherPayload
 from ando_cli.session.act import deposits, signing
 from ando_cli.session.decide.policy import Committed
 from ando_cli.session.decide.steps import Voucher
 from ando_cli.tempo.keys import recover
 from ando_cli.tempo.voucher import voucher_digest
-from tests.support.session_doubles import (
-    CHAIN_ID,
-    ESCROW,
-    KEY,
-    MILLION,
-    channel,
-    session_request,
-)
+from tests.support.session_doubles import CHAIN_ID, ESCROW, KEY, MILLION, channel, session_request
 
 if TYPE_CHECKING:
     from tests.support.session_bench import Bench
@@ -33,6 +29,13 @@ def test_the_payload_of_an_open_carries_the_recorded_transaction_and_a_voucher_f
     assert payload.transaction == opened.pending.transaction
     digest = voucher_digest(opened.channel_id, MILLION, escrow=ESCROW, chain_id=CHAIN_ID)
     assert recover(digest, bytes.fromhex(payload.signature[2:])) == KEY.address
+
+
+def test_a_close_is_signed_up_to_what_was_authorised_and_no_further(bench: Bench) -> None:
+    known = bench.have(channel())
+    assert signing.close_payload(bench.session, known, MILLION).cumulative_amount == MILLION
+    with pytest.raises(InvariantError, match="more than was authorised"):
+        signing.close_payload(bench.session, known, MILLION + 1)
 
 
 def test_a_raise_is_recorded_and_counted_once(bench: Bench) -> None:
