@@ -33,7 +33,7 @@ from ando_cli.session.channel import FUNDED, Channel, State
 from ando_cli.tempo.protocol import Protocol  # noqa: TC001 - typer reads it
 
 if TYPE_CHECKING:
-    from ando_cli.rails.payment import Paid
+    from ando_cli.rails.settlement import Paid
 
 app = typer.Typer(
     cls=SharedOptionsGroup,
@@ -139,8 +139,8 @@ def list_(
     """
     state = invocation(ctx)
     terminal = state.terminal
-    store = existing_store(state.settings)
-    channels = [] if store is None else store.channels()
+    with existing_store(state.settings) as store:
+        channels = [] if store is None else store.channels()
     compared = session_recover.compare_all(state, channels) if chain else None
     if terminal.structured:
         shown = [_shown(channel, full=full) for channel in channels]

@@ -138,7 +138,7 @@ def close(
     options = pay_options(None, True, None, timeout, connect_timeout)
     with assemble(state, options) as parts:
         if every:
-            channels = [c for c in parts.lifecycle.store.channels() if is_ours(parts, c) and c.state in ENDABLE]
+            channels = [c for c in parts.session.store.channels() if is_ours(parts, c) and c.state in ENDABLE]
         else:
             channels = [pick(parts, channel_id, ENDABLE)]
         shown, failed = [], 0
@@ -180,7 +180,7 @@ def _end(
     way = "finish" if finish else "force" if force else "cooperative"
     if dry_run:
         return {**named, "action": "none", "dry_run": True, "way": way, "left": amount(channel.left)}
-    lifecycle = parts.lifecycle
+    session = parts.session
     if not force and not finish:
         if channel.state is State.CLOSING:
             raise PaymentError(
@@ -193,7 +193,7 @@ def _end(
         return {**named, **_ended(managed.ended, full)}
     if force:
         state.terminal.stage("asking the chain to close")
-        grace = closing.request(lifecycle, channel)
+        grace = closing.request(session, channel)
         if isinstance(grace, Ended):
             return {**named, **_ended(grace, full)}
         if not wait:
@@ -206,7 +206,7 @@ def _end(
     if wait:
         _wait(state.terminal, parts, channel)
     state.terminal.stage("withdrawing")
-    return {**named, **_ended(closing.withdraw(lifecycle, channel), full)}
+    return {**named, **_ended(closing.withdraw(session, channel), full)}
 
 
 def _close_with_gateway(state: Invocation, parts: Parts, channel: Channel) -> Managed:
@@ -219,7 +219,7 @@ def _close_with_gateway(state: Invocation, parts: Parts, channel: Channel) -> Ma
 
 def _wait(terminal: Terminal, parts: Parts, channel: Channel) -> None:
     """Stay until the grace period is over, with a bar on a terminal."""
-    grace = closing.grace(parts.lifecycle, channel)
+    grace = closing.grace(parts.session, channel)
     if isinstance(grace, Ended) or not grace.left:
         return
     terminal.note(
@@ -227,8 +227,8 @@ def _wait(terminal: Terminal, parts: Parts, channel: Channel) -> None:
     )
     with terminal.countdown("grace period", grace.left) as advance:
         while not isinstance(grace, Ended) and grace.left:
-            parts.lifecycle.sleep(min(_WAIT_STEP, grace.left))
-            grace = closing.grace(parts.lifecycle, channel)
+            parts.session.clock.sleep(min(_WAIT_STEP, grace.left))
+            grace = closing.grace(parts.session, channel)
             advance(0 if isinstance(grace, Ended) else grace.left)
 
 

@@ -25,7 +25,8 @@ from ando_cli.session.record.lookup import find_channel
 if TYPE_CHECKING:
     from ando_cli.runtime.context import Invocation
     from ando_cli.runtime.wiring import Parts
-    from ando_cli.session.act.comparison import Change, Comparison, Synced
+    from ando_cli.session.act.comparison import Synced
+    from ando_cli.session.decide.comparison import Change, Comparison
     from ando_cli.session.decide.snapshot import Proven
     from ando_cli.session.record.store import Store
 
@@ -58,12 +59,13 @@ def show(
     compared: Comparison | None = None
     if chain:
         with assemble(state, pay_options(None, False, None, None, None)) as parts, state.terminal.progress():
-            channel = _pick(parts.lifecycle.store, channel_id, parts.settings.network.name)
+            channel = _pick(parts.session.store, channel_id, parts.settings.network.name)
             _check_network(channel, parts.settings.network.name)
             state.terminal.stage("asking the chain")
-            compared = comparison.compare(parts.lifecycle, channel)
+            compared = comparison.compare(parts.session, channel)
     else:
-        channel = _pick(existing_store(state.settings), channel_id, state.settings.network.name)
+        with existing_store(state.settings) as store:
+            channel = _pick(store, channel_id, state.settings.network.name)
     if state.terminal.json_output:
         state.terminal.json({**_record(channel, full), "chain": None if compared is None else chain_shape(compared)})
     else:
@@ -79,7 +81,7 @@ def compare_all(state: Invocation, channels: list[Channel]) -> list[Comparison |
     with assemble(state, pay_options(None, False, None, None, None)) as parts, state.terminal.progress():
         state.terminal.stage("asking the chain")
         network = parts.settings.network.name
-        return [comparison.compare(parts.lifecycle, each) if each.network == network else None for each in channels]
+        return [comparison.compare(parts.session, each) if each.network == network else None for each in channels]
 
 
 def sync(ctx: typer.Context, full: FullOption = False, dry_run: DryRunOption = False) -> None:
@@ -89,8 +91,8 @@ def sync(ctx: typer.Context, full: FullOption = False, dry_run: DryRunOption = F
         network = parts.settings.network.name
         state.terminal.stage("asking the chain")
         synced = [
-            comparison.sync(parts.lifecycle, channel, dry_run=dry_run)
-            for channel in parts.lifecycle.store.channels()
+            comparison.sync(parts.session, channel, dry_run=dry_run)
+            for channel in parts.session.store.channels()
             if channel.network == network and channel.state in FUNDED
         ]
     if state.terminal.json_output:
@@ -146,11 +148,11 @@ def recover(
         raise UsageError("--ask-gateway and --authorised exclude each other", hint="give one of them")
     options = pay_options(None, False, accept_payee, None, None)
     with assemble(state, options) as parts, terminal.progress():
-        lifecycle, settings = parts.lifecycle, parts.settings
-        wanted = None if channel_id is None else _full_id(lifecycle.store, channel_id, settings.network.name)
+        session, settings = parts.session, parts.settings
+        wanted = None if channel_id is None else _full_id(session.store, channel_id, settings.network.name)
         proven = _hinted(state, parts, wanted, accept_payee) if ask_gateway else None
         already = already if proven is None else proven.cumulative_amount
-        search = Recovery(lifecycle, settings.gateway, authorised=already, accepted_payee=accept_payee, dry_run=dry_run)
+        search = Recovery(session, settings.gateway, authorised=already, accepted_payee=accept_payee, dry_run=dry_run)
         terminal.stage("asking the chain")
         if proven is not None:
             result = recovery.Search([search.by_terms(proven.terms)])
@@ -195,12 +197,11 @@ def forget(
 ) -> None:
     """Drop the record of a channel. The channel itself stays as it is."""
     state = invocation(ctx)
-    store = existing_store(state.settings)
-    channel = find_channel(store, channel_id)
-    recovery.check_forgettable(channel, lose_track=lose_track)
-    assert store is not None  # the channel was found in it
-    if not dry_run:
-        store.forget(channel.channel_id)
+    with existing_store(state.settings) as store:
+        channel = find_channel(store, channel_id)
+        recovery.check_forgettable(channel, lose_track=lose_track)
+        if store is not None and not dry_run:
+            store.forget(channel.channel_id)
     named = _named(channel, full)
     if state.terminal.json_output:
         state.terminal.json({"id": named, "state": str(channel.state), "forgotten": not dry_run, "dry_run": dry_run})
@@ -228,7 +229,7 @@ def _hinted(state: Invocation, parts: Parts, channel_id: str | None, accepted_pa
     from ando_cli.rails.hint import HintAuth
 
     state.terminal.stage("asking the gateway")
-    auth = HintAuth(parts.lifecycle, channel_id, gateway_of=parts.settings.gateway_of, accepted_payee=accepted_payee)
+    auth = HintAuth(parts.session, channel_id, gateway_of=parts.settings.gateway_of, accepted_payee=accepted_payee)
     why = "it shows no signature of ours"
     try:
         parts.client(auth).send(paid.smallest())

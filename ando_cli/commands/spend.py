@@ -84,13 +84,15 @@ def spend(
     if requests and by is not None:
         raise UsageError("--requests and --by exclude each other", hint="leave one of them out")
     span = _span(since, until, time.time())
-    store = existing_store(state.settings)
     network = state.settings.network
-    rows, others = of_network([] if store is None else store.ledger(span.since, span.until), network.name)
+    with existing_store(state.settings) as store:
+        rows = [] if store is None else store.ledger(span.since, span.until)
+        budgets = _budgets(state, store)
+    rows, others = of_network(rows, network.name)
     if others:
         names = ", ".join(sorted({row.network for row in others}))
         terminal.note(f"{len(others)} entries on other networks are left out: add --network ({names})")
-    by, budgets = by or By.DAY, _budgets(state, store)
+    by = by or By.DAY
     listed = [_row(row, full) for row in rows] if requests else [_group(each, by, full) for each in group(rows, by)]
     if csv:
         columns = list(_ROW_COLUMNS if requests else (str(by), *_TOTAL_COLUMNS))

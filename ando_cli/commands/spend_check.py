@@ -31,8 +31,8 @@ def check(state: Invocation, *, offline: bool, full: bool) -> None:
         NetworkError: the chain could not be asked.
     """
     terminal, network = state.terminal, state.settings.network
-    store = existing_store(state.settings)
-    channels, rows = ([], []) if store is None else store.books()
+    with existing_store(state.settings) as store:
+        channels, rows = ([], []) if store is None else store.books()
     rows, _ = of_network(rows, network.name)
     channels = [channel for channel in channels if channel.network == network.name]
     listed, lost = accounts(channels, rows), orphans(rows)
@@ -71,9 +71,9 @@ def _ask(state: Invocation, listed: Sequence[Account]) -> list[Audit]:
     with assemble(state, pay_options(None, False, None, None, None)) as parts, state.terminal.progress():
         state.terminal.stage("asking the chain")
         for account in listed:
-            compared = comparison.compare(parts.lifecycle, account.channel)
+            compared = comparison.compare(parts.session, account.channel)
             kept = compared.state is not None or account.channel.state is not State.CLOSED
-            audits.append(audit(account, compared, None if kept else parts.lifecycle.captured(account.channel)))
+            audits.append(audit(account, compared, None if kept else parts.session.chain.captured(account.channel)))
     return audits
 
 

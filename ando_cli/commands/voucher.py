@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from contextlib import ExitStack
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
@@ -28,7 +27,8 @@ from ando_cli.mpp.malformed import MalformedError
 from ando_cli.redact import short
 from ando_cli.runtime.context import invocation
 from ando_cli.runtime.wiring import PayOptions, assemble, existing_store, find_budgets
-from ando_cli.session.act.vouchers import Drawer, record_voucher
+from ando_cli.session.act.vouchers import record_voucher
+from ando_cli.session.drawer import Drawer
 from ando_cli.session.record.lookup import find_channel
 from ando_cli.session.report.inspection import LIMIT, Kind, inspect
 from ando_cli.tempo.protocol import Protocol
@@ -36,8 +36,7 @@ from ando_cli.tempo.protocol import Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ando_cli.config.settings import Settings
-    from ando_cli.session.act.lifecycle import Lifecycle
+    from ando_cli.session.act.session import Session
     from ando_cli.session.channel import Channel
     from ando_cli.session.record.store import Store
     from ando_cli.terminal.output import Terminal
@@ -113,17 +112,16 @@ def sign(
     _check_left_over(ctx)
     cumulative = _cumulative_amount(amount, base_units)
     cap = None if max_spend is None else parse_amount(max_spend, "--max-spend")
-    with assemble(state, PayOptions(max_spend=cap, assume_yes=yes)) as parts, ExitStack() as stack:
-        store = _existing(parts.settings, stack)
+    with assemble(state, PayOptions(max_spend=cap, assume_yes=yes)) as parts, existing_store(parts.settings) as store:
         drawer, record = _find(store, channel, escrow, chain_id, protocol)
         digest = _digest(drawer, cumulative)
-        key = parts.lifecycle.key() if record is None else parts.lifecycle.signer(record)
-        cap, budgets = parts.lifecycle.caps.max_spend, find_budgets(parts.settings)
+        key = parts.session.keys.wallet() if record is None else parts.session.keys.signer(record)
+        cap, budgets = parts.session.limits.caps.max_spend, find_budgets(parts.settings)
         if store is not None and record is not None:
             allow = _consent(
                 terminal, cumulative, cap, yes or parts.settings.sandbox, recorded=True, budgeted=budgets is not None
             )
-            _put_on_record(terminal, parts.lifecycle, record, cumulative, allow)
+            _put_on_record(terminal, parts.session, record, cumulative, allow)
         else:
             if budgets is not None:
                 raise BudgetExceededError(
@@ -178,8 +176,8 @@ def verify(
     terminal = state.terminal
     _check_left_over(ctx)
     cumulative = _cumulative_amount(amount, base_units)
-    with ExitStack() as stack:
-        drawer, record = _find(_existing(state.settings, stack), channel, escrow, chain_id, protocol)
+    with existing_store(state.settings) as store:
+        drawer, record = _find(store, channel, escrow, chain_id, protocol)
     wanted = None if signer is None else _read(fields.address, signer, "--signer")
     if record is not None:
         _check_same("--signer", wanted, record.terms.signer)
@@ -245,13 +243,6 @@ def inspect_(
         terminal.json(found.shown)
     else:
         terminal.answer(json.dumps(found.shown, ensure_ascii=False, indent=2))
-
-
-def _existing(settings: Settings, stack: ExitStack) -> Store | None:
-    store = existing_store(settings)
-    if store is not None:
-        stack.callback(store.close)
-    return store
 
 
 def _find(
@@ -332,12 +323,12 @@ def _decoded(data: bytes) -> str:
 
 
 def _put_on_record(
-    terminal: Terminal, lifecycle: Lifecycle, record: Channel, cumulative: int, allow: Callable[[int], None]
+    terminal: Terminal, session: Session, record: Channel, cumulative: int, allow: Callable[[int], None]
 ) -> None:
     warnings: list[str | None] = []
     raised_by = record_voucher(
-        lifecycle.store, record, cumulative, allow,
-        lambda by: warnings.append(lifecycle.check_budgets(by, record.network)),
+        session.store, record, cumulative, allow,
+        lambda by: warnings.append(session.check_budgets(by, record.network)),
     )  # fmt: skip
     if not raised_by:
         terminal.note(f"no more than the {money(record.cumulative_amount)} on record, which stays as it is")

@@ -22,7 +22,7 @@ def manage(state: Invocation, parts: Parts, action: TopUpBy | Close, channel: Ch
         PaymentError: it will not, or a limit is in the way; other ``AndoError`` as any paid request.
     """
     auth = ManagementAuth(
-        parts.lifecycle,
+        parts.session,
         action,
         channel.channel_id,
         gateway_of=parts.settings.gateway_of,
@@ -51,7 +51,7 @@ def pick(parts: Parts, text: str | None, states: tuple[State, ...]) -> Channel:
         UsageError: none is, or more than one.
         PaymentError: there is none in one of these states.
     """
-    store = parts.lifecycle.store
+    store = parts.session.store
     if text is not None:
         channel = find_channel(store, text)
         if channel.network != parts.settings.network.name:

@@ -10,7 +10,7 @@ import dataclasses
 import json
 import os
 import time
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -23,7 +23,10 @@ from ando_cli.keys.delegates import FileDelegates, KeyringDelegates
 from ando_cli.money import amount
 from ando_cli.rails.bearer import BearerAuth
 from ando_cli.rails.payment import PaymentAuth
-from ando_cli.session.act.lifecycle import Deposit, Lifecycle
+from ando_cli.session.act.chain import ChainView
+from ando_cli.session.act.keys import Keys
+from ando_cli.session.act.locks import once
+from ando_cli.session.act.session import Limits, Session, User
 from ando_cli.session.decide.policy import Caps
 from ando_cli.session.record.store import Store
 from ando_cli.tempo.keys import PrivateKey
@@ -37,7 +40,8 @@ if TYPE_CHECKING:
 
     from ando_cli.config.settings import Settings
     from ando_cli.runtime.context import Invocation
-    from ando_cli.session.act.lifecycle import Delegates
+    from ando_cli.session.act.keys import Delegates
+    from ando_cli.session.act.session import Deposit
     from ando_cli.session.decide.budget import Budgets
     from ando_cli.tempo.protocol import Protocol as SessionProtocol
     from ando_cli.tempo.rpc import Rpc
@@ -72,13 +76,20 @@ def open_store(settings: Settings) -> Store:
     return Store(settings.folders.state / STORE_FILE)
 
 
-def existing_store(settings: Settings) -> Store | None:
-    """The store of these settings, or ``None`` where there is none yet: looking must not create one.
+@contextmanager
+def existing_store(settings: Settings) -> Iterator[Store | None]:
+    """Open the store of these settings, or give ``None`` where there is none yet: looking must not create one.
+
+    It is closed with the block.
 
     Raises:
         StoreError: it cannot be used.
     """
-    return open_store(settings) if (settings.folders.state / STORE_FILE).exists() else None
+    if not (settings.folders.state / STORE_FILE).exists():
+        yield None
+        return
+    with closing(open_store(settings)) as store:
+        yield store
 
 
 def remember_models(settings: Settings, names: list[str]) -> None:
@@ -114,11 +125,11 @@ class MakeClient(Protocol):
 
 @frozen
 class Parts:
-    """What a command works with: the settings in force, the lifecycle, what finds a Virtual Key, and what makes a
+    """What a command works with: the settings in force, the session, what finds a Virtual Key, and what makes a
     client for a rail."""
 
     settings: Settings
-    lifecycle: Lifecycle
+    session: Session
     virtual_key: Callable[[], str]
     client: MakeClient
 
@@ -140,7 +151,7 @@ def connect_with_channel(state: Invocation, parts: Parts, options: PayOptions) -
     """A client that pays from the channel of each gateway."""
     return parts.client(
         PaymentAuth(
-            parts.lifecycle,
+            parts.session,
             gateway_of=parts.settings.gateway_of,
             accepted_payee=options.accept_payee,
             protocol=options.protocol,
@@ -163,7 +174,7 @@ def connect_with_key(state: Invocation, parts: Parts, key: str | None = None) ->
             found,
             base_url=settings.base_url,
             gateway=settings.gateway,
-            store=lambda: parts.lifecycle.store,
+            store=lambda: parts.session.store,
             stage=state.terminal.stage,
             warn=state.terminal.warn,
             sleep=partial(pause, state.terminal),
@@ -229,21 +240,20 @@ def assemble(state: Invocation, options: PayOptions) -> Iterator[Parts]:
         terminal = state.terminal
         max_spend = options.max_spend if options.max_spend is not None else settings.max_spend
         budgets = find_budgets(settings)
-        lifecycle = Lifecycle(
-            store=make_store,
-            network=settings.network,
-            key=find_key,
-            chain=make_rpc,
-            caps=Caps(settings.max_deposit, max_spend),
-            consent=_consent(terminal, settings, options, max_spend or budgets),
+        session = Session(
+            open_store=once(make_store),
             locks=settings.folders.state / "locks",
-            deposit=options.deposit,
-            address=find_address,
-            delegates=delegates,
-            delegate=options.delegate or settings.delegate,
-            budgets=budgets,
-            by_budget=lambda: _by_budget(terminal, settings, options, max_spend),
-            warn=terminal.warn,
+            keys=Keys(
+                find_key, address=find_address, delegates=delegates, delegate=options.delegate or settings.delegate
+            ),
+            chain=ChainView(make_rpc, settings.network),
+            limits=Limits(
+                Caps(settings.max_deposit, max_spend),
+                budgets,
+                by_budget=lambda: _by_budget(terminal, settings, options, max_spend),
+                deposit=options.deposit,
+            ),
+            user=User(_consent(terminal, settings, options, max_spend or budgets), terminal.warn),
         )
 
         def make_client(auth: httpx.Auth, *, bearer: bool = False) -> AndoClient:
@@ -258,7 +268,7 @@ def assemble(state: Invocation, options: PayOptions) -> Iterator[Parts]:
             stack.callback(client.close)
             return client
 
-        yield Parts(settings, lifecycle, find_virtual_key, make_client)
+        yield Parts(settings, session, find_virtual_key, make_client)
 
 
 def find_budgets(settings: Settings) -> Budgets | None:

@@ -7,7 +7,7 @@ with the same money. Amounts are base units.
 
 from __future__ import annotations
 
-import time
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from ando_cli.errors import BudgetExceededError
@@ -110,4 +110,4 @@ def warning(by: int, standings: Iterable[Standing]) -> str | None:
 
 
 def _local(at: int) -> str:
-    return time.strftime("%Y-%m-%d %H:%M", time.localtime(at))
+    return datetime.fromtimestamp(at).strftime("%Y-%m-%d %H:%M")
