@@ -13,6 +13,7 @@ from typer.core import TyperGroup, TyperOption
 from typer.main import get_command
 
 from ando_cli import __version__
+from ando_cli.cli import candidates
 from ando_cli.cli.command import Group
 from ando_cli.cli.help import GLOBAL_PANEL, examples
 from ando_cli.errors import AndoError, ExitCode, Interrupted, UsageError
@@ -165,6 +166,7 @@ def _root(
         typer.Option(
             metavar="NAME",
             help="The Tempo network. [env: ANDO_NETWORK]",
+            autocompletion=candidates.networks,
             rich_help_panel=GLOBAL_PANEL,
         ),
     ] = None,
@@ -266,8 +268,11 @@ def _usage(error: Any) -> UsageError:
 
     ctx = getattr(error, "ctx", None)
     path = ctx.command_path if ctx is not None else "ando"
-    meant = get_close_matches(getattr(error, "option_name", ""), getattr(error, "possibilities", None) or (), n=1)
-    message = (error.message if meant else error.format_message()).rstrip(".")
+    name, known = getattr(error, "option_name", ""), getattr(error, "possibilities", None) or ()
+    # A short name is close to many: one that it begins is what was meant, else one that is nearly the same.
+    begun = [option for option in known if option.startswith(name)]
+    meant = begun or get_close_matches(name, known, n=1, cutoff=0.75)
+    message = (error.message if known else error.format_message()).rstrip(".")
     return UsageError(
         message[:1].lower() + message[1:], hint=f"did you mean {meant[0]}?" if meant else f"{path} --help"
     )

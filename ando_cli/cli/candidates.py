@@ -9,14 +9,16 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+
+import typer
 
 from ando_cli.config.schema import CONFIG_FILE, NETWORKS_TABLE, Kind
 from ando_cli.config.settings import KEYS, MODELS_FILE, SANDBOX_GATEWAY, STORE_FILE, Folders, find_folders
 from ando_cli.tempo.network import NETWORK_KEYS, NETWORKS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
     from pathlib import Path
 
 _MOST = 500
@@ -28,15 +30,29 @@ Offer = tuple[str, str]
 """A word, and what it means."""
 
 
-def offers(name: str, before: Sequence[str], environ: Mapping[str, str] = os.environ) -> list[Offer]:
-    """What can be typed for the parameter ``name``, which is what its command calls it.
+Look = Callable[[Folders, Sequence[str]], Iterable[Offer]]
+"""Finds what a value can become, after the values of the same parameter that were typed before it."""
+
+Completion = Callable[[typer.Context, str], list[Offer]]
+"""What an option or argument is given as its ``autocompletion``."""
+
+
+def completion(look: Look, *, after: str | None = None) -> Completion:
+    """Make the ``autocompletion`` of an option from ``look``.
 
     Args:
-        before: for a parameter that takes many values, those that were typed already.
+        look: finds the words.
+        after: the parameter that takes many values, where those that were typed already matter.
     """
-    look = _LOOKS.get(name)
-    if look is None:
-        return []
+
+    def complete(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
+        before = (ctx.params.get(after) or ()) if after else ()
+        return [offer for offer in _offers(look, before) if offer[0].startswith(incomplete)]
+
+    return complete
+
+
+def _offers(look: Look, before: Sequence[str], environ: Mapping[str, str] = os.environ) -> list[Offer]:
     try:
         found = list(look(_folders(environ), before))
     except Exception:
@@ -75,7 +91,7 @@ def _models(folders: Folders, _: Sequence[str]) -> Iterable[Offer]:
 
 
 def _plans(_: Folders, __: Sequence[str]) -> Iterable[Offer]:
-    from ando_cli.inference.chat import PLANS
+    from ando_cli.inference.prompt import PLANS
 
     return [(plan, "") for plan in PLANS]
 
@@ -97,7 +113,7 @@ def _pairs(folders: Folders, before: Sequence[str]) -> Iterable[Offer]:
         return [("true", ""), ("false", "")]
     if key.choices:
         return [(choice, "") for choice in key.choices]
-    look = _LOOKS.get(key.name)
+    look = _LOOKS_OF_KEYS.get(key.name)
     return [] if look is None else look(folders, before)
 
 
@@ -117,15 +133,13 @@ def _read(path: Path) -> str:
         return file.read(_LARGEST_FILE)
 
 
-_LOOKS: dict[str, Callable[[Folders, Sequence[str]], Iterable[Offer]]] = {
-    "channel": _channels,
-    "channel_id": _channels,
-    "config_key": _keys,
-    "config_keys": _keys,
-    "config_pairs": _pairs,
-    "conversation": _conversations,
-    "conversations": _conversations,
-    "model": _models,
-    "network": _networks,
-    "plan": _plans,
-}
+_LOOKS_OF_KEYS: dict[str, Look] = {"model": _models, "network": _networks}
+"""Keys of the configuration whose values can be looked up."""
+
+channels = completion(_channels)
+conversations = completion(_conversations)
+keys = completion(_keys)
+models = completion(_models)
+networks = completion(_networks)
+plans = completion(_plans)
+pairs = completion(_pairs, after="config_pairs")

@@ -1,4 +1,4 @@
-"""The options that every paying command has, in one wording."""
+"""The options that more than one command has: each is declared once, and those that go together are a group."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ando_cli.cli import candidates
 from ando_cli.config.settings import KEY_RAIL, MPP_RAIL, RAILS, parse_seconds
 from ando_cli.errors import UsageError
+from ando_cli.frozen import frozen
+from ando_cli.inference.prompt import Prompt, parse_extra
 from ando_cli.money import parse_amount
 from ando_cli.runtime.wiring import PayOptions
 
@@ -17,10 +20,20 @@ if TYPE_CHECKING:
     from ando_cli.tempo.protocol import Protocol
 
 _PANEL = "Payment"
+_KEEP = "Conversations"
 
 SystemOption = Annotated[str | None, typer.Option("--system", "-s", metavar="TEXT", help="The system message.")]
 ModelOption = Annotated[
-    str | None, typer.Option("--model", "-m", metavar="NAME", help="Use this model. [env: ANDO_MODEL]")
+    str | None,
+    typer.Option(
+        "--model", "-m", metavar="NAME", help="Use this model. [env: ANDO_MODEL]", autocompletion=candidates.models
+    ),
+]
+PlanOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Starter, Plus or Premium.", metavar="NAME", show_default="Starter", autocompletion=candidates.plans
+    ),
 ]
 MaxTokensOption = Annotated[
     int | None, typer.Option(metavar="N", help="The longest answer to pay for.", show_default="1024")
@@ -73,6 +86,142 @@ TimeoutOption = Annotated[
 ConnectTimeoutOption = Annotated[
     float | None, typer.Option(metavar="SECONDS", help="The longest wait for a connection.", show_default="10")
 ]
+InteractiveOption = Annotated[
+    bool,
+    typer.Option(
+        "--interactive", "-i", help="Talk on the terminal, after PROMPT if there is one.", rich_help_panel=_KEEP
+    ),
+]
+NoHistoryOption = Annotated[
+    bool,
+    typer.Option(
+        "--no-history",
+        help="Do not remember what is typed in the next conversation. [env: ANDO_HISTORY=0]",
+        rich_help_panel=_KEEP,
+    ),
+]
+ContinueOption = Annotated[
+    bool,
+    typer.Option("--continue", "-c", help="Go on with the last conversation that was kept.", rich_help_panel=_KEEP),
+]
+ConversationOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ID",
+        help="Go on with this one: any unique prefix of its id.",
+        rich_help_panel=_KEEP,
+        autocompletion=candidates.conversations,
+    ),
+]
+KeepOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--keep/--no-keep",
+        help="Keep what is asked and answered in a file, to go on with it. [env: ANDO_KEEP]",
+        rich_help_panel=_KEEP,
+    ),
+]
+
+
+@frozen
+class SamplingOptions:
+    """What shapes a request: the system message, the model, and how it answers."""
+
+    system: SystemOption = None
+    model: ModelOption = None
+    plan: PlanOption = None
+    max_tokens: MaxTokensOption = None
+    temperature: TemperatureOption = None
+    top_p: TopPOption = None
+    seed: SeedOption = None
+    stop: StopOption = None
+    extra: SetOption = None
+
+    def prompt(self, words: list[str] | None) -> Prompt:
+        """What was typed: the words with these options.
+
+        Raises:
+            UsageError: a ``--set`` that is none.
+        """
+        return Prompt(
+            text=" ".join(words or []),
+            system=self.system,
+            model=self.model,
+            plan=self.plan,
+            max_tokens=self.max_tokens,
+            temperature=self.temperature,
+            top_p=self.top_p,
+            seed=self.seed,
+            stop=tuple(self.stop or ()),
+            extra=parse_extra(self.extra or ()),
+        )
+
+
+@frozen
+class AnswerOptions:
+    """Where the answer goes, and what is told of it."""
+
+    output: OutputOption = None
+    usage: UsageOption = False
+
+
+@frozen
+class RailOptions:
+    """Who pays."""
+
+    rail: RailOption = None
+    profile: ProfileOption = None
+
+
+@frozen
+class PaymentOptions:
+    """What a command may pay."""
+
+    dry_run: DryRunOption = False
+    max_spend: MaxSpendOption = None
+    yes: YesOption = False
+    accept_payee: AcceptPayeeOption = None
+
+    def not_for_a_key(self) -> dict[str, object]:
+        """Those that a Virtual Key's request has no use for, by name; ``None`` where they were not given."""
+        return {
+            "--max-spend": self.max_spend, "--accept-payee": self.accept_payee, "--dry-run": self.dry_run or None,
+        }  # fmt: skip
+
+
+@frozen
+class ConnectionOptions:
+    """How long to wait."""
+
+    timeout: TimeoutOption = None
+    connect_timeout: ConnectTimeoutOption = None
+
+    def with_key(self, profile: str | None) -> PayOptions:
+        """The flags of a command that a Virtual Key pays for, as checked values.
+
+        Raises:
+            UsageError: one of them is not what it should be.
+        """
+        return key_options(profile, self.timeout, self.connect_timeout)
+
+    def with_channel(self, payment: PaymentOptions) -> PayOptions:
+        """The flags of a command that a channel pays for, as checked values.
+
+        Raises:
+            UsageError: one of them is not what it should be.
+        """
+        return pay_options(payment.max_spend, payment.yes, payment.accept_payee, self.timeout, self.connect_timeout)
+
+
+@frozen
+class KeepOptions:
+    """Whether to talk, which conversation goes on, and whether it is kept."""
+
+    interactive: InteractiveOption = False
+    no_history: NoHistoryOption = False
+    last: ContinueOption = False
+    conversation: ConversationOption = None
+    keep: KeepOption = None
 
 
 def chosen_rail(rail: str | None, settings: Settings) -> str:

@@ -67,7 +67,7 @@ class _Option(TyperOption):
 
     def shell_complete(self, ctx: typer.Context, incomplete: str) -> list[Any]:  # type: ignore[override]
         """What a value can become."""
-        return _complete(self, ctx, incomplete) or super().shell_complete(ctx, incomplete)
+        return _complete(self, incomplete) or super().shell_complete(ctx, incomplete)
 
 
 class _Argument(TyperArgument):
@@ -76,7 +76,7 @@ class _Argument(TyperArgument):
 
     def shell_complete(self, ctx: typer.Context, incomplete: str) -> list[Any]:  # type: ignore[override]
         """What a value can become."""
-        return _complete(self, ctx, incomplete) or super().shell_complete(ctx, incomplete)
+        return _complete(self, incomplete) or super().shell_complete(ctx, incomplete)
 
 
 def choices(param: TyperOption | TyperArgument) -> list[str]:
@@ -87,14 +87,10 @@ def choices(param: TyperOption | TyperArgument) -> list[str]:
     return param.metavar.split("|") if param.metavar and re.fullmatch(_CHOICES, param.metavar) else []
 
 
-def _complete(param: TyperOption | TyperArgument, ctx: typer.Context, incomplete: str) -> list[Any]:
+def _complete(param: TyperOption | TyperArgument, incomplete: str) -> list[Any]:
     from typer._click.shell_completion import CompletionItem
 
-    from ando_cli.cli.candidates import offers
-
-    found = [(choice, "") for choice in choices(param)]
-    found = found or offers(param.name or "", ctx.params.get(param.name or "") or ())
-    return [CompletionItem(word, help=meaning or None) for word, meaning in found if word.startswith(incomplete)]
+    return [CompletionItem(choice) for choice in choices(param) if choice.startswith(incomplete)]
 
 
 def quicken(param: Any) -> None:

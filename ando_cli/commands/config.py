@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ando_cli.app import SharedOptionsGroup
+from ando_cli.cli import candidates
 from ando_cli.cli.command import Command
 from ando_cli.cli.input import decode, read_stdin
 from ando_cli.config import edit as config_file
@@ -29,7 +30,14 @@ app = typer.Typer(
     help="Look at and change what is configured.",
 )
 
-KeyArgument = Annotated[str, typer.Argument(metavar="KEY", help="As in config.toml, such as max_spend.")]
+KeyArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="KEY",
+        help="As in config.toml, such as max_spend.",
+        autocompletion=candidates.keys,
+    ),
+]
 
 
 @app.command(
@@ -96,7 +104,11 @@ def set_(
     ctx: typer.Context,
     config_pairs: Annotated[
         list[str],
-        typer.Argument(metavar="KEY VALUE", help="Set KEY to VALUE; - reads it from stdin or a hidden prompt."),
+        typer.Argument(
+            metavar="KEY VALUE",
+            help="Set KEY to VALUE; - reads it from stdin or a hidden prompt.",
+            autocompletion=candidates.pairs,
+        ),
     ],
 ) -> None:
     """Set keys in config.toml, if the result is valid."""
@@ -131,7 +143,14 @@ Examples:
 )
 def unset(
     ctx: typer.Context,
-    config_keys: Annotated[list[str], typer.Argument(metavar="KEY", help="What to take out of config.toml.")],
+    config_keys: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="KEY",
+            help="What to take out of config.toml.",
+            autocompletion=candidates.keys,
+        ),
+    ],
 ) -> None:
     """Take keys, or the table of a network, out of config.toml."""
     state = invocation(ctx)

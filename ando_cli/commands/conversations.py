@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ando_cli.app import SharedOptionsGroup
+from ando_cli.cli import candidates
 from ando_cli.cli.command import Command
-from ando_cli.commands._thread import kept_conversations
+from ando_cli.conversation.keeping import kept_conversations
 from ando_cli.errors import DeclinedError, UsageError
 from ando_cli.money import amount
 from ando_cli.redact import age
@@ -36,7 +37,14 @@ Examples:
 """,
 )
 
-IdArgument = Annotated[str, typer.Argument(metavar="ID", help="Any unique prefix of its id.")]
+IdArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="ID",
+        help="Any unique prefix of its id.",
+        autocompletion=candidates.conversations,
+    ),
+]
 
 
 @app.command(
@@ -129,7 +137,13 @@ Examples:
 def remove(
     ctx: typer.Context,
     conversations: Annotated[
-        list[str] | None, typer.Argument(metavar="ID", help="Any unique prefix of each id.", show_default=False)
+        list[str] | None,
+        typer.Argument(
+            metavar="ID",
+            help="Any unique prefix of each id.",
+            autocompletion=candidates.conversations,
+            show_default=False,
+        ),
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="Remove all of them.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,

@@ -7,21 +7,9 @@ from typing import Annotated
 import typer
 
 from ando_cli.cli.command import Command
-from ando_cli.cli.options import (
-    ConnectTimeoutOption,
-    MaxTokensOption,
-    ModelOption,
-    OutputOption,
-    ProfileOption,
-    SetOption,
-    SystemOption,
-    TemperatureOption,
-    TimeoutOption,
-    TopPOption,
-    UsageOption,
-    key_options,
-)
-from ando_cli.commands._ask import ask_with_key, prompt_of
+from ando_cli.cli.groups import Without, grouped
+from ando_cli.cli.options import AnswerOptions, ConnectionOptions, RailOptions, SamplingOptions
+from ando_cli.commands._ask import ask_with_key
 from ando_cli.inference import account
 from ando_cli.runtime.context import invocation
 
@@ -35,42 +23,19 @@ Examples:
 
 
 @app.command(cls=Command, epilog=EXAMPLES)
+@grouped
 def respond(
     ctx: typer.Context,
+    *,
     prompt: Annotated[
         list[str] | None, typer.Argument(metavar="PROMPT", help="What to ask. Piped text goes before it.")
     ] = None,
-    system: SystemOption = None,
-    model: ModelOption = None,
-    max_tokens: MaxTokensOption = None,
-    temperature: TemperatureOption = None,
-    top_p: TopPOption = None,
-    extra: SetOption = None,
-    output: OutputOption = None,
-    usage: UsageOption = False,
-    profile: ProfileOption = None,
-    timeout: TimeoutOption = None,
-    connect_timeout: ConnectTimeoutOption = None,
+    sampling: Annotated[SamplingOptions, Without("plan", "seed", "stop")],
+    answer: AnswerOptions,
+    rails: Annotated[RailOptions, Without("rail")],
+    connection: ConnectionOptions,
 ) -> None:
     """Ask on the Responses route (/v1/responses), with a Virtual Key."""
     state = invocation(ctx)
-    options = key_options(profile, timeout, connect_timeout)
-    words = prompt_of(
-        prompt,
-        system=system,
-        model=model,
-        max_tokens=max_tokens,
-        temperature=temperature,
-        top_p=top_p,
-        extra=extra,
-    )
-    ask_with_key(
-        state,
-        account.RESPOND_PATH,
-        words,
-        account.build_respond,
-        account.respond_text,
-        options=options,
-        output=output,
-        usage=usage,
-    )
+    options = connection.with_key(rails.profile)
+    ask_with_key(state, sampling.prompt(prompt), account.build_respond, options, answer)

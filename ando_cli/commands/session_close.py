@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ando_cli.cli import candidates
 from ando_cli.cli.help import examples
 from ando_cli.cli.options import (
     ConnectTimeoutOption,
@@ -46,7 +47,9 @@ _WAIT_STEP = 5.0
 IdArgument = Annotated[
     str | None,
     typer.Argument(
-        metavar="[ID]", help="The channel: any unique prefix of its id. Not needed where there is only one."
+        metavar="[ID]",
+        help="The channel: any unique prefix of its id. Not needed where there is only one.",
+        autocompletion=candidates.channels,
     ),
 ]
 TOPUP_EXAMPLES = examples("ando session topup 2.50", "ando session topup --to 10 --channel 0x8c2f")
@@ -67,7 +70,13 @@ def topup(
     ] = None,
     to: Annotated[str | None, typer.Option(metavar="AMOUNT", help="Add what is missing to this deposit.")] = None,
     channel_id: Annotated[
-        str | None, typer.Option("--channel", metavar="ID", help="The channel: any unique prefix of its id.")
+        str | None,
+        typer.Option(
+            "--channel",
+            metavar="ID",
+            help="The channel: any unique prefix of its id.",
+            autocompletion=candidates.channels,
+        ),
     ] = None,
     full: FullOption = False,
     dry_run: DryRunOption = False,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ando_cli.cli import candidates
 from ando_cli.cli.help import examples
 from ando_cli.cli.options import AcceptPayeeOption, pay_options
 from ando_cli.errors import Code, NetworkError, PaymentError, UsageError
@@ -45,7 +46,9 @@ def show(
     channel_id: Annotated[
         str | None,
         typer.Argument(
-            metavar="[ID]", help="The channel: any unique prefix of its id. Not needed where only one is live."
+            metavar="[ID]",
+            help="The channel: any unique prefix of its id. Not needed where only one is live.",
+            autocompletion=candidates.channels,
         ),
     ] = None,
     chain: Annotated[bool, typer.Option("--chain", help="Show beside it what the chain says.")] = False,
@@ -111,7 +114,11 @@ def recover(
     ctx: typer.Context,
     channel_id: Annotated[
         str | None,
-        typer.Argument(metavar="[ID]", help="The channel's full id. Without it, the escrow's events are searched."),
+        typer.Argument(
+            metavar="[ID]",
+            help="The channel's full id. Without it, the escrow's events are searched.",
+            autocompletion=candidates.channels,
+        ),
     ] = None,
     from_block: Annotated[
         int, typer.Option(metavar="N", min=0, help="Search the events from this block on.", show_default=False)
@@ -174,7 +181,14 @@ def recover(
 
 def forget(
     ctx: typer.Context,
-    channel_id: Annotated[str, typer.Argument(metavar="ID", help="The channel: any unique prefix of its id.")],
+    channel_id: Annotated[
+        str,
+        typer.Argument(
+            metavar="ID",
+            help="The channel: any unique prefix of its id.",
+            autocompletion=candidates.channels,
+        ),
+    ],
     lose_track: Annotated[
         bool, typer.Option("--yes-lose-track", help="Also where money may be in it: what was signed is then unknown.")
     ] = False,
@@ -211,15 +225,14 @@ _OUTCOMES = {
 
 def _hinted(state: Invocation, parts: Parts, channel_id: str | None, accepted_payee: str | None) -> Proven | None:
     """What the gateway proves of a channel of ours. That it proves nothing is no error: the chain is asked then."""
-    from ando_cli.http.client import CHAT_PATH
-    from ando_cli.inference.chat import smallest_body
+    from ando_cli.inference import paid
     from ando_cli.rails.hint import HintAuth
 
     state.terminal.stage("asking the gateway")
     auth = HintAuth(parts.session, channel_id, gateway_of=parts.settings.gateway_of, accepted_payee=accepted_payee)
     why = "it shows no signature of ours"
     try:
-        parts.client(auth).send("POST", CHAT_PATH, [("Content-Type", "application/json")], smallest_body())
+        parts.client(auth).send(paid.smallest())
     except (NetworkError, PaymentError) as error:
         why = error.message
     if auth.proven is None:

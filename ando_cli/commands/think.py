@@ -7,24 +7,11 @@ from typing import Annotated
 import typer
 
 from ando_cli.cli.command import Command
-from ando_cli.cli.options import (
-    ConnectTimeoutOption,
-    MaxTokensOption,
-    ModelOption,
-    OutputOption,
-    ProfileOption,
-    SeedOption,
-    SetOption,
-    StopOption,
-    SystemOption,
-    TemperatureOption,
-    TimeoutOption,
-    TopPOption,
-    UsageOption,
-    key_options,
-)
-from ando_cli.commands._ask import ask_with_key, prompt_of
+from ando_cli.cli.groups import Without, grouped
+from ando_cli.cli.options import AnswerOptions, ConnectionOptions, RailOptions, SamplingOptions
+from ando_cli.commands._ask import ask_with_key
 from ando_cli.inference import account
+from ando_cli.inference.answers import reasoning_of
 from ando_cli.redact import printable
 from ando_cli.runtime.context import invocation
 
@@ -38,51 +25,24 @@ Examples:
 
 
 @app.command(cls=Command, epilog=EXAMPLES)
+@grouped
 def think(
     ctx: typer.Context,
+    *,
     prompt: Annotated[
         list[str] | None, typer.Argument(metavar="PROMPT", help="What to ask. Piped text goes before it.")
     ] = None,
-    system: SystemOption = None,
-    model: ModelOption = None,
-    max_tokens: MaxTokensOption = None,
-    temperature: TemperatureOption = None,
-    top_p: TopPOption = None,
-    seed: SeedOption = None,
-    stop: StopOption = None,
-    extra: SetOption = None,
+    sampling: Annotated[SamplingOptions, Without("plan")],
     reasoning: Annotated[
         bool, typer.Option("--reasoning", help="Show on stderr how the model came to its answer.")
     ] = False,
-    output: OutputOption = None,
-    usage: UsageOption = False,
-    profile: ProfileOption = None,
-    timeout: TimeoutOption = None,
-    connect_timeout: ConnectTimeoutOption = None,
+    answer: AnswerOptions,
+    rails: Annotated[RailOptions, Without("rail")],
+    connection: ConnectionOptions,
 ) -> None:
     """Ask on the reasoning route (/v1/think), with a Virtual Key."""
     state = invocation(ctx)
-    options = key_options(profile, timeout, connect_timeout)
-    words = prompt_of(
-        prompt,
-        system=system,
-        model=model,
-        max_tokens=max_tokens,
-        temperature=temperature,
-        top_p=top_p,
-        seed=seed,
-        stop=stop,
-        extra=extra,
-    )
-    answer = ask_with_key(
-        state,
-        account.THINK_PATH,
-        words,
-        account.build_chat,
-        account.think_text,
-        options=options,
-        output=output,
-        usage=usage,
-    )
+    options = connection.with_key(rails.profile)
+    answered = ask_with_key(state, sampling.prompt(prompt), account.build_think, options, answer)
     if reasoning:
-        state.terminal.note(printable(account.reasoning_of(answer) or "the gateway does not tell the reasoning"))
+        state.terminal.note(printable(reasoning_of(answered) or "the gateway does not tell the reasoning"))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from ando_cli.app import SharedOptionsGroup
+from ando_cli.cli import candidates
 from ando_cli.cli.command import Command
 from ando_cli.cli.help import examples
 from ando_cli.errors import (
@@ -57,7 +58,14 @@ app = typer.Typer(
 _LEFT_OVER = {"allow_extra_args": True}
 
 ChannelOption = Annotated[
-    str, typer.Option("--channel", metavar="ID", help="The channel: any unique prefix of its id.", show_default=False)
+    str,
+    typer.Option(
+        "--channel",
+        metavar="ID",
+        help="The channel: any unique prefix of its id.",
+        show_default=False,
+        autocompletion=candidates.channels,
+    ),
 ]
 AmountOption = Annotated[
     str | None, typer.Option("--amount", metavar="AMOUNT", help="What it is worth in all, such as 1.25.")

@@ -21,6 +21,12 @@ KEYED = "ando.keyed"
 STREAMED = "ando.streamed"
 """Request extension: the answer is read piece by piece, and completed with ``Booking.finish`` when it has ended."""
 
+MODEL = "ando.model"
+"""Request extension: the model that the request names, for the ledger; left out where it names none."""
+
+PLAN = "ando.plan"
+"""Request extension: the plan that the request names, as ``MODEL``."""
+
 RESENT = "ando.resent"
 """Response extension: no answer came at first, and the same request was sent once more."""
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import httpx
 
 from ando_cli.errors import AndoError, Code, InvariantError, OutcomeUnknownError, PaymentError
-from ando_cli.http.extensions import CREDENTIAL, UNSENT
+from ando_cli.http.extensions import CREDENTIAL, MODEL, PLAN, UNSENT
 from ando_cli.mpp.credential import TopUpPayload, authorization
 from ando_cli.rails.turn import Asked, Turn
 from ando_cli.session.record.ledger import Outcome
@@ -68,7 +68,8 @@ class Exchange:
         url = str(request.url)
         request.headers.setdefault("Idempotency-Key", str(uuid.uuid4()))
         request.headers["Accept-Payment"] = "tempo/session"
-        asked = Asked(url, self._gateway_of(url), request.read(), frozenset(request.headers))
+        named = request.extensions.get(MODEL), request.extensions.get(PLAN)
+        asked = Asked(url, self._gateway_of(url), request.read(), frozenset(request.headers), *named)
         response = yield request
         if response.status_code != 402:
             return

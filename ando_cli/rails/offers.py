@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 from ando_cli.errors import Code, KeyringUnusableError, PaymentError, UntrustedError, WalletMissingError
+from ando_cli.http.dates import server_time
 from ando_cli.mpp.challenge import Challenge, parse_challenges
 from ando_cli.mpp.malformed import MalformedError
 from ando_cli.mpp.problem import request_id
@@ -170,14 +170,6 @@ class Offers:
             return offers[0]
         live = [(found.created_at, offer) for offer in offers if (found := self.live(gateway, offer))]
         return max(live, key=lambda each: each[0])[1] if live else offers[0]
-
-
-def server_time(response: httpx.Response) -> float | None:
-    """Return the server's clock as it says itself, in unix seconds; ``None`` where it does not."""
-    try:
-        return parsedate_to_datetime(response.headers.get("Date", "")).timestamp()
-    except (ValueError, OverflowError):
-        return None
 
 
 def _unusable(message: str) -> PaymentError:

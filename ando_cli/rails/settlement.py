@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from ando_cli.errors import StoreError
 from ando_cli.frozen import frozen
 from ando_cli.http.extensions import PAID
-from ando_cli.inference.usage import Usage, named, read_usage
+from ando_cli.inference.usage import Usage, read_usage
 from ando_cli.money import amount
 from ando_cli.mpp.malformed import MalformedError
 from ando_cli.mpp.receipt import Receipt, parse_receipt
@@ -63,10 +63,9 @@ class Settlement:
             self.finish(turn, Outcome.FAILED)
             turn.row, turn.booked = None, None
             turn.gone = Committed(turn.gone.deposited + before.deposited, turn.gone.raised + before.authorised)
-        body = turn.asked.body
         entry = Entry(
             channel_id=channel.channel_id, gateway=turn.asked.gateway, network=channel.network,
-            path=urlsplit(turn.asked.url).path, model=named(body, "model"), plan=named(body, "plan"),
+            path=urlsplit(turn.asked.url).path, model=turn.asked.model, plan=turn.asked.plan,
             authorised=turn.raised - turn.gone.raised, deposited=turn.deposited - turn.gone.deposited,
         )  # fmt: skip
         if entry != turn.booked:

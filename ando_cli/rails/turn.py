@@ -35,13 +35,16 @@ class Notes:
 class Asked:
     """A request as its caller made it: every try sends the same bytes to the same URL.
 
-    ``headers`` are the names, in lower case, of the headers that it carries.
+    ``headers`` are the names, in lower case, of the headers that it carries; ``model`` and ``plan`` what the ledger
+    notes of it, where it names them.
     """
 
     url: str
     gateway: str
     body: bytes = field(repr=False)
     headers: frozenset[str]
+    model: str | None = None
+    plan: str | None = None
 
 
 @dataclass(slots=True)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from ando_cli.conversation import archive as conversations
 from ando_cli.conversation.archive import Conversations
 from ando_cli.conversation.model import Conversation
-from ando_cli.conversation.model import archive as conversations
 from ando_cli.errors import StoreError, UsageError
 from ando_cli.inference.usage import Usage
 

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from ando_cli.errors import InvariantError, NetworkError
+from ando_cli.inference.request import Request
 from ando_cli.rails import settlement
 from ando_cli.session.channel import State
 from ando_cli.session.decide.situation import Progress
@@ -70,7 +71,7 @@ def test_a_credential_that_never_left_is_booked_as_failed(bench: Bench, error: E
     bench.gateway.script = [lambda _: refuse("mpp_invalid_challenge")]
     for credentials in (0, 1):
         with pytest.raises(NetworkError, match="cannot connect"):
-            over_http(bench, error, credentials).send("POST", URL, body=BODY)
+            over_http(bench, error, credentials).send(Request(URL, BODY))
     assert bench.outcomes() == ["failed", "failed"]
 
 
@@ -78,7 +79,7 @@ def test_a_credential_that_never_left_is_booked_as_failed(bench: Bench, error: E
 def test_a_credential_that_may_have_arrived_stays_unknown(bench: Bench, error: BaseException) -> None:
     bench.have(channel())
     with pytest.raises((NetworkError, KeyboardInterrupt)):
-        over_http(bench, error).send("POST", URL, body=BODY)
+        over_http(bench, error).send(Request(URL, BODY))
     assert bench.outcomes() == ["unknown"]
 
 

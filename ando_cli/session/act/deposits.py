@@ -7,11 +7,12 @@ Nothing here sends; the payment rail does, once the record is written. The calle
 from __future__ import annotations
 
 import os
+import sys
 import typing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ando_cli.errors import Code, PaymentError, StoreError
+from ando_cli.errors import Code, KeyringUnusableError, PaymentError, StoreError, WalletMissingError
 from ando_cli.frozen import frozen
 from ando_cli.session.act.chain import TRANSACTION_SECONDS
 from ando_cli.session.act.session import Deposit
@@ -66,7 +67,7 @@ def open_channel(session: Session, key: ChannelKey, request: SessionRequest, boo
     keys.check_for_new()
     session.check_budgets(request.amount)
     means = _means(session, request)
-    deposit = _opening_deposit(session, request, means)
+    deposit = _opening_deposit(session, request, means.balance, means.reserve)
     policy.check_raise(request.amount, session.limits.caps, session.tally.committed)
     session.user.consent(Deposit(True, deposit, key.gateway, session.network.token_symbol))
     import ando_cli.tempo.transaction  # noqa: F401 - it takes its time, and the store is held while it signs
@@ -87,12 +88,38 @@ def open_channel(session: Session, key: ChannelKey, request: SessionRequest, boo
     return channel
 
 
-def _opening_deposit(session: Session, request: SessionRequest, means: _Means) -> int:
+def expected_deposit(session: Session, request: SessionRequest, needed: int | None = None) -> int:
+    """Decide, as ``open_channel`` and ``top_up`` do, what would be deposited now. Nobody is asked, nothing is signed.
+
+    Where there is no wallet its balance is no limit.
+
+    Args:
+        session: the parts.
+        request: what the gateway asks for.
+        needed: what an open channel lacks, in base units; ``None`` where a channel is opened.
+
+    Raises:
+        PaymentError: a limit or the balance is too small, or the clock is wrong.
+        NetworkError: the chain could not be asked.
+    """
+    try:
+        owner = session.keys.payer
+    except (WalletMissingError, KeyringUnusableError):
+        balance, reserve = sys.maxsize, 0
+    else:
+        means = _means(session, request, owner)
+        balance, reserve = means.balance, means.reserve
+    if needed is None:
+        return _opening_deposit(session, request, balance, reserve)
+    return policy.top_up_amount(request, session.deposit_caps(), session.tally.committed, needed, balance, reserve)
+
+
+def _opening_deposit(session: Session, request: SessionRequest, balance: int, reserve: int) -> int:
     caps, committed, wanted = session.deposit_caps(), session.tally.committed, session.limits.deposit
     if wanted is None:
-        return policy.opening_deposit(request, caps, committed, means.balance, means.reserve)
+        return policy.opening_deposit(request, caps, committed, balance, reserve)
     policy.check_size(wanted, Protocol(request.session_protocol))
-    return policy.explicit_deposit(wanted, request.amount, caps, committed, means.balance, means.reserve)
+    return policy.explicit_deposit(wanted, request.amount, caps, committed, balance, reserve)
 
 
 def _terms(key: ChannelKey, request: SessionRequest, signer: str) -> ChannelTerms:
@@ -188,13 +215,14 @@ def _add(
     return replace(channel, pending=pending)
 
 
-def _means(session: Session, request: SessionRequest) -> _Means:
+def _means(session: Session, request: SessionRequest, owner: str | None = None) -> _Means:
+    """Ask the chain what there is. Where ``owner`` is given, no key is read."""
     from ando_cli.tempo.fees import max_fee
 
     chain = session.chain.checked()
     _check_clock(session, chain.latest_timestamp())
     fees = chain.fees()
-    balance = chain.balance(request.currency, session.keys.wallet().address)
+    balance = chain.balance(request.currency, owner or session.keys.wallet().address)
     return _Means(fees, balance, 0 if request.fee_payer else max_fee(fees))
 
 

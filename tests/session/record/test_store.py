@@ -478,9 +478,9 @@ class Raced(sqlite3.Connection):
     def execute(self, statement: str, *values: Any) -> sqlite3.Cursor:
         if statement == "PRAGMA journal_mode = WAL" and Raced.refusals > 0:
             Raced.refusals -= 1
-            refusal = sqlite3.OperationalError("database is locked")
-            refusal.sqlite_errorcode = sqlite3.SQLITE_BUSY
-            raise refusal
+            error = sqlite3.OperationalError("database is locked")
+            error.sqlite_errorcode = sqlite3.SQLITE_BUSY  # as SQLite sets it on its own errors
+            raise error
         return super().execute(statement, *values)
 
 
