@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ando_cli.app import SharedOptionsGroup
 from ando_cli.cli import candidates
 from ando_cli.cli.command import Command
+from ando_cli.cli.globals import SharedOptionsGroup
 from ando_cli.cli.input import decode, read_stdin
 from ando_cli.config import edit as config_file
 from ando_cli.config import report as config_view

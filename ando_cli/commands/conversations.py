@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ando_cli.app import SharedOptionsGroup
 from ando_cli.cli import candidates
 from ando_cli.cli.command import Command
+from ando_cli.cli.globals import SharedOptionsGroup
 from ando_cli.commands._thread import kept_conversations
 from ando_cli.errors import AndoError, Code, UsageError
 from ando_cli.money import amount

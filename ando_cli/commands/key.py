@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ando_cli.app import SharedOptionsGroup
 from ando_cli.cli.command import Command
+from ando_cli.cli.globals import SharedOptionsGroup
 from ando_cli.cli.help import examples
 from ando_cli.cli.options import ConnectTimeoutOption, TimeoutOption, key_options
 from ando_cli.errors import AndoError, Code, UsageError, WalletError

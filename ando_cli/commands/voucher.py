@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from ando_cli.app import SharedOptionsGroup
 from ando_cli.cli import candidates
 from ando_cli.cli.command import Command
+from ando_cli.cli.globals import SharedOptionsGroup
 from ando_cli.cli.help import examples
 from ando_cli.errors import Code, ExitCode, PaymentError, UsageError
 from ando_cli.money import amount as money

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ando_cli.app import SharedOptionsGroup
 from ando_cli.cli.command import Command
+from ando_cli.cli.globals import SharedOptionsGroup
 from ando_cli.cli.help import examples
 from ando_cli.errors import AndoError, Code, NetworkError, UsageError
 from ando_cli.keys import keystore
