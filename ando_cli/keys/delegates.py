@@ -10,7 +10,7 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from ando_cli.errors import Code, WalletError
+from ando_cli.errors import Code, WalletError, WalletLockedError
 from ando_cli.files import make_private_folder
 from ando_cli.keys import oskeyring
 from ando_cli.tempo.keys import PrivateKey
@@ -58,12 +58,12 @@ class KeyringDelegates:
         try:
             return _parsed(oskeyring.read(_account(signer)), signer)
         except WalletError as error:
-            locked = error.code == Code.WALLET_LOCKED
+            locked = isinstance(error, WalletLockedError)
             raise WalletError(
                 f"the key that was made to sign for this channel is in the OS keyring: {error.message}",
                 hint=f"{'unlock it' if locked else 'use the machine that has it'}; or `ando session close --force` "
                 "gets the deposit back with the wallet's key alone",
-                code=Code.WALLET_LOCKED if locked else "delegate_missing",
+                code=Code.WALLET_LOCKED if locked else Code.DELEGATE_MISSING,
             ) from None
 
     def remove(self, signer: str) -> None:

@@ -14,7 +14,7 @@ from ando_cli.mpp.malformed import MalformedError
 from ando_cli.redact import clean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 LIMIT = 64 * 1024
 """Bytes of an error body that are looked at; a longer one is not read as JSON at all."""
@@ -126,6 +126,15 @@ def parse_problem(status: int, body: bytes) -> Problem:
         channel_id=_first([*layers, *details], "channelId", fields.hash32),
         challenge_id=_first([*layers, *details], "challengeId", _challenge_id),
     )
+
+
+def request_id(headers: Mapping[str, str]) -> str | None:
+    """Read the id that the gateway gave a request (``x-request-id``), to quote to its operator.
+
+    ``None`` where there is none, or one that is not made of letters, digits, dots, dashes and underscores.
+    """
+    value = headers.get("x-request-id", "")
+    return value[:64] if re.fullmatch("[A-Za-z0-9._-]+", value) else None
 
 
 def _json_object(body: bytes) -> dict[str, Any]:
