@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from pathlib import Path  # noqa: TC003 - Typer reads the annotations when it runs
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,9 +15,9 @@ from ando_cli.cli.globals import SharedOptionsGroup
 from ando_cli.commands._thread import kept_conversations
 from ando_cli.errors import DeclinedError, UsageError
 from ando_cli.money import amount
-from ando_cli.redact import age
 from ando_cli.runtime.context import invocation
 from ando_cli.terminal.output import check_writable
+from ando_cli.times import age
 
 if TYPE_CHECKING:
     from ando_cli.conversation.archive import Kept

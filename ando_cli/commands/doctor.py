@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -78,10 +77,9 @@ def _lines(state: Invocation, timeout: float) -> list[Line]:
             return VirtualKeys(state.environ, parts.settings.profile).look(None)
 
         def records() -> Records:
-            found = existing_store(parts.settings)
-            if found is None:
-                return Records()
-            with closing(found) as store:
+            with existing_store(parts.settings) as store:
+                if store is None:
+                    return Records()
                 pinned = store.pinned_payee(parts.settings.gateway, parts.settings.network.name)
                 return Records(store.channels(), pinned)
 

@@ -72,13 +72,23 @@ def open_store(settings: Settings) -> Store:
     return Store(settings.folders.state / STORE_FILE)
 
 
-def existing_store(settings: Settings) -> Store | None:
+@contextmanager
+def existing_store(settings: Settings) -> Iterator[Store | None]:
     """The store of these settings, or ``None`` where there is none yet: looking must not create one.
+
+    It is closed with the block.
 
     Raises:
         StoreError: it cannot be used.
     """
-    return open_store(settings) if (settings.folders.state / STORE_FILE).exists() else None
+    if not (settings.folders.state / STORE_FILE).exists():
+        yield None
+        return
+    store = open_store(settings)
+    try:
+        yield store
+    finally:
+        store.close()
 
 
 def remember_models(settings: Settings, names: list[str]) -> None:

@@ -151,7 +151,7 @@ def test_a_raise_needs_consent_and_keeps_to_the_caps(owner: Box) -> None:
     owner.run(*sign, "--max-spend", "0.5").worked()
     assert on_record(owner, channel_id) == 1_500_000
     passed = owner.run(*sign[:-1], "3", "--yes", ANDO_MAX_SPEND="0.5").worked()
-    assert "passes the 0.50 of max_spend" in passed.stderr
+    assert "is above the 0.50 of max_spend" in passed.stderr
 
 
 @pytest.mark.parametrize(("answer", "code"), [("y", 0), ("n", 4), ("", 4)])

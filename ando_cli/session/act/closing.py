@@ -15,6 +15,7 @@ from ando_cli.money import amount
 from ando_cli.session.act.lifecycle import TRANSACTION_SECONDS
 from ando_cli.session.channel import State
 from ando_cli.tempo.protocol import Protocol
+from ando_cli.times import duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -156,12 +157,6 @@ def withdraw(lifecycle: Lifecycle, channel: Channel) -> Ended:
     transaction = _transact(lifecycle, chain, channel, withdraw_transaction)
     ended = _ended(lifecycle, channel, state.settled)
     return Ended(ended.captured, ended.refunded, transaction)
-
-
-def duration(seconds: int) -> str:
-    """``seconds`` for people: ``14 min 59 s``."""
-    minutes, rest = divmod(seconds, 60)
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 def _transact(lifecycle: Lifecycle, chain: Chain, channel: Channel, build: Callable[..., str]) -> str:
