@@ -6,6 +6,7 @@ import importlib
 from keyword import iskeyword
 from typing import TYPE_CHECKING, Any, ClassVar
 
+import typer
 from typer._click.shell_completion import CompletionItem
 from typer.core import TyperGroup
 from typer.main import get_command
@@ -16,8 +17,6 @@ from ando_cli.runtime.context import invocation
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-
-    import typer
 
 _FLAGS = frozenset("jtqv")
 _FLAG_NAMES = ("--json-output", "--toon-output", "--quiet", "--verbose")
@@ -49,6 +48,18 @@ class LazyGroup(SharedOptionsGroup):
             command.name = cmd_name
             self.commands[cmd_name] = command
         return share(ctx, self.commands[cmd_name])
+
+
+def lazy_app(package: str, names: Sequence[str], *, help: str) -> typer.Typer:
+    """Return the application of a group whose commands are the modules ``names`` of ``package``."""
+    group = type("_Group", (LazyGroup,), {"package": package, "names": tuple(names)})
+    app = typer.Typer(cls=group, add_completion=False, help=help)
+    app.callback()(_nothing)  # without it Typer would refuse a group that has no commands of its own
+    return app
+
+
+def _nothing() -> None:
+    pass
 
 
 class RootGroup(LazyGroup):

@@ -70,5 +70,6 @@ class Invocation:
 def invocation(ctx: typer.Context) -> Invocation:
     """The ``Invocation`` of the running command."""
     found = ctx.find_root().obj
-    assert isinstance(found, Invocation)
+    if not isinstance(found, Invocation):
+        raise TypeError("the root context holds no Invocation")
     return found
