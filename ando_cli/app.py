@@ -11,11 +11,11 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
-from typer._click.shell_completion import CompletionItem
-from typer.core import TyperGroup, TyperOption
+from typer.core import TyperOption
 from typer.main import get_command
 
 from ando_cli import __version__
+from ando_cli.cli.typer_private import CompletionItem, complete_options, unparsed_words
 from ando_cli.command import Group
 from ando_cli.errors import AndoError, ExitCode, Interrupted, UsageError
 from ando_cli.help import GLOBAL_PANEL, examples
@@ -154,7 +154,7 @@ class LazyGroup(SharedOptionsGroup):
     def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
         """Call the command that is named, or with ``--describe`` describe it."""
         if ctx.params.get("description"):
-            words = [word for word in (*ctx._protected_args, *ctx.args) if word not in _FORMS]
+            words = [word for word in unparsed_words(ctx) if word not in _FORMS]
             _describe(invocation(ctx), words)
         try:
             return super().invoke(ctx)
@@ -185,7 +185,7 @@ class LazyGroup(SharedOptionsGroup):
     def shell_complete(self, ctx: typer.Context, incomplete: str) -> list[Any]:  # type: ignore[override]
         """What a word can become. The commands are known without importing any of them."""
         commands = [CompletionItem(name, help=line) for name, line in COMMANDS.items() if name.startswith(incomplete)]
-        return [*commands, *super(TyperGroup, self).shell_complete(ctx, incomplete)]
+        return [*commands, *complete_options(self, ctx, incomplete)]
 
 
 def _global_options(root: Any) -> list[TyperOption]:

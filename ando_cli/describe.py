@@ -12,6 +12,7 @@ import typer
 from typer.core import TyperArgument, TyperGroup, TyperOption
 
 from ando_cli import __version__
+from ando_cli.cli.typer_private import annotation_of
 from ando_cli.errors import ExitCode, UsageError
 from ando_cli.help import GLOBAL_PANEL
 from ando_cli.parameters import choices
@@ -128,8 +129,7 @@ def _default(param: TyperOption) -> str | None:
 
 
 def _type(param: TyperArgument | TyperOption) -> str:
-    wanted: Any = param.type_descriptor.annotation
-    return _TYPES.get(wanted, "string")
+    return _TYPES.get(annotation_of(param), "string")
 
 
 def _paragraphs(text: str | None) -> str:

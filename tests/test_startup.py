@@ -46,7 +46,7 @@ LAYERS = (
     "talk", "channels", "assembly", "doctor", "streaming", "account", "conversations", "conversation", "chat", "output",
     "tables", "chart", "client", "rails", "inspection", "session", "mpp", "wallet", "virtual_keys", "delegates",
     "config_file", "config_view", "settings", "config", "oskeyring", "keystore", "tempo", "tls", "files", "editor",
-    "redact", "errors", "records", "sandbox",
+    "cli", "redact", "errors", "records", "sandbox",
 )  # fmt: skip
 
 MODULES = sorted(PACKAGE.rglob("*.py"))

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path  # noqa: TC003 - Typer reads the annotations when it runs
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from ando_cli.app import SharedOptionsGroup, invocation
-from ando_cli.assembly import import_sandbox
 from ando_cli.command import Command
 from ando_cli.errors import AndoError, StoreError, UsageError
 from ando_cli.files import make_private_folder
@@ -68,8 +67,8 @@ def run(
     The gateway's own key, for an outside chain, comes from ANDO_SANDBOX_PAYEE_KEY.
     """
     state = invocation(ctx)
-    sandbox = import_sandbox()
     from ando_cli.sandbox import faucet
+    from ando_cli.sandbox import server as sandbox
 
     try:
         settings = sandbox.Settings(protocol=protocol)
@@ -100,7 +99,7 @@ def run(
             terminal.note(f"The account-owned routes take its Virtual Key: ANDO_VIRTUAL_KEY={virtual_key}")
         terminal.note("Ctrl-C stops it. Answers are canned, signatures are real, money is not.")
 
-    chosen = {name: value for name, value in given.items() if value is not None}
+    chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     try:
         make_private_folder(path.parent)
         config = sandbox.SandboxConfig(

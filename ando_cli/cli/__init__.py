@@ -1,0 +1,1 @@
+"""The kit that the command line is built with."""
