@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tools"))
-
 from metrics import MOST_FLOORS, MOST_LINES, MOST_LINES_OF_A_FUNCTION, MOST_ROOMS, Metrics, measure, report
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def metrics(tmp_path: Path, files: dict[str, str], layers: tuple[dict[str, Any], ...] = ()) -> Metrics:
@@ -30,7 +28,8 @@ def test_rooms_are_what_stands_at_the_top(tmp_path: Path) -> None:
 def test_a_floor_is_a_step_of_the_longest_chain_however_it_is_imported(tmp_path: Path) -> None:
     found = metrics(tmp_path, {
         "__init__.py": "", "top.py": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import house.mid.deep",
-        "mid/__init__.py": "", "mid/deep.py": "from .other import x", "mid/other.py": "def x():\n    from ..low import y",
+        "mid/__init__.py": "", "mid/deep.py": "from .other import x",
+        "mid/other.py": "def x():\n    from ..low import y",
         "low.py": "from house import __version__", "aside.py": "from house import low",
     })  # fmt: skip
     assert found.chain == ["top", "mid", "low"]

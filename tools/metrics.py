@@ -124,11 +124,11 @@ def _option_types(tree: ast.Module) -> Iterator[str]:
 
 def _takes_options(node: Function, options: set[str]) -> bool:
     """Whether it is a command that another module registers: it takes a context, and options after it."""
-    first, *others = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs] or [None]
-    if first is None or first.annotation is None or not ast.unparse(first.annotation).endswith("Context"):
+    taken = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+    annotations = [each.annotation for each in taken if each.annotation is not None]
+    if not annotations or not ast.unparse(annotations[0]).endswith("Context"):
         return False
-    annotations = [each.annotation for each in others if each is not None and each.annotation is not None]
-    return any(_says_option(each) or (isinstance(each, ast.Name) and each.id in options) for each in annotations)
+    return any(_says_option(each) or (isinstance(each, ast.Name) and each.id in options) for each in annotations[1:])
 
 
 def _says_option(node: ast.expr) -> bool:
@@ -206,7 +206,8 @@ def _longest_chain(graph: Mapping[str, set[str]]) -> list[str]:
         chains: list[tuple[str, ...]] = [below(target) for target in sorted(further)]
         return (*group, *max(chains, key=len, default=()))
 
-    return list(max((below(group[0]) for group in group_of.values()), key=len, default=()))
+    chains: list[tuple[str, ...]] = [below(group[0]) for group in group_of.values()]
+    return list(max(chains, key=len, default=()))
 
 
 def _upward(contract: Mapping[str, Any], imports: Mapping[str, set[str]]) -> Iterator[str]:
@@ -231,7 +232,8 @@ def _upward(contract: Mapping[str, Any], imports: Mapping[str, set[str]]) -> Ite
 
 
 def _layer_of(module: str, floor_of: Mapping[str, Any]) -> str | None:
-    return max((name for name in floor_of if module == name or module.startswith(f"{name}.")), key=len, default=None)
+    names = [name for name in floor_of if module == name or module.startswith(f"{name}.")]
+    return max(names, key=len) if names else None
 
 
 def report(found: Metrics) -> str:
