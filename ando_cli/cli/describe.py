@@ -13,6 +13,7 @@ from typer.core import TyperArgument, TyperGroup, TyperOption
 
 from ando_cli import __version__
 from ando_cli.cli.help import GLOBAL_PANEL
+from ando_cli.cli.typer_private import annotation_of
 from ando_cli.cli.values import choices
 from ando_cli.config.settings import KEYS
 from ando_cli.errors import ExitCode, UsageError
@@ -128,8 +129,7 @@ def _default(param: TyperOption) -> str | None:
 
 
 def _type(param: TyperArgument | TyperOption) -> str:
-    wanted: Any = param.type_descriptor.annotation
-    return _TYPES.get(wanted, "string")
+    return _TYPES.get(annotation_of(param), "string")
 
 
 def _paragraphs(text: str | None) -> str:

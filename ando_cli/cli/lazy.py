@@ -7,11 +7,10 @@ from keyword import iskeyword
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import typer
-from typer._click.shell_completion import CompletionItem
-from typer.core import TyperGroup
 from typer.main import get_command
 
 from ando_cli.cli.globals import SharedOptionsGroup, describe_command, record_in_invocation, share
+from ando_cli.cli.typer_private import CompletionItem, complete_options, unparsed_words
 from ando_cli.errors import Interrupted
 from ando_cli.runtime.context import invocation
 
@@ -78,7 +77,7 @@ class RootGroup(LazyGroup):
     def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
         """Call the command that is named, or with ``--describe`` describe it."""
         if ctx.params.get("description"):
-            describe_command(ctx, [word for word in (*ctx._protected_args, *ctx.args) if not _is_flag(word)])
+            describe_command(ctx, [word for word in unparsed_words(ctx) if not _is_flag(word)])
         try:
             return super().invoke(ctx)
         except Interrupted:  # told here, because Typer turns it into a mere exit code
@@ -93,7 +92,7 @@ class RootGroup(LazyGroup):
     def shell_complete(self, ctx: typer.Context, incomplete: str) -> list[Any]:  # type: ignore[override]
         """Return what a word can become."""
         commands = [CompletionItem(name, help=line) for name, line in self.lines.items() if name.startswith(incomplete)]
-        return [*commands, *super(TyperGroup, self).shell_complete(ctx, incomplete)]
+        return [*commands, *complete_options(self, ctx, incomplete)]
 
 
 def _is_flag(word: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -13,7 +13,6 @@ from ando_cli.cli.help import examples
 from ando_cli.errors import AndoError, StoreError, UsageError
 from ando_cli.files import make_private_folder
 from ando_cli.runtime.context import invocation
-from ando_cli.runtime.wiring import import_sandbox
 from ando_cli.tempo.keys import PrivateKey
 
 app = typer.Typer(
@@ -69,8 +68,8 @@ def run(
     The gateway's own key, for an outside chain, comes from ANDO_SANDBOX_PAYEE_KEY.
     """
     state = invocation(ctx)
-    sandbox = import_sandbox()
     from ando_cli.sandbox import faucet
+    from ando_cli.sandbox import server as sandbox
 
     try:
         settings = sandbox.Settings(protocol=protocol)
@@ -101,7 +100,7 @@ def run(
             terminal.note(f"The account-owned routes take its Virtual Key: ANDO_VIRTUAL_KEY={virtual_key}")
         terminal.note("Ctrl-C stops it. Answers are canned, signatures are real, money is not.")
 
-    chosen = {name: value for name, value in given.items() if value is not None}
+    chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     try:
         make_private_folder(path.parent)
         config = sandbox.SandboxConfig(

@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ando_cli.config.settings import KEY_RAIL, MODELS_FILE, MPP_RAIL, STORE_FILE
-from ando_cli.errors import Code, ConsentRequiredError, PaymentDeclinedError, StoreError, UsageError
+from ando_cli.errors import Code, ConsentRequiredError, PaymentDeclinedError, StoreError
 from ando_cli.files import make_private_folder, replace_private
 from ando_cli.frozen import frozen
 from ando_cli.http.client import AndoClient
@@ -31,7 +31,6 @@ from ando_cli.tempo.keys import PrivateKey
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
-    from types import ModuleType
 
     import httpx
 
@@ -97,23 +96,6 @@ def remember_models(settings: Settings, names: list[str]) -> None:
     with suppress(OSError):
         make_private_folder(folder)
         replace_private(folder / MODELS_FILE, json.dumps({"models": names}).encode())
-
-
-def import_sandbox() -> ModuleType:
-    """The sandbox's server, which is an optional part.
-
-    Raises:
-        UsageError: its packages are not installed.
-    """
-    try:
-        from ando_cli.sandbox import server
-    except ModuleNotFoundError as error:
-        raise UsageError(
-            f"the sandbox needs the package {error.name}",
-            hint="pip install 'ando-cli[sandbox]'",
-            code=Code.SANDBOX_MISSING,
-        ) from None
-    return server
 
 
 @frozen
@@ -305,7 +287,8 @@ def _sandbox(settings: Settings) -> Iterator[tuple[Settings, PrivateKey, Any]]:
     """A sandbox for the length of one command, a wallet in it that always has play money, and the sandbox itself."""
     folder = settings.folders.state
     key = _sandbox_key(folder / "wallet.key")
-    server = import_sandbox()
+    from ando_cli.sandbox import server
+
     with server.Sandbox(server.SandboxConfig(path=folder / "chain.db")) as sandbox:
         balance_of = {"to": settings.network.token, "data": "0x70a08231" + key.address[2:].rjust(64, "0")}
         if int(sandbox.rpc("eth_call", balance_of, "latest"), 16) < _SANDBOX_RATION:
