@@ -42,7 +42,7 @@ def shown_id(identifier: str, *, full: bool) -> str:
 
 
 def host_only(url: str) -> str:
-    """A URL as far as its host: hosted endpoints carry their key in the path, the query or before the host."""
+    """Return a URL as far as its host: hosted endpoints carry their key in the path, the query or before the host."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port

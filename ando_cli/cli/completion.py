@@ -47,7 +47,7 @@ def register() -> None:
 
 
 def script(shell: str) -> str:
-    """The completion script for ``shell``, which is a key of ``FILES``."""
+    """Return the completion script for ``shell``, which is a key of ``FILES``."""
     text = completion_script("ando", VARIABLE, shell)
     return text.replace(_ZSH_REGISTRATION, _ZSH_AUTOLOADED) + "\n"
 

@@ -34,7 +34,7 @@ _ENV = re.compile(r" ?\[env: ([A-Z_, ]+)\]")
 
 
 def describe(root: Any, words: Sequence[str], state: object = None) -> dict[str, Any]:
-    """What there is to call below ``words``, a command's name in parts; without any, the whole tree.
+    """Describe what can be called below ``words``, the parts of a command's name; without any, the whole tree.
 
     The shape is ``{version, exit_codes, global_options, command}``. A command is ``{name, help, arguments, options,
     examples, commands}``, an argument ``{name, help, type, required, repeatable}``, an option ``{names, help, type,

@@ -14,7 +14,7 @@ INPUT_LIMIT = 16 * 1024 * 1024
 
 
 def read_stdin(terminal: Terminal) -> bytes:
-    """All that is piped in.
+    """Read everything that is piped in.
 
     Raises:
         UsageError: it is larger than ``INPUT_LIMIT``.
@@ -23,7 +23,7 @@ def read_stdin(terminal: Terminal) -> bytes:
 
 
 def decode(data: bytes) -> str:
-    """What was piped in, as text.
+    """Return what was piped in, as text.
 
     Raises:
         UsageError: it is not UTF-8.
@@ -35,7 +35,7 @@ def decode(data: bytes) -> str:
 
 
 def read_source(terminal: Terminal, source: str) -> bytes:
-    """What an option's value stands for, as curl has it: ``@FILE``, ``@-`` for stdin, or the text itself.
+    """Read what an option's value stands for, as in curl: ``@FILE``, ``@-`` for stdin, or the text itself.
 
     Raises:
         UsageError: the file cannot be read, or is larger than ``INPUT_LIMIT``.

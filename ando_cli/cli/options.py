@@ -138,7 +138,7 @@ class SamplingOptions:
     extra: SetOption = None
 
     def prompt(self, words: list[str] | None) -> Prompt:
-        """What was typed: the words with these options.
+        """Return what was typed: the words with these options.
 
         Raises:
             UsageError: a ``--set`` that is none.
@@ -183,7 +183,7 @@ class PaymentOptions:
     accept_payee: AcceptPayeeOption = None
 
     def not_for_a_key(self) -> dict[str, object]:
-        """Those that a Virtual Key's request has no use for, by name; ``None`` where they were not given."""
+        """Return those that a Virtual Key's request has no use for, by name; ``None`` where they were not given."""
         return {
             "--max-spend": self.max_spend, "--accept-payee": self.accept_payee, "--dry-run": self.dry_run or None,
         }  # fmt: skip
@@ -197,7 +197,7 @@ class ConnectionOptions:
     connect_timeout: ConnectTimeoutOption = None
 
     def with_key(self, profile: str | None) -> PayOptions:
-        """The flags of a command that a Virtual Key pays for, as checked values.
+        """Return the flags of a command that a Virtual Key pays for, as checked values.
 
         Raises:
             UsageError: one of them is not what it should be.
@@ -205,7 +205,7 @@ class ConnectionOptions:
         return key_options(profile, self.timeout, self.connect_timeout)
 
     def with_channel(self, payment: PaymentOptions) -> PayOptions:
-        """The flags of a command that a channel pays for, as checked values.
+        """Return the flags of a command that a channel pays for, as checked values.
 
         Raises:
             UsageError: one of them is not what it should be.
@@ -225,7 +225,7 @@ class KeepOptions:
 
 
 def chosen_rail(rail: str | None, settings: Settings) -> str:
-    """The rail of this command: the option's, else the configured one.
+    """Return the rail of this command: the option's, else the configured one.
 
     Raises:
         UsageError: there is no such rail.
@@ -248,7 +248,7 @@ def refuse_given(rail: str, options: dict[str, object]) -> None:
 
 
 def key_options(profile: str | None, timeout: float | None, connect_timeout: float | None) -> PayOptions:
-    """The flags of a command that a Virtual Key pays for, as checked values.
+    """Return the flags of a command that a Virtual Key pays for, as checked values.
 
     Raises:
         UsageError: one of them is not what it should be.
@@ -268,7 +268,7 @@ def pay_options(
     delegate: bool = False,
     profile: str | None = None,
 ) -> PayOptions:
-    """The flags as checked values.
+    """Return the flags as checked values.
 
     Raises:
         UsageError: one of them is not what it should be.

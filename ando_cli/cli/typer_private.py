@@ -37,7 +37,7 @@ class RuntimeParam(Protocol):
     """The half of a parameter that reads what was typed. Typer calls this one method of it."""
 
     def coerce(self, value: Any, *, param: Any, ctx: typer.Context) -> Any:
-        """The typed text, or for a repeatable parameter all of them, as a value."""
+        """Return the typed text, or for a repeatable parameter all of them, as a value."""
 
 
 def take_over(
@@ -85,23 +85,23 @@ def _classes(
 
 
 def annotation_of(param: Parameter) -> Any:
-    """The type that the command's function asks for, without ``None``."""
+    """Return the type that the command's function asks for, without ``None``."""
     return param.type_descriptor.annotation
 
 
 def has_further_checks(param: Parameter) -> bool:
-    """Whether a value is to be parsed, or checked as a file, in a way that only Typer knows."""
+    """Return whether a value is to be parsed, or checked as a file, in a way that only Typer knows."""
     info = param.type_descriptor.parameter_info
     return info.parser is not None or info.exists or not (info.file_okay and info.dir_okay)
 
 
 def unparsed_words(ctx: typer.Context) -> list[str]:
-    """The words that a group leaves to its commands: the command's name first."""
+    """Return the words that a group leaves to its commands: the command's name first."""
     return [*ctx._protected_args, *ctx.args]
 
 
 def complete_options(group: TyperGroup, ctx: typer.Context, incomplete: str) -> list[CompletionItem]:
-    """What a word can become as an option of ``group``: a group's own method would import every command first."""
+    """Return what a word can become as an option of ``group``, without importing its commands."""
     found: list[CompletionItem] = super(TyperGroup, group).shell_complete(ctx, incomplete)
     return found
 
@@ -121,7 +121,7 @@ def register_shells(formats: Mapping[str, Callable[[CompletionItem], str]]) -> N
 
 
 def completion_script(program: str, variable: str, shell: str) -> str:
-    """The script that lets ``shell`` complete the words of ``program``, which it asks with ``variable`` set."""
+    """Return the script that lets ``shell`` complete the words of ``program``, which it asks with ``variable`` set."""
     from typer._completion_shared import get_completion_script
 
     return get_completion_script(prog_name=program, complete_var=variable, shell=shell)

@@ -1,8 +1,7 @@
-"""What is typed after an option, as a value. Typer 0.29 asks pydantic for each, and importing that takes longer than
-paying.
+"""What is typed after an option, as a value.
 
-The few types that ``ando`` uses are read here without it; anything else, and any value that asks for further checks, is
-left to Typer.
+Typer 0.29 asks pydantic for each, and importing that takes longer than paying. The few types that ``ando`` uses are
+read here without it; anything else, and any value that asks for further checks, is left to Typer.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ class _Reader:
     most: float | None
 
     def coerce(self, value: Any, *, param: Any, ctx: typer.Context) -> Any:
-        """The value, or for a repeatable parameter, all of them.
+        """Return the value, or for a repeatable parameter, all of them.
 
         Raises:
             typer.BadParameter: it is none.
@@ -62,7 +61,7 @@ class _Reader:
 
 
 def choices(param: Parameter) -> list[str]:
-    """All that a value can be, where that is a few words: the members of an enum, or a metavar such as ``mpp|key``."""
+    """Return all that a value can be, if that is a few words: members of an enum, or a metavar like ``mpp|key``."""
     wanted = annotation_of(param)
     if isinstance(wanted, type) and issubclass(wanted, Enum):
         return [str(choice.value) for choice in wanted]

@@ -42,7 +42,7 @@ def check_name(name: str) -> None:
 
 
 def with_values(text: str, values: Mapping[str, str]) -> str:
-    """``text`` with these keys set; comments and order stay as they are.
+    """Return ``text`` with these keys set; comments and order stay as they are.
 
     Raises:
         UsageError: a key is unknown, a value has more than printable characters, ``text`` is not TOML, or it is laid
@@ -65,7 +65,7 @@ def with_values(text: str, values: Mapping[str, str]) -> str:
 
 
 def without(text: str, names: Iterable[str]) -> tuple[str, list[str]]:
-    """``text`` without these keys or tables, and which of them were there.
+    """Return ``text`` without these keys or tables, and which of them were there.
 
     A key that ``ando`` does not know can be removed too, as it is what keeps the file from being read.
 
@@ -99,7 +99,7 @@ def check(text: str) -> None:
 
 
 def read(path: Path) -> str:
-    """The text of the file; empty where there is none.
+    """Return the text of the file; empty where there is none.
 
     Raises:
         UsageError: it cannot be read.
@@ -134,7 +134,7 @@ def held(path: Path) -> Iterator[None]:
 
 
 def copy(path: Path, text: str) -> Path:
-    """A new file beside ``path`` with ``text`` in it, mode 0600, for an editor.
+    """Write ``text`` to a new file beside ``path``, mode 0600, for an editor, and return its path.
 
     Raises:
         AndoError: it cannot be written.
@@ -165,7 +165,7 @@ def replace(path: Path, text: str) -> None:
 
 
 def template() -> str:
-    """A first file: every key as a comment that says what it is for."""
+    """Return the text of a first file: every key as a comment that explains it."""
     lines = [f"# {CONFIG_FILE} of ando. Flags and ANDO_… variables go before what stands here.", ""]
     table = ""
     for key in sorted(KEYS.values(), key=lambda key: "." in key.name):

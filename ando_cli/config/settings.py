@@ -115,13 +115,13 @@ class Settings:
         return SANDBOX_GATEWAY if self.sandbox else origin(self.base_url)
 
     def gateway_of(self, url: str) -> str:
-        """The identity of the gateway that serves ``url``."""
+        """Return the identity of the gateway that serves ``url``."""
         found = origin(url)
         return self.gateway if found == origin(self.base_url) else found
 
 
 def find_folders(environ: Mapping[str, str]) -> Folders:
-    """The folders: both under ``ANDO_HOME`` where that is set, else where the platform wants them."""
+    """Find the folders: both under ``ANDO_HOME`` if that is set, else where the platform wants them."""
     home = environ.get("ANDO_HOME")
     if home:
         root = Path(home).expanduser().absolute()
@@ -145,7 +145,7 @@ def load(flags: Flags, environ: Mapping[str, str] = os.environ) -> Settings:
 
 
 def merge(flags: Flags, environ: Mapping[str, str], config: Mapping[str, Any], folders: Folders) -> Settings:
-    """The settings that follow from what is given; ``config`` is what ``read_config`` returns.
+    """Return the settings that follow from what is given; ``config`` is what ``read_config`` returns.
 
     Raises:
         UsageError: as ``load``.
@@ -186,12 +186,12 @@ def merge(flags: Flags, environ: Mapping[str, str], config: Mapping[str, Any], f
 
 
 def given(key: Key, flags: Flags, environ: Mapping[str, str], config: Mapping[str, Any]) -> Given:
-    """The value of ``key`` that is in force, as it was given."""
+    """Return the value of ``key`` that is in force, as it was given."""
     return find(key, getattr(flags, key.name) if key.option else None, environ, config)
 
 
 def read_value(key: Key, found: Given) -> Any:
-    """What was given for ``key`` as the settings hold it: amounts in base units, timeouts in seconds.
+    """Return what was given for ``key`` as the settings hold it: amounts in base units, timeouts in seconds.
 
     Raises:
         UsageError: it is not what the key takes; the message names where it was given.
@@ -219,7 +219,7 @@ def read_value(key: Key, found: Given) -> Any:
 
 
 def parse_seconds(value: str | float, name: str) -> float:
-    """A timeout in seconds, above zero and at most a day.
+    """Return a timeout in seconds, above zero and at most a day.
 
     Raises:
         UsageError: anything else.

@@ -35,7 +35,7 @@ class KeyringDelegates:
             oskeyring.read(oskeyring.ADDRESS)
 
     def make(self) -> PrivateKey:
-        """A new key, which is stored and was read back.
+        """Make a new key, store it and read it back.
 
         Raises:
             WalletError: ``delegate_unkept``, the keyring cannot be used, or did not give back what it was given.
@@ -50,7 +50,7 @@ class KeyringDelegates:
         return key
 
     def find(self, signer: str) -> PrivateKey | None:
-        """The key of the account ``signer``; ``None`` where it is not kept here, or is damaged.
+        """Return the key of the account ``signer``; ``None`` where it is not kept here, or is damaged.
 
         Raises:
             WalletError: ``wallet_locked``, the keyring stayed locked; ``delegate_missing``, there is none.
@@ -86,10 +86,10 @@ class FileDelegates:
         self._folder = folder
 
     def check(self) -> None:
-        """A file can always be tried."""
+        """Return at once: a file can always be tried."""
 
     def make(self) -> PrivateKey:
-        """A new key, which is stored and was read back.
+        """Make a new key, store it and read it back.
 
         Raises:
             WalletError: ``delegate_unkept``, it cannot be written.
@@ -113,7 +113,7 @@ class FileDelegates:
         return key
 
     def find(self, signer: str) -> PrivateKey | None:
-        """The key of the account ``signer``; ``None`` where it is not kept here, or is damaged."""
+        """Return the key of the account ``signer``; ``None`` where it is not kept here, or is damaged."""
         try:
             return _parsed(self._path(signer).read_text(encoding="utf-8"), signer)
         except (OSError, UnicodeDecodeError):

@@ -24,7 +24,7 @@ _ADDRESS = re.compile(r"(?:0x)?([0-9a-f]{40})")
 
 
 def encrypt(key: PrivateKey, password: str) -> str:
-    """The keystore JSON that holds ``key`` under ``password``. Takes about a second, on purpose.
+    """Encrypt ``key`` under ``password``, as keystore JSON. Takes about a second, on purpose.
 
     Raises:
         WalletError: ``wallet_password``, the password is empty.
@@ -39,7 +39,7 @@ def encrypt(key: PrivateKey, password: str) -> str:
 
 
 def decrypt(text: str, password: str) -> PrivateKey:
-    """The key in the keystore JSON ``text``.
+    """Decrypt the key in the keystore JSON ``text``.
 
     Raises:
         WalletError: ``wallet_password``, it is the wrong one; ``wallet_malformed``, this is no keystore v3 with a key,
@@ -67,7 +67,7 @@ def decrypt(text: str, password: str) -> PrivateKey:
 
 
 def stated_address(text: str) -> str | None:
-    """The address that the keystore JSON ``text`` states in clear, lower-case hex, or ``None`` where it states none.
+    """Return the address that the keystore JSON ``text`` states in clear, lower-case hex, or ``None``.
 
     Raises:
         WalletError: ``wallet_malformed``, this is no keystore v3.
@@ -76,7 +76,7 @@ def stated_address(text: str) -> str | None:
 
 
 def read(path: Path) -> str:
-    """The text of the keystore file at ``path``.
+    """Return the text of the keystore file at ``path``.
 
     Raises:
         WalletError: ``wallet_unreadable``, the file is absent or cannot be read; ``wallet_malformed``, it is not text
@@ -145,7 +145,7 @@ def delete(path: Path) -> None:
 
 
 def io_error(action: Literal["read", "write", "delete"], path: Path, error: OSError) -> WalletError:
-    """The ``WalletError`` for an operating system's error at ``path``."""
+    """Return the ``WalletError`` for an operating system's error at ``path``."""
     reason = error.strerror or type(error).__name__
     return WalletError(
         f"cannot {action} {path.name}: {reason}",

@@ -61,7 +61,7 @@ class VirtualKeys:
         self._profile = profile or DEFAULT_PROFILE
 
     def find(self, profile: str | None, gateway: str) -> VirtualKey:
-        """The key to use at ``gateway``: that of the environment, unless a profile is named.
+        """Return the key to use at ``gateway``: that of the environment, unless a profile is named.
 
         Raises:
             WalletError: there is none (``key_missing``), it is for another gateway (``key_elsewhere``), or the keyring
@@ -84,7 +84,7 @@ class VirtualKeys:
         return found
 
     def look(self, profile: str | None) -> VirtualKey | None:
-        """The key of ``profile``, or where none is named the one that would be used; ``None`` where there is none.
+        """Return the key of ``profile``, or without a name the key that would be used; ``None`` if there is none.
 
         Raises:
             WalletError: the keyring cannot be used.
@@ -131,7 +131,7 @@ class VirtualKeys:
         return found
 
     def all(self) -> list[VirtualKey]:
-        """The key of the environment, where there is one, and the stored ones by profile.
+        """Return the key of the environment, where there is one, and the stored ones by profile.
 
         Raises:
             WalletError: the keyring cannot be used, and the environment has no key either.
@@ -149,7 +149,7 @@ class VirtualKeys:
 
 
 def check_key(text: str, name: str = "the key") -> str:
-    """A Virtual Key as it was typed, without white space around it.
+    """Return a Virtual Key as it was typed, without white space around it.
 
     Raises:
         UsageError: it cannot be one. The message does not repeat it.
@@ -166,7 +166,7 @@ def check_key(text: str, name: str = "the key") -> str:
 
 
 def check_profile(name: str) -> str:
-    """The name of a profile.
+    """Return the name of a profile.
 
     Raises:
         UsageError: it is none.

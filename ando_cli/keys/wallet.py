@@ -95,7 +95,7 @@ class WalletStore:
         return Wallet(self._open_keystore(keystore.read(self._path)), place)
 
     def address(self) -> str:
-        """The wallet's address, from its key; the keyring's note of it is put right where it differs.
+        """Return the wallet's address, from its key; correct the note of it in the keyring if it differs.
 
         A keystore that states the address in clear is not decrypted for it.
 
@@ -114,7 +114,7 @@ class WalletStore:
         return keystore.stated_address(text) or self._open_keystore(text).address
 
     def noted_address(self) -> str:
-        """The wallet's address, without reading its key from the keyring where the address is noted beside it.
+        """Return the wallet's address, without reading its key if the address is noted beside it in the keyring.
 
         A wallet that has no note yet gets one. A note can be wrong where the keyring was changed by others: it is not
         what to send money to, and before anything is signed the key itself is compared.
@@ -130,7 +130,7 @@ class WalletStore:
         return self.address()
 
     def place(self) -> Place | None:
-        """Where a wallet is stored, or ``None``. The environment stores nothing and is not looked at.
+        """Return where a wallet is stored, or ``None``. The environment stores nothing and is not looked at.
 
         Raises:
             WalletError: the keyring cannot be asked, and there is no keystore file either.
@@ -196,7 +196,7 @@ class WalletStore:
         return place
 
     def current_password(self, question: str) -> str:
-        """The password of a keystore that exists: from the environment, else asked for.
+        """Return the password of a keystore that exists: from the environment, else asked for.
 
         Raises:
             WalletError: ``wallet_locked``, there is neither the variable nor a terminal.
@@ -212,7 +212,7 @@ class WalletStore:
         return self._ask_password(question)
 
     def new_password(self, question: str) -> str:
-        """The password for a new keystore: from the environment, else asked for twice.
+        """Return the password for a new keystore: from the environment, else asked for twice.
 
         Raises:
             WalletError: ``wallet_password``, it is empty or the two differ; else as ``current_password``.

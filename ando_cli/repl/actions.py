@@ -35,7 +35,7 @@ _NONE = "-"
 
 
 def offers(text: str, settings: Settings) -> Iterable[Word]:
-    """What a command that is being typed can become."""
+    """Return what a command that is being typed can become."""
     if not text.startswith("/") or text.startswith("//") or "\n" in text:
         return []
     name, space, argument = text[1:].partition(" ")

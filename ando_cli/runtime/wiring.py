@@ -63,7 +63,7 @@ class PayOptions:
 
 
 def open_store(settings: Settings) -> Store:
-    """The store of these settings.
+    """Open the store of these settings.
 
     Raises:
         StoreError: it cannot be used.
@@ -73,7 +73,7 @@ def open_store(settings: Settings) -> Store:
 
 @contextmanager
 def existing_store(settings: Settings) -> Iterator[Store | None]:
-    """The store of these settings, or ``None`` where there is none yet: looking must not create one.
+    """Open the store of these settings; ``None`` if there is none yet: looking must not create one.
 
     It is closed with the block.
 
@@ -100,8 +100,7 @@ def remember_models(settings: Settings, names: list[str]) -> None:
 
 @frozen
 class Parts:
-    """What a command works with: the settings in force, the lifecycle, what finds a Virtual Key, and what makes a
-    client for a rail."""
+    """What a command works with: the settings in force, the lifecycle, a finder of Virtual Keys, a maker of clients."""
 
     settings: Settings
     lifecycle: Lifecycle
@@ -111,7 +110,7 @@ class Parts:
 
 @contextmanager
 def connect(state: Invocation, options: PayOptions, rail: str = MPP_RAIL) -> Iterator[AndoClient]:
-    """A client that pays on ``rail``, with everything behind it; closed with the block.
+    """Open a client that pays on ``rail``, with everything behind it; closed with the block.
 
     Raises:
         UsageError: a setting is wrong.
@@ -123,7 +122,7 @@ def connect(state: Invocation, options: PayOptions, rail: str = MPP_RAIL) -> Ite
 
 
 def connect_with_channel(state: Invocation, parts: Parts, options: PayOptions) -> AndoClient:
-    """A client that pays from the channel of each gateway."""
+    """Return a client that pays from the channel of each gateway."""
     return parts.client(
         PaymentAuth(
             parts.lifecycle,
@@ -137,7 +136,7 @@ def connect_with_channel(state: Invocation, parts: Parts, options: PayOptions) -
 
 
 def connect_with_key(state: Invocation, parts: Parts, key: str | None = None) -> AndoClient:
-    """A client that sends a Virtual Key: ``key``, or the one that is found.
+    """Return a client that sends a Virtual Key: ``key``, or the one that is found.
 
     Raises:
         WalletError: there is none, or it is for another gateway.
@@ -165,7 +164,7 @@ def pause(terminal: Terminal, seconds: float) -> None:
 
 @contextmanager
 def assemble(state: Invocation, options: PayOptions) -> Iterator[Parts]:
-    """The parts that a command puts to use itself; closed with the block.
+    """Assemble the parts that a command works with; closed with the block.
 
     Raises:
         UsageError: a setting is wrong.
@@ -246,7 +245,7 @@ def assemble(state: Invocation, options: PayOptions) -> Iterator[Parts]:
 
 
 def find_budgets(settings: Settings) -> Budgets | None:
-    """The budgets that are configured; ``None`` where there are none."""
+    """Return the budgets that are configured; ``None`` where there are none."""
     limits = (settings.budget_day, settings.budget_month, settings.budget_total)
     if limits == (None, None, None):
         return None

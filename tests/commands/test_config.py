@@ -241,5 +241,5 @@ def test_what_was_changed_meanwhile_is_not_overwritten(ando: Ando, file: Path, t
     write(file, "timeout = 1\n")
     script = tmp_path / "slow.py"
     script.write_text(f"import sys\nopen({str(file)!r}, 'w').write('timeout = 2')\nopen(sys.argv[1], 'w').write('')\n")
-    assert "somebody else" in ando("config", "edit", VISUAL=f"{sys.executable} {script}").refused(2)
+    assert "another program" in ando("config", "edit", VISUAL=f"{sys.executable} {script}").refused(2)
     assert file.read_text() == "timeout = 2"
