@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
 import io
 import json
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from typer.main import get_command
 
 import ando_cli
 from ando_cli.app import run
+from ando_cli.session.record.store import Store
 from ando_cli.terminal.streams import Streams
 
 if TYPE_CHECKING:
@@ -126,3 +132,62 @@ def test_what_looks_like_a_flag_and_is_a_value_asks_for_nothing(tmp_path: Path, 
     code, out, err = call(tmp_path, *line.split())
     assert (code, out) == (2, "")
     assert err.startswith("error: no such option: --nosuch")
+
+
+@pytest.mark.parametrize(
+    ("command", "usage"),
+    [
+        ("session close", "[OPTIONS] [ID]"),
+        ("session show", "[OPTIONS] [ID]"),
+        ("session recover", "[OPTIONS] [ID]"),
+        ("session topup", "[OPTIONS] [AMOUNT]"),
+        ("session forget", "[OPTIONS] ID"),
+    ],
+)
+def test_a_usage_line_has_one_pair_of_brackets_around_what_is_optional(
+    tmp_path: Path, command: str, usage: str
+) -> None:
+    assert call(tmp_path, *command.split(), "--help")[1].splitlines()[0] == f"Usage: ando {command} {usage}"
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["session list", "session list -j", "session show", "session forget 0x12", "spend", "spend --check --offline",
+     "doctor --timeout 0.01", "voucher verify --channel 0x12 --amount 1 --signature 0x1"],
+)  # fmt: skip
+def test_the_store_that_a_command_looks_at_is_closed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, line: str
+) -> None:
+    path = tmp_path / "state" / "sessions.db"
+    Store(path).close()
+    opened: list[Store] = []
+    closed: list[Store] = []
+    opening, closing = Store.__init__, Store.close
+
+    def open_store(store: Store, path: Path) -> None:
+        opened.append(store)
+        opening(store, path)
+
+    def close_store(store: Store) -> None:
+        closed.append(store)
+        closing(store)
+
+    monkeypatch.setattr(Store, "__init__", open_store)
+    monkeypatch.setattr(Store, "close", close_store)
+    call(tmp_path, *line.split(), ANDO_RPC_URL="http://127.0.0.1:9", ANDO_BASE_URL="http://127.0.0.1:9/v1")
+    assert opened
+    assert closed == opened
+
+
+@pytest.mark.parametrize("group", ["session", "voucher", "wallet", "config"])
+def test_a_subcommand_is_loaded_without_the_others_of_its_group(tmp_path: Path, group: str) -> None:
+    package = importlib.import_module(f"ando_cli.commands.{group}")
+    names = get_command(package.app).names  # type: ignore[attr-defined]
+    script = (
+        "import sys\nfrom ando_cli.app import run\n"
+        f"run(['{group}', '{names[1]}', '--help'])\n"
+        f"print(sorted(name for name in sys.modules if name.startswith('ando_cli.commands.{group}.')))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True)
+    loaded = {name.rpartition(".")[2] for name in ast.literal_eval(done.stdout.splitlines()[-1])}
+    assert {name.removesuffix("_") for name in loaded if not name.startswith("_")} == {names[1]}

@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _MEANINGS = {
-    ExitCode.OK: "it worked",
-    ExitCode.GENERAL: "it did not, and none of the others says why; the error does",
+    ExitCode.OK: "success",
+    ExitCode.GENERAL: "failure that no other code describes; the error says why",
     ExitCode.USAGE: "the command line, the configuration or the input is wrong; nothing was sent or signed",
-    ExitCode.NETWORK: "a server or the chain could not be reached, or broke off",
+    ExitCode.NETWORK: "a server or the chain could not be reached, or the connection broke",
     ExitCode.PAYMENT: "a payment was refused, by ando or by the gateway, or its outcome is unknown",
-    ExitCode.INTERRUPTED: "it was interrupted",
+    ExitCode.INTERRUPTED: "interrupted",
 }
 _TYPES = {str: "string", int: "integer", float: "number", bool: "boolean"}
 _ENV = re.compile(r" ?\[env: ([A-Z_, ]+)\]")
@@ -91,7 +91,7 @@ def _is_global(param: Any) -> bool:
 
 def _argument(param: TyperArgument) -> dict[str, Any]:
     return _filled(
-        name=(param.metavar or (param.name or "").upper()).strip("[]"),
+        name=(param.metavar or (param.name or "").upper()),
         help=param.help,
         type=_type(param),
         required=param.required,

@@ -36,7 +36,7 @@ PlanOption = Annotated[
     ),
 ]
 MaxTokensOption = Annotated[
-    int | None, typer.Option(metavar="N", help="The longest answer to pay for.", show_default="1024")
+    int | None, typer.Option(metavar="N", help="The most tokens to generate and pay for.", show_default="1024")
 ]
 TemperatureOption = Annotated[float | None, typer.Option(metavar="X", help="Sampling temperature, 0 to 2.")]
 TopPOption = Annotated[float | None, typer.Option("--top-p", metavar="X", help="Nucleus sampling, 0 to 1.")]
@@ -44,7 +44,7 @@ SeedOption = Annotated[int | None, typer.Option(metavar="N", help="Seed for repe
 StopOption = Annotated[list[str] | None, typer.Option(metavar="TEXT", help="Stop before this text; may be repeated.")]
 SetOption = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Any other member of the body, its value in JSON; repeatable."),
+    typer.Option("--set", metavar="KEY=VALUE", help="Set any other member of the body to a JSON value; repeatable."),
 ]
 OutputOption = Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write the answer to FILE.")]
 UsageOption = Annotated[bool, typer.Option("--usage", "-u", help="Show tokens and spend on stderr.")]
@@ -74,17 +74,17 @@ YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before 
 AcceptPayeeOption = Annotated[
     str | None,
     typer.Option(
-        metavar="FINGERPRINT", help="Accept that the gateway is paid at another account.", rich_help_panel=_PANEL
+        metavar="FINGERPRINT", help="Accept that the gateway is now paid on another account.", rich_help_panel=_PANEL
     ),
 ]
 DryRunOption = Annotated[
-    bool, typer.Option("--dry-run", help="Show what would be paid; sign nothing.", rich_help_panel=_PANEL)
+    bool, typer.Option("--dry-run", help="Show what would be paid, and sign nothing.", rich_help_panel=_PANEL)
 ]
 TimeoutOption = Annotated[
-    float | None, typer.Option(metavar="SECONDS", help="The longest wait for the answer.", show_default="300")
+    float | None, typer.Option(metavar="SECONDS", help="How long to wait for the answer.", show_default="300")
 ]
 ConnectTimeoutOption = Annotated[
-    float | None, typer.Option(metavar="SECONDS", help="The longest wait for a connection.", show_default="10")
+    float | None, typer.Option(metavar="SECONDS", help="How long to wait for a connection.", show_default="10")
 ]
 InteractiveOption = Annotated[
     bool,
@@ -228,10 +228,10 @@ def chosen_rail(rail: str | None, settings: Settings) -> str:
     """Return the rail of this command: the option's, else the configured one.
 
     Raises:
-        UsageError: there is no such rail.
+        UsageError: the rail is unknown.
     """
     if rail is not None and rail not in RAILS:
-        raise UsageError("there is no such rail", hint="write --rail mpp or --rail key")
+        raise UsageError(f"invalid rail {rail[:64]!r}: expected mpp or key", hint="use --rail mpp or --rail key")
     return rail or settings.rail
 
 
@@ -244,7 +244,7 @@ def refuse_given(rail: str, options: dict[str, object]) -> None:
     other = MPP_RAIL if rail == KEY_RAIL else KEY_RAIL
     for name, value in options.items():
         if value is not None:
-            raise UsageError(f"{name} is not for --rail {rail}", hint=f"leave it out, or use --rail {other}")
+            raise UsageError(f"{name} does not work with --rail {rail}", hint=f"leave it out, or use --rail {other}")
 
 
 def key_options(profile: str | None, timeout: float | None, connect_timeout: float | None) -> PayOptions:
@@ -274,7 +274,7 @@ def pay_options(
         UsageError: one of them is not what it should be.
     """
     if accept_payee is not None and not accept_payee.isalnum():
-        raise UsageError("--accept-payee takes the fingerprint that the error showed", hint="copy it from there")
+        raise UsageError("--accept-payee takes the fingerprint from the error message", hint="copy it from there")
     return PayOptions(
         max_spend=None if max_spend is None else parse_amount(max_spend, "--max-spend"),
         assume_yes=yes,

@@ -30,7 +30,7 @@ Examples:
 def models(
     ctx: typer.Context,
     search: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="Only those with this text in their name, whatever its case.")
+        str | None, typer.Option(metavar="TEXT", help="Only models with this text in their name; case does not matter.")
     ] = None,
     profile: ProfileOption = None,
     timeout: TimeoutOption = None,
@@ -38,7 +38,7 @@ def models(
 ) -> None:
     """List the models that a Virtual Key may use.
 
-    The list belongs to the key: without one there is none, and on the paid route the gateway picks a model by itself.
+    Each key has its own list. Without a key there is none: on the paid route the gateway chooses the model.
     """
     state = invocation(ctx)
     terminal = state.terminal
@@ -59,7 +59,7 @@ def models(
         terminal.json([{"id": model.id, "owned_by": model.owner, "created": model.created} for model in found])
         return
     if not found:
-        terminal.note("this key may use no model" if search is None else "no model has this in its name")
+        terminal.note("this key may not use any model" if search is None else "no model has this in its name")
         return
     rows = [[model.id, model.owner or "", _day(model.created)] for model in found]
     terminal.table(("model", "owner", "since"), rows, right=(), fold=("owner",))

@@ -18,7 +18,7 @@ from ando_cli.tempo.keys import PrivateKey
 app = typer.Typer(
     cls=SharedOptionsGroup,
     add_completion=False,
-    help="Run a local gateway and chain to try things out. No money.",
+    help="Run a local gateway and chain to try things out. No real money.",
 )
 
 
@@ -50,20 +50,20 @@ def run(
         typer.Option(metavar="FILE", help="Keep the chain and the sessions here, not in the state folder."),
     ] = None,
     outside_rpc: Annotated[
-        str | None, typer.Option(metavar="URL", help="Stand on this chain instead of the built-in one.")
+        str | None, typer.Option(metavar="URL", help="Use this chain instead of the built-in one.")
     ] = None,
     escrow: Annotated[str | None, typer.Option(metavar="ADDRESS", help="With --outside-rpc: its v1 escrow.")] = None,
     token: Annotated[str | None, typer.Option(metavar="ADDRESS", help="With --outside-rpc: the currency.")] = None,
     chain_id: Annotated[int | None, typer.Option(metavar="N", help="With --outside-rpc: its chain id.")] = None,
     protocol: Annotated[
-        str, typer.Option(metavar="v1|v2|both", help="The session protocol of the challenges, or both.")
+        str, typer.Option(metavar="v1|v2|both", help="The session protocol that the gateway offers.")
     ] = "v1",
     fund: Annotated[
         list[str] | None,
         typer.Option(metavar="ADDRESS", help="Give this account 100 of play money; may be repeated."),
     ] = None,
 ) -> None:
-    """Serve until Ctrl-C. Point ando at it with --base-url and --rpc-url, as it says.
+    """Serve until Ctrl-C. Use it with --base-url and --rpc-url, which it prints.
 
     The gateway's own key, for an outside chain, comes from ANDO_SANDBOX_PAYEE_KEY.
     """
@@ -74,7 +74,7 @@ def run(
     try:
         settings = sandbox.Settings(protocol=protocol)
     except ValueError:
-        raise UsageError(f"--protocol is v1, v2 or both, not {protocol!r}") from None
+        raise UsageError(f"invalid --protocol {protocol!r}: expected v1, v2 or both") from None
     given = {"escrow": escrow, "token": token, "chain_id": chain_id}
     if outside_rpc is None and any(value is not None for value in given.values()):
         raise UsageError("--escrow, --token and --chain-id describe an outside chain", hint="add --outside-rpc URL")

@@ -38,7 +38,7 @@ def check_name(name: str) -> None:
     else:
         known = [*KEYS, *(f"{NETWORKS_TABLE}.NAME.{each}" for each in sorted(NETWORK_KEYS))]
     if name not in known:
-        raise unknown_key(name, known, "there is no such key")
+        raise unknown_key(name, known, "unknown key")
 
 
 def with_values(text: str, values: Mapping[str, str]) -> str:
@@ -94,7 +94,7 @@ def check(text: str) -> None:
     Raises:
         UsageError: they do not.
     """
-    config = parse_config(text, KEYS, hint="mend it with `ando config edit`")
+    config = parse_config(text, KEYS, hint="correct it with `ando config edit`")
     merge(Flags(), {}, config, Folders(Path(), Path()))
 
 
@@ -251,7 +251,9 @@ def _changed(text: str, change: Callable[[Any], None]) -> str:
     try:
         expected = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{CONFIG_FILE} is not valid TOML: {error}", hint="mend it with `ando config edit`") from None
+        raise UsageError(
+            f"{CONFIG_FILE} is not valid TOML: {error}", hint="correct it with `ando config edit`"
+        ) from None
     change(expected)
     with suppress(TOMLKitError, tomllib.TOMLDecodeError, TypeError, ValueError, KeyError, AttributeError):
         document = tomlkit.parse(text)
@@ -260,7 +262,7 @@ def _changed(text: str, change: Callable[[Any], None]) -> str:
         if _without_empty(tomllib.loads(after)) == _without_empty(expected):
             return str(after)
     raise UsageError(
-        f"{CONFIG_FILE} is laid out so that this change cannot be made in it",
+        f"{CONFIG_FILE} has a layout in which this change cannot be made",
         hint="make it with `ando config edit`",
         code=Code.CONFIG_LAYOUT,
     )

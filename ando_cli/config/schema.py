@@ -103,7 +103,7 @@ def read_config(path: Path, names: Iterable[str]) -> dict[str, Any]:
         return {}
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"cannot read {path.name}: {type(error).__name__}", hint=f"check the file {path}") from None
-    return parse_config(text, names, hint=f"mend {path}")
+    return parse_config(text, names, hint=f"correct {path}")
 
 
 def parse_config(text: str, names: Iterable[str], *, hint: str) -> dict[str, Any]:

@@ -49,8 +49,8 @@ KEYS: dict[str, Key] = {
         Key("budget.day", Kind.AMOUNT, "The most that may be authorised in a day."),
         Key("budget.month", Kind.AMOUNT, "The most that may be authorised in a month."),
         Key("budget.total", Kind.AMOUNT, "The most that may be authorised in all."),
-        Key("timeout", Kind.SECONDS, "The longest wait for an answer.", default=DEFAULT_TIMEOUT),
-        Key("connect_timeout", Kind.SECONDS, "The longest wait for a connection.", default=DEFAULT_CONNECT_TIMEOUT),
+        Key("timeout", Kind.SECONDS, "How long to wait for an answer.", default=DEFAULT_TIMEOUT),
+        Key("connect_timeout", Kind.SECONDS, "How long to wait for a connection.", default=DEFAULT_CONNECT_TIMEOUT),
         Key("rail", Kind.TEXT, "How ando chat pays: mpp or key.", default=MPP_RAIL, choices=RAILS),
         Key("profile", Kind.TEXT, "Which of the stored Virtual Keys is used."),
         Key("model", Kind.TEXT, "The model, where -m names none."),
@@ -214,7 +214,9 @@ def read_value(key: Key, found: Given) -> Any:
         # An RPC provider's URL may hold a password; the gateway's may not.
         return check_url(value, name, allow_password=key.secret)
     if key.choices and value not in key.choices:
-        raise UsageError(f"{name} is none that there is", hint=f"choose one of: {', '.join(key.choices)}")
+        raise UsageError(
+            f"invalid {key.name} {value[:64]!r}: expected {' or '.join(key.choices)}", hint=f"correct {name}"
+        )
     return value
 
 
@@ -247,7 +249,7 @@ def _network(flags: Flags, environ: Mapping[str, str], config: Mapping[str, Any]
     else:
         known = ", ".join([*NETWORKS, *tables])
         raise UsageError(
-            f"{chosen.name} names an unknown network", hint=f"known networks: {known}; more go into config.toml"
+            f"{chosen.name} names an unknown network", hint=f"known networks: {known}; add others to config.toml"
         )
     rpc_url = read_value(KEYS["rpc_url"], given(KEYS["rpc_url"], flags, environ, config))
     if rpc_url is None:
@@ -258,9 +260,9 @@ def _network(flags: Flags, environ: Mapping[str, str], config: Mapping[str, Any]
 def _switch(key: Key, found: Given) -> bool:
     if found.source is Source.FILE:
         if not isinstance(found.value, bool):
-            raise UsageError(f"{found.name} is neither true nor false", hint=f"write {key.name} = true")
+            raise UsageError(f"{found.name} must be true or false", hint=f"write {key.name} = true")
         return found.value
     wanted = SWITCH.get(found.value.strip().lower())
     if wanted is None:
-        raise UsageError(f"{found.name} is neither on nor off", hint=f"write {found.name}=1 or {found.name}=0")
+        raise UsageError(f"{found.name} must be 1 or 0", hint=f"write {found.name}=1 or {found.name}=0")
     return wanted

@@ -60,7 +60,7 @@ class KeyringDelegates:
         except WalletError as error:
             locked = isinstance(error, WalletLockedError)
             raise WalletError(
-                f"the key that was made to sign for this channel is in the OS keyring: {error.message}",
+                f"the key that signs for this channel is in the OS keyring: {error.message}",
                 hint=f"{'unlock it' if locked else 'use the machine that has it'}; or `ando session close --force` "
                 "gets the deposit back with the wallet's key alone",
                 code=Code.WALLET_LOCKED if locked else Code.DELEGATE_MISSING,
@@ -160,7 +160,7 @@ def _unkept() -> Iterator[None]:
 
 def _not_given_back(place: str) -> WalletError:
     return WalletError(
-        f"{place} did not give back the key that was made for this channel",
+        f"{place} did not return the key that was created for this channel",
         hint=f"nothing was signed; {_WITHOUT}",
         code=Code.DELEGATE_UNKEPT,
     )

@@ -56,13 +56,13 @@ def decrypt(text: str, password: str) -> PrivateKey:
     ) as error:  # what a damaged file raises is the library's affair: KeyError, TypeError, AssertionError
         if "MAC mismatch" in str(error):
             raise WalletError(
-                "the keystore does not open with this password",
-                hint="type it again, or put ANDO_KEYSTORE_PASSWORD right",
+                "wrong password for the keystore",
+                hint="type it again, or correct ANDO_KEYSTORE_PASSWORD",
                 code=Code.WALLET_PASSWORD,
             ) from None
         raise _malformed("is damaged") from None
     if _stated(document) not in (None, key.address):
-        raise _malformed("holds another key than that of its address")
+        raise _malformed("holds a key that does not match its address")
     return key
 
 
@@ -194,6 +194,4 @@ def _stated(document: dict[str, Any]) -> str | None:
 
 
 def _malformed(what: str) -> WalletError:
-    return WalletError(
-        f"the keystore file {what}", hint="put back a copy of the file from a backup", code=Code.WALLET_MALFORMED
-    )
+    return WalletError(f"the keystore file {what}", hint="restore the file from a backup", code=Code.WALLET_MALFORMED)

@@ -161,7 +161,7 @@ def check_key(text: str, name: str = "the key") -> str:
             hint="it was not sent; a wallet is imported with `ando wallet import`",
         )
     if not _SHORTEST <= len(key) <= _LONGEST or not all("!" <= c <= "~" for c in key):
-        raise UsageError(f"{name} is not a Virtual Key", hint="copy it whole from the connection's page in Ando")
+        raise UsageError(f"{name} is not a Virtual Key", hint="copy all of it from the page of the connection in Ando")
     return key
 
 
@@ -172,7 +172,9 @@ def check_profile(name: str) -> str:
         UsageError: it is none.
     """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}", name):
-        raise UsageError("a profile's name is letters, digits, dots, dashes", hint="for example: --profile work")
+        raise UsageError(
+            "a profile's name can only have letters, digits, dots and dashes", hint="for example: --profile work"
+        )
     return name
 
 
@@ -186,7 +188,7 @@ def _stored(profile: str) -> VirtualKey | None:
         return VirtualKey(check_key(kept["key"]), profile, str(kept["gateway"]))
     except (ValueError, TypeError, KeyError, AttributeError, UsageError):
         raise WalletError(
-            f"what the keyring holds for the profile {profile!r} is damaged",
+            f"the keyring entry of the profile {profile!r} is damaged",
             hint="store the key again with `ando key set`",
             code=Code.KEY_DAMAGED,
         ) from None

@@ -153,8 +153,8 @@ class WalletStore:
             return
         if found:
             raise WalletError(
-                f"there is a wallet in the {found} already, and another in its stead would put its money out of reach",
-                hint="back it up with `ando wallet export -o FILE`, then `ando wallet remove` it",
+                f"there already is a wallet in the {found}, and replacing it would put its money out of reach",
+                hint="back it up with `ando wallet export -o FILE`, then delete it with `ando wallet remove`",
                 code=Code.WALLET_EXISTS,
             )
 
@@ -176,8 +176,8 @@ class WalletStore:
             kept = self._save_in_keyring(key)
         if kept != key.to_hex():
             raise WalletError(
-                f"the {place} did not give back the key that it was given",
-                hint="this key was not used: `ando wallet remove` it and try another place",
+                f"the {place} did not return the key that was stored in it",
+                hint="this key was not used: delete it with `ando wallet remove`, and try another place",
                 code=Code.WALLET_UNVERIFIED,
             )
 
@@ -206,7 +206,7 @@ class WalletStore:
             return password
         if self._ask_password is None:
             raise WalletLockedError(
-                "a keystore takes a password, and there is no terminal to ask on",
+                "a keystore needs a password, and there is no terminal to ask on",
                 hint=f"set {PASSWORD_VARIABLE}",
             )
         return self._ask_password(question)
@@ -253,7 +253,7 @@ class WalletStore:
             raise WalletMissingError(f"no wallet is stored: the key comes from {self.variable}", hint="unset it")
         raise WalletMissingError(
             "there is no wallet yet",
-            hint="make one with `ando wallet create`, or bring yours with `ando wallet import` or ANDO_PRIVATE_KEY",
+            hint="create one with `ando wallet create`, or use your own with `ando wallet import` or ANDO_PRIVATE_KEY",
         )
 
     def _save_in_keyring(self, key: PrivateKey) -> str | None:

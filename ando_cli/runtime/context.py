@@ -45,7 +45,7 @@ class Invocation:
         from ando_cli.keys.wallet import WalletStore
 
         if self.settings.sandbox:
-            raise UsageError("the sandbox looks after its own wallet", hint="leave out --sandbox")
+            raise UsageError("the sandbox manages its own wallet", hint="leave out --sandbox")
         path = self.settings.folders.config / "keystore.json"
         return WalletStore(self.environ, path, self.terminal.secret_prompt() if asking else None)
 

@@ -42,7 +42,7 @@ def manage(state: Invocation, parts: Parts, action: TopUpBy | Close, channel: Ch
             raise
     if auth.managed is None:
         raise PaymentError(
-            "the gateway asked for no payment, so there is nothing that it could do with a channel",
+            "the gateway asked for no payment, so it cannot act on a channel",
             hint="check --base-url; `ando session close --force` closes a channel without the gateway",
             code=Code.NO_CHALLENGE,
         )

@@ -187,7 +187,7 @@ def test_a_channel_that_is_not_open_is_not_raised(owner: Box) -> None:
 def test_only_the_channels_own_signer_signs(owner: Box) -> None:
     channel_id = record(owner, signer=PAYEE)
     done = owner.run("voucher", "sign", "--channel", channel_id, "--amount", "2", "--yes")
-    assert "the key that was made to sign for this channel" in done.refused(1)
+    assert "the key that signs for this channel" in done.refused(1)
     assert on_record(owner, channel_id) == MILLION
     bare = owner.run("voucher", "sign", "--channel", channel_id, "--amount", "2", "--yes", ANDO_PRIVATE_KEY=None)
     bare.refused(1)
