@@ -77,7 +77,7 @@ def test_removing_is_asked_about_and_takes_the_file_away(ando: Ando, kept: Kept,
 @pytest.mark.parametrize(
     ("flags", "why"),
     [
-        (["-c"], "no conversation is saved"),
+        (["-c"], "no conversation is kept"),
         (["--conversation", "1rv"], "no conversation"),
         (["-c", "--conversation", "1rv"], "exclude"),
         (["-c", "--no-keep"], "goes on being kept"),
