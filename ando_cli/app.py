@@ -100,8 +100,11 @@ def _usage(error: Any) -> UsageError:
 
     ctx = getattr(error, "ctx", None)
     path = ctx.command_path if ctx is not None else "ando"
-    meant = get_close_matches(getattr(error, "option_name", ""), getattr(error, "possibilities", None) or (), n=1)
-    message = (error.message if meant else error.format_message()).rstrip(".")
+    name, known = getattr(error, "option_name", ""), getattr(error, "possibilities", None) or ()
+    # A short name is close to many: one that it begins is what was meant, else one that is nearly the same.
+    begun = [option for option in known if option.startswith(name)]
+    meant = begun or get_close_matches(name, known, n=1, cutoff=0.75)
+    message = (error.message if known else error.format_message()).rstrip(".")
     return UsageError(
         message[:1].lower() + message[1:], hint=f"did you mean {meant[0]}?" if meant else f"{path} --help"
     )

@@ -21,7 +21,9 @@ from typing import TYPE_CHECKING
 import httpx
 from timing import Row, table
 
-from ando_cli.http.client import CHAT_PATH, AndoClient
+from ando_cli.http.client import AndoClient
+from ando_cli.inference import paid
+from ando_cli.inference.request import Request
 from ando_cli.mpp.challenge import parse_challenges
 from ando_cli.mpp.credential import VoucherPayload, authorization
 from ando_cli.rails.payment import PaymentAuth
@@ -108,7 +110,7 @@ class Ours:
 
     def send(self, _: int) -> None:
         start = time.perf_counter()
-        self.client.post(CHAT_PATH, BODY)
+        self.client.post(Request(paid.CHAT.path, BODY))
         self.seconds += time.perf_counter() - start
 
 
@@ -116,7 +118,7 @@ class Bare:
     """httpx with the credentials at hand."""
 
     def __init__(self, base_url: str, network: Network, key: PrivateKey, channel_id: str, amount: int) -> None:
-        self._url = base_url + CHAT_PATH
+        self._url = base_url + paid.CHAT.path
         self._http = httpx.Client(timeout=60)
         signature = sign_voucher(
             key, channel_id, amount, escrow=network.escrows[0], chain_id=network.chain_id

@@ -54,7 +54,10 @@ OFF_THE_WARM_PATH = {
     "prompt_toolkit",
     "markdown_it",
     "ando_cli.repl",
-    "ando_cli.conversation.turn",
+    "ando_cli.conversation.talk",
+    "ando_cli.conversation.stream",
+    "ando_cli.inference.account",
+    "ando_cli.inference.stream",
     "ando_cli.conversation.archive",
 }
 

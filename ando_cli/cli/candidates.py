@@ -91,7 +91,7 @@ def _models(folders: Folders, _: Sequence[str]) -> Iterable[Offer]:
 
 
 def _plans(_: Folders, __: Sequence[str]) -> Iterable[Offer]:
-    from ando_cli.inference.chat import PLANS
+    from ando_cli.inference.prompt import PLANS
 
     return [(plan, "") for plan in PLANS]
 

@@ -21,12 +21,13 @@ from ando_cli.errors import ExitCode, UsageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_MEANINGS = {
+EXIT_CODES = {
     ExitCode.OK: "success",
     ExitCode.GENERAL: "failure that no other code describes; the error says why",
     ExitCode.USAGE: "the command line, the configuration or the input is wrong; nothing was sent or signed",
     ExitCode.NETWORK: "a server or the chain could not be reached, or the connection broke",
     ExitCode.PAYMENT: "a payment was refused, by ando or by the gateway, or its outcome is unknown",
+    ExitCode.INTERNAL: "a rule of the money would have been broken: a fault of ando",
     ExitCode.INTERRUPTED: "interrupted",
 }
 _TYPES = {str: "string", int: "integer", float: "number", bool: "boolean"}
@@ -61,7 +62,7 @@ def describe(root: Any, words: Sequence[str], state: object = None) -> dict[str,
         ctx = typer.Context(command, info_name=name, parent=ctx)
     return {
         "version": __version__,
-        "exit_codes": {str(int(code)): _MEANINGS[code] for code in ExitCode},
+        "exit_codes": {str(int(code)): EXIT_CODES[code] for code in ExitCode},
         "global_options": shared,
         "command": _command(command, ctx),
     }

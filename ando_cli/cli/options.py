@@ -11,7 +11,7 @@ from ando_cli.cli import candidates
 from ando_cli.config.settings import KEY_RAIL, MPP_RAIL, RAILS, parse_seconds
 from ando_cli.errors import UsageError
 from ando_cli.frozen import frozen
-from ando_cli.inference.chat import Prompt, parse_extra
+from ando_cli.inference.prompt import Prompt, parse_extra
 from ando_cli.money import parse_amount
 from ando_cli.runtime.wiring import PayOptions
 

@@ -1,5 +1,4 @@
-"""What the commands that ask the model share: the request's bytes from what was typed and piped, and the answer's way
-out."""
+"""What the commands that ask the model share: a request from what was typed and piped, and the answer's way out."""
 
 from __future__ import annotations
 
@@ -7,18 +6,22 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ando_cli.cli.input import decode, read_source, read_stdin
-from ando_cli.config.settings import KEY_RAIL
+from ando_cli.config.settings import KEY_RAIL, MPP_RAIL
+from ando_cli.conversation.turn import Connections, Turn
 from ando_cli.conversation.usage import describe_usage
 from ando_cli.errors import ServerError, UsageError
-from ando_cli.inference.chat import Prompt, has_limit, is_body
-from ando_cli.inference.usage import read_usage
-from ando_cli.runtime.wiring import connect
+from ando_cli.inference.prompt import Prompt
+from ando_cli.inference.request import chat_in, read_json
+from ando_cli.runtime.wiring import assemble
 from ando_cli.terminal.output import check_writable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
+    from typing import Any
 
+    from ando_cli.cli.options import AnswerOptions
+    from ando_cli.inference.request import Request
     from ando_cli.runtime.context import Invocation
     from ando_cli.runtime.wiring import PayOptions
     from ando_cli.terminal.output import Terminal
@@ -26,15 +29,15 @@ if TYPE_CHECKING:
 NO_LIMIT = "the body sets no max_tokens, so the gateway decides how long and how dear the answer is"
 
 
-def request_body(
-    terminal: Terminal, words: Prompt, source: str | None, check: Callable[[bytes], bytes],
-    build: Callable[[Prompt, str], bytes],
-) -> bytes:  # fmt: skip
-    """The request's bytes: a JSON body that was handed in, or one built from the flags and the piped text.
+def read_request(
+    terminal: Terminal, words: Prompt, source: str | None, check: Callable[[Any, bytes], Request],
+    build: Callable[[Prompt, str], Request],
+) -> Request:  # fmt: skip
+    """Read the request: a JSON body that was handed in, or one built from the flags and the piped text.
 
     Args:
         source: what ``--body`` says.
-        check: checks a body that was handed in, and returns it as it is.
+        check: makes a request of a body that was handed in: of its JSON, and of its bytes, which stay as they are.
         build: makes one from what was typed and piped.
 
     Raises:
@@ -48,78 +51,96 @@ def request_body(
             )
         if source != "-" and not source.startswith("@"):
             raise UsageError("--body takes a file", hint="write --body @FILE, or --body - for stdin")
-        return check(read_source(terminal, "@-" if source == "-" else source))
+        body = read_source(terminal, "@-" if source == "-" else source)
+        return check(read_json(body), body)
     data = b"" if terminal.stdin_tty else read_stdin(terminal)
     piped = decode(data)
-    if not words.text and is_body(piped):
+    if not words.text and (whole := chat_in(piped)) is not None:
         if words != Prompt():
             raise UsageError(
                 "a whole request was piped in, and the options would be lost",
                 hint="put them into the body, or give a prompt",
             )
-        return check(data)
+        return check(whole, data)
     if words == Prompt() and piped.lstrip().startswith("{"):
-        return check(data)  # meant as a body, and broken: it says how
+        return check(read_json(data), data)  # meant as a body, and broken: it says how
     return build(words, piped)
 
 
-def warn_without_limit(terminal: Terminal, body: bytes) -> None:
+def warn_without_limit(terminal: Terminal, request: Request) -> None:
     """Say where a body leaves the price to the gateway."""
-    if not has_limit(body):
+    if not request.limited:
         terminal.warn(NO_LIMIT)
 
 
-def deliver(terminal: Terminal, answer: bytes, read: Callable[[bytes], str], output: Path | None) -> None:
-    """Print an answer or write it to a file: its words, or with ``-j`` the very JSON.
+def ask(state: Invocation, request: Request, options: PayOptions, output: Path | None = None) -> Turn:
+    """Ask one question and deliver the answer: its words, or with ``-j`` the very JSON.
 
     Raises:
-        ServerError: it holds no words. It was paid for, so it goes to stdout as it came.
+        AndoError: there is no answer, or it holds no words.
     """
-    if terminal.json_output:
-        shown = terminal.document(answer)
-    else:
-        try:
-            shown = read(answer).encode(errors="replace")  # JSON can hold half a surrogate pair, UTF-8 cannot
-        except ServerError as error:
-            terminal.answer_bytes(answer)
-            raise error.with_hint("the answer was printed as it arrived") from None
-    shown = shown if shown.endswith(b"\n") else shown + b"\n"
-    if output is None:
-        terminal.answer_bytes(shown)
-    else:
-        terminal.save(output, shown)
+    terminal = state.terminal
+    with assemble(state, options) as parts:
+        turn = Turn(Connections(state, parts, options), request)
+        if request.streamed:
+            with turn.arriving() as pieces:
+                terminal.answer_pieces(piece.text for piece in pieces)
+            return turn
+        turn.fetch()
+    _deliver(terminal, turn, output)
+    return turn
 
 
 def ask_with_key(
     state: Invocation,
-    path: str,
     words: Prompt,
-    build: Callable[[Prompt, str], bytes],
-    read: Callable[[bytes], str],
-    *,
+    build: Callable[[Prompt, str], Request],
     options: PayOptions,
-    output: Path | None,
-    usage: bool,
+    answer: AnswerOptions,
 ) -> bytes:
-    """Ask on the account-owned route at ``path`` and deliver the answer, which is also returned.
+    """Ask on an account-owned route and deliver the answer, which is also returned.
 
     Args:
         words: what was typed; where it names no model, the configured one is asked.
-        build: makes the request's body from it and from what is piped in.
-        read: finds the words in the answer.
+        build: makes the request from it and from what is piped in.
 
     Raises:
         AndoError: there is no answer.
     """
     terminal = state.terminal
     piped = "" if terminal.stdin_tty else decode(read_stdin(terminal))
-    body = build(replace(words, model=words.model or state.settings.model), piped)
-    if output is not None:
-        check_writable(output)
-    with connect(state, options, KEY_RAIL) as client:
-        terminal.stage("asking with the Virtual Key")
-        answer = client.post(path, body).content
-    deliver(terminal, answer, read, output)
-    if usage:
-        terminal.note(describe_usage(read_usage(answer), None, state.settings.network, KEY_RAIL))
-    return answer
+    request = build(replace(words, model=words.model or state.settings.model), piped)
+    if answer.output is not None:
+        check_writable(answer.output)
+    turn = ask(state, request, options, answer.output)
+    if answer.usage:
+        tell_usage(state, turn, request)
+    return turn.answer
+
+
+def tell_usage(state: Invocation, turn: Turn, request: Request) -> None:
+    """Say on stderr what an answer took."""
+    keyed = request.route is not None and request.route.keyed
+    rail = KEY_RAIL if keyed else MPP_RAIL
+    state.terminal.note(describe_usage(turn.usage, turn.paid, state.settings.network, rail))
+
+
+def _deliver(terminal: Terminal, turn: Turn, output: Path | None) -> None:
+    """Print an answer or write it to a file.
+
+    Raises:
+        ServerError: it holds no words. It was paid for, so it goes to stdout as it came.
+    """
+    if terminal.json_output:
+        shown = terminal.document(turn.answer)
+    else:
+        try:
+            shown = turn.read().encode(errors="replace")  # JSON can hold half a surrogate pair, UTF-8 cannot
+        except ServerError as error:
+            terminal.answer_bytes(turn.answer)
+            raise error.with_hint("the answer was printed as it arrived") from None
+    shown = shown if shown.endswith(b"\n") else shown + b"\n"
+    if output is None:
+        terminal.answer_bytes(shown)
+    else:
+        terminal.save(output, shown)

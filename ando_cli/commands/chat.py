@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,31 +18,27 @@ from ando_cli.cli.options import (
     chosen_rail,
     refuse_given,
 )
-from ando_cli.commands._ask import deliver, request_body, warn_without_limit
-from ando_cli.commands._quote import show_quote
-from ando_cli.commands._thread import Thread, Wanted, begin
+from ando_cli.commands._ask import ask, read_request, tell_usage, warn_without_limit
+from ando_cli.commands._quote import dry_run
 from ando_cli.config.settings import KEY_RAIL, MPP_RAIL
-from ando_cli.conversation.usage import describe_usage
+from ando_cli.conversation.keeping import Keeper, Wanted, begin, kept_conversations
+from ando_cli.conversation.turn import request_of
 from ando_cli.errors import ServerError, UsageError
-from ando_cli.frozen import frozen
-from ando_cli.http.client import CHAT_PATH
-from ando_cli.inference import chat as mpp
-from ando_cli.inference.usage import read_usage
-from ando_cli.rails.payment import PAID
+from ando_cli.inference import paid
+from ando_cli.inference.prompt import join_words
 from ando_cli.runtime.context import invocation
-from ando_cli.runtime.wiring import connect
+from ando_cli.runtime.wiring import assemble, connect_with_channel
 from ando_cli.terminal.output import check_writable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-    from ando_cli.conversation.stream import Piece
-    from ando_cli.inference.chat import Prompt
-    from ando_cli.inference.usage import Usage
-    from ando_cli.rails.payment import Paid
+    from ando_cli.conversation.archive import Kept
+    from ando_cli.conversation.model import Conversation
+    from ando_cli.conversation.turn import Turn
+    from ando_cli.inference.prompt import Prompt
+    from ando_cli.inference.request import Request
     from ando_cli.runtime.context import Invocation
-    from ando_cli.runtime.wiring import PayOptions
     from ando_cli.terminal.output import Terminal
 
 app = typer.Typer(add_completion=False)
@@ -99,24 +94,42 @@ def chat(
     else:
         refuse_given(MPP_RAIL, {"--profile": rails.profile})
         options = connection.with_channel(payment)
-    output, dry_run = answer.output, payment.dry_run
-    asked = begin(found, words, rail, state.settings)
-    if keeping.interactive or _talks(state.terminal, prompt, body, output, dry_run=dry_run):
-        if state.terminal.json_output or body is not None or output is not None or dry_run:
+    output = answer.output
+    settings = state.settings
+    asked = begin(found, words, rail, settings)
+    keeps = wanted.keeps(settings)
+    if keeping.interactive or _talks(state.terminal, prompt, body, output, dry_run=payment.dry_run):
+        if state.terminal.json_output or body is not None or output is not None or payment.dry_run:
             raise UsageError("a conversation takes no -j, -t, -o, --body or --dry-run", hint="leave them out, or -i")
-        from ando_cli.commands._talk import talk  # not on the paid path
+        from ando_cli.repl.start import start  # not on the paid path
 
-        talk(
-            state, options, asked, found, first=words.text, keeps=wanted.keeps(state.settings),
-            history=state.settings.history and not keeping.no_history, usage=answer.usage, streams=not no_stream,
+        start(
+            state, options, asked, found, first=words.text, keeps=keeps,
+            history=settings.history and not keeping.no_history, usage=answer.usage, streams=not no_stream,
         )  # fmt: skip
         return
-    thread = Thread(state, asked, found, keeps=wanted.keeps(state.settings))
-    ask = _Ask(state, words, body, thread, must_keep=wanted.asked_for, output=output, usage=answer.usage)
-    if on_key:
-        _with_key(ask, options, no_stream=no_stream)
-    else:
-        _from_channel(ask, options, dry_run=dry_run)
+    streams = on_key and not (no_stream or state.terminal.json_output or output is not None)
+    question, request = _read(state.terminal, words, body, asked, streams=streams)
+    if wanted.asked_for and question is None:
+        raise UsageError(
+            "a request that is handed in whole is part of no conversation",
+            hint="give a prompt instead, or leave out the option that keeps the conversation",
+        )
+    warn_without_limit(state.terminal, request)
+    if output is not None:
+        check_writable(output)
+    if request.streamed and not streams:
+        raise UsageError('the body asks for a stream: "stream" is true', hint="set it to false")
+    if payment.dry_run:
+        with assemble(state, options) as parts:
+            state.terminal.stage("asking")
+            dry_run(state.terminal, parts, connect_with_channel(state, parts, options), request)
+        return
+    turn = ask(state, request, options, output)
+    if keeps and question is not None:
+        _keep(state, turn, asked, found, question)
+    if answer.usage:
+        tell_usage(state, turn, request)
 
 
 def _talks(
@@ -127,91 +140,35 @@ def _talks(
     return nothing_else and terminal.stdin_tty and terminal.stdout_tty
 
 
-@frozen
-class _Ask:
-    """What is asked, and where the answer goes."""
+def _read(
+    terminal: Terminal, words: Prompt, body: str | None, conversation: Conversation, *, streams: bool
+) -> tuple[str | None, Request]:
+    """The question, ``None`` where a whole body was handed in, and the request that asks it.
 
-    state: Invocation
-    words: Prompt
-    source: str | None
-    thread: Thread
-    must_keep: bool
-    output: Path | None
-    usage: bool
+    Raises:
+        UsageError: they cannot be sent.
+    """
+    questions: list[str] = []
 
-    def body(self, check: Callable[[bytes], bytes], build: Callable[[Prompt, list[dict[str, Any]]], bytes]) -> bytes:
-        """The request's bytes (``request_body``).
+    def build(typed: Prompt, piped: str) -> Request:
+        questions.append(join_words(typed, piped))
+        return request_of(conversation, questions[0], stream=streams)
 
-        Raises:
-            UsageError: they cannot be sent, or are to be part of a conversation and are none of words.
-        """
-        conversation = self.thread.conversation
-        content = request_body(
-            self.state.terminal, self.words, self.source, check,
-            lambda typed, piped: build(conversation.options, self.thread.messages(typed, piped)),
-        )  # fmt: skip
-        if self.must_keep and not self.thread.asked:
-            raise UsageError(
-                "a request that is handed in whole is part of no conversation",
-                hint="give a prompt instead, or leave out the option that keeps the conversation",
-            )
-        warn_without_limit(self.state.terminal, content)
-        if self.output is not None:
-            check_writable(self.output)
-        return content
-
-    def answered(self, usage: Usage, paid: Paid | None, words: Callable[[], str]) -> None:
-        """What follows an answer that is delivered. ``words`` reads its text."""
-        if self.thread.is_kept:
-            try:
-                self.thread.keep(words(), usage)
-            except ServerError:  # with -j it was delivered all the same
-                self.state.terminal.warn("this is not kept: the answer holds no text")
-        if self.usage:
-            rail = self.thread.conversation.rail
-            self.state.terminal.note(describe_usage(usage, paid, self.state.settings.network, rail))
+    check = paid.check
+    if conversation.rail == KEY_RAIL:
+        from ando_cli.inference.account import check_chat as check  # not on the paid path
+    request = read_request(terminal, words, body, check, build)
+    return (questions[0] if questions else None), request
 
 
-def _from_channel(ask: _Ask, options: PayOptions, *, dry_run: bool) -> None:
-    terminal = ask.state.terminal
-    content = ask.body(mpp.check_body, mpp.build_turn)
-    with connect(ask.state, options) as client:
-        terminal.stage("asking")
-        if dry_run:
-            show_quote(terminal, client.quote(CHAT_PATH, content), ask.state.settings)
-            return
-        response = client.post(CHAT_PATH, content)
-    paid: Paid | None = response.extensions.get(PAID)
-    deliver(terminal, response.content, mpp.answer_text, ask.output)
-    answer = response.content
-    ask.answered(read_usage(answer, paid.spent if paid else None), paid, partial(mpp.answer_text, answer))
-
-
-def _with_key(ask: _Ask, options: PayOptions, *, no_stream: bool) -> None:
-    from ando_cli.conversation.stream import stream_answer
-    from ando_cli.inference import account  # not on the paid path
-
-    terminal = ask.state.terminal
-    streams = not (no_stream or terminal.json_output or ask.output is not None)
-    content = ask.body(account.check_chat, partial(account.build_turn, stream=streams))
-    if not account.is_streamed(content):
-        with connect(ask.state, options, KEY_RAIL) as client:
-            terminal.stage("asking with the Virtual Key")
-            answer = client.post(account.CHAT_PATH, content).content
-        deliver(terminal, answer, mpp.answer_text, ask.output)
-        ask.answered(read_usage(answer), None, partial(mpp.answer_text, answer))
+def _keep(state: Invocation, turn: Turn, asked: Conversation, found: Kept | None, question: str) -> None:
+    """Keep the question with its answer."""
+    terminal = state.terminal
+    try:
+        answer = turn.read()
+    except ServerError:  # with -j it was delivered all the same
+        terminal.warn("this is not kept: the answer holds no text")
         return
-    if not streams:
-        raise UsageError('the body asks for a stream: "stream" is true', hint="set it to false")
-    pieces: list[str] = []
-    with connect(ask.state, options, KEY_RAIL) as client:
-        terminal.stage("asking with the Virtual Key")
-        with stream_answer(client, account.CHAT_PATH, content) as stream:
-            terminal.answer_pieces(_noting(stream, pieces))
-    ask.answered(stream.usage, None, partial("".join, pieces))
-
-
-def _noting(stream: Iterable[Piece], pieces: list[str]) -> Iterator[str]:
-    for piece in stream:
-        pieces.append(piece.text)
-        yield piece.text
+    keeper = Keeper(kept_conversations(state.settings), found, terminal.warn)
+    if keeper.keep(asked.answered(question, answer, turn.usage)) and found is None and keeper.kept is not None:
+        terminal.note(f"kept as {keeper.kept.id}; `ando chat -c` goes on with it")

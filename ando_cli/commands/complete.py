@@ -38,13 +38,4 @@ def complete(
     """Have a text continued (/v1/completions, the legacy route), with a Virtual Key."""
     state = invocation(ctx)
     options = connection.with_key(rails.profile)
-    ask_with_key(
-        state,
-        account.COMPLETE_PATH,
-        sampling.prompt(prompt),
-        account.build_complete,
-        account.complete_text,
-        options=options,
-        output=answer.output,
-        usage=answer.usage,
-    )
+    ask_with_key(state, sampling.prompt(prompt), account.build_complete, options, answer)

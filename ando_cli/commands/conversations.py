@@ -12,7 +12,7 @@ import typer
 from ando_cli.cli import candidates
 from ando_cli.cli.command import Command
 from ando_cli.cli.globals import SharedOptionsGroup
-from ando_cli.commands._thread import kept_conversations
+from ando_cli.conversation.keeping import kept_conversations
 from ando_cli.errors import DeclinedError, UsageError
 from ando_cli.money import amount
 from ando_cli.runtime.context import invocation

@@ -11,7 +11,7 @@ from ando_cli.cli.globals import SharedOptionsGroup
 from ando_cli.cli.help import examples
 from ando_cli.cli.options import ConnectTimeoutOption, TimeoutOption, key_options
 from ando_cli.errors import DeclinedError, KeyMissingError, UsageError
-from ando_cli.inference.account import MODELS_PATH, read_models
+from ando_cli.inference.models import MODELS_PATH, read_models
 from ando_cli.keys.virtual_keys import DEFAULT_PROFILE, VARIABLE, VirtualKey, VirtualKeys, check_key, check_profile
 from ando_cli.runtime.context import invocation
 from ando_cli.runtime.wiring import assemble, connect_with_key

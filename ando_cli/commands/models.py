@@ -11,7 +11,7 @@ from ando_cli.cli.command import Command
 from ando_cli.cli.options import ConnectTimeoutOption, ProfileOption, TimeoutOption, key_options
 from ando_cli.config.settings import KEY_RAIL
 from ando_cli.errors import KeyMissingError, KeyringUnusableError
-from ando_cli.inference.account import MODELS_PATH, read_models
+from ando_cli.inference.models import MODELS_PATH, read_models
 from ando_cli.keys.virtual_keys import VARIABLE
 from ando_cli.runtime.context import invocation
 from ando_cli.runtime.wiring import connect, remember_models

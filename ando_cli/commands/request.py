@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -19,14 +19,16 @@ from ando_cli.cli.options import (
     chosen_rail,
     refuse_given,
 )
-from ando_cli.commands._quote import show_quote
+from ando_cli.commands._quote import dry_run as show_dry_run
 from ando_cli.config.settings import KEY_RAIL, MPP_RAIL
-from ando_cli.errors import AndoError, Code, NetworkError, UsageError
-from ando_cli.http.client import check_key_route, check_rail, failure, resolve_url
-from ando_cli.rails.payment import Quoted
+from ando_cli.errors import AndoError, UsageError
+from ando_cli.http.failures import failure
+from ando_cli.http.routes import check_key_route, check_rail, resolve_url
+from ando_cli.inference.request import Request, name_in
+from ando_cli.inference.usage import json_object
 from ando_cli.redact import clean
 from ando_cli.runtime.context import invocation
-from ando_cli.runtime.wiring import connect
+from ando_cli.runtime.wiring import assemble, connect_with_channel, connect_with_key
 from ando_cli.terminal.output import check_writable
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from ando_cli.terminal.output import Terminal
 
 _TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+_SECRET_HEADERS = ("payment-receipt", "www-authenticate", "set-cookie", "cookie", "authorization")
 _SHOWN_HEADERS = ("content-type", "content-length", "date", "server", "retry-after", "x-request-id", "location")
 
 app = typer.Typer(add_completion=False)
@@ -83,7 +86,9 @@ def request(
         typer.Option("--timeout", "-m", metavar="SECONDS", help="The longest wait for the answer.", show_default="300"),
     ] = None,
     connect_timeout: ConnectTimeoutOption = None,
-    offline: Annotated[bool, typer.Option("--offline", help="Check everything and send nothing.")] = False,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Check everything, print what would be sent, and send nothing.")
+    ] = False,
     payment: PaymentOptions,
     rails: RailOptions,
 ) -> None:
@@ -104,41 +109,78 @@ def request(
     headers = [_header(line) for line in header or ()]
     target = resolve_url(url, state.settings.base_url)
     verb = _method(method, head=head, has_body=json_body is not None or data is not None)
-    given = {name.lower(): value for name, value in headers}
-    check_rail(verb, target, given.get("authorization"))
+    own = {name.lower(): value for name, value in headers}.get("authorization")
+    check_rail(verb, target, own)
     if keyed:
-        check_key_route(target, state.settings.base_url, given.get("authorization"))
+        check_key_route(target, state.settings.base_url, own)
         refuse_given(KEY_RAIL, payment.not_for_a_key())
     else:
         refuse_given(MPP_RAIL, {"--profile": rails.profile})
-    body = b""
-    if json_body is not None:
-        body = _json(read_source(terminal, json_body))
-        headers += [(name, "application/json") for name in ("Content-Type", "Accept") if name.lower() not in given]
-    elif data is not None:
-        body = read_source(terminal, data)
-        if "content-type" not in given:
-            headers.append(("Content-Type", "application/x-www-form-urlencoded"))
+    asked = _request(terminal, url, verb, headers, json_body=json_body, data=data)
     for path in (output, dump_header):
         if path is not None:
             check_writable(path)
     if offline:
-        raise NetworkError("offline: nothing was sent", hint="leave out --offline to send it", code=Code.OFFLINE)
-    with connect(state, options, KEY_RAIL if keyed else MPP_RAIL) as client:
+        _show_unsent(terminal, asked, target, keyed=keyed)
+        return
+    with assemble(state, options) as parts:
+        client = connect_with_key(state, parts) if keyed else connect_with_channel(state, parts, options)
         terminal.stage(f"{verb} {clean(target.partition('?')[0])}")
         try:
-            response = client.send(verb, url, headers, body, dry_run=payment.dry_run)
-        except Quoted as quoted:
-            show_quote(terminal, quoted.quote, state.settings)
-            return
+            if payment.dry_run:
+                show_dry_run(terminal, parts, client, asked)
+                return
+            response = client.send(asked)
         except AndoError as error:
             if error.body and not terminal.json_output:
                 terminal.answer_bytes(error.body)
             raise
-    if payment.dry_run:
-        show_quote(terminal, None, state.settings)
-        return
     _show(terminal, response, include=include or head, output=output, dump_header=dump_header)
+
+
+def _request(
+    terminal: Terminal,
+    url: str,
+    method: str,
+    headers: list[tuple[str, str]],
+    *,
+    json_body: str | None,
+    data: str | None,
+) -> Request:
+    """The request that was typed. What its body says for the ledger is read here, once.
+
+    Raises:
+        UsageError: the body cannot be read, or is not the JSON that it should be.
+    """
+    given = {name.lower() for name, _ in headers}
+    if json_body is not None:
+        body = read_source(terminal, json_body)
+        members = _json(body)
+        added = [(name, "application/json") for name in ("Content-Type", "Accept")]
+    elif data is not None:
+        body = read_source(terminal, data)
+        members = json_object(body)
+        added = [("Content-Type", "application/x-www-form-urlencoded")]
+    else:
+        body, members, added = b"", {}, []
+    headers = headers + [(name, value) for name, value in added if name.lower() not in given]
+    return Request(
+        url, body, name_in(members, "model"), name_in(members, "plan"), method=method, headers=tuple(headers)
+    )  # fmt: skip
+
+
+def _show_unsent(terminal: Terminal, asked: Request, target: str, *, keyed: bool) -> None:
+    """Print the request that --offline keeps from being sent, without what authorises it."""
+    headers = [(name, "[redacted]" if name.lower() in _SECRET_HEADERS else value) for name, value in asked.headers]
+    if keyed:
+        headers.append(("Authorization", "Bearer [redacted]"))
+    if terminal.json_output:
+        shown = {"offline": True, "method": asked.method, "url": target, "headers": dict(headers)}
+        terminal.json({**shown, "body": asked.body.decode(errors="replace")})
+        return
+    head = "\n".join([f"{asked.method} {target}", *(f"{name}: {value}" for name, value in headers), ""])
+    terminal.answer_bytes(head.encode() + (b"\n" + asked.body if asked.body else b""))
+    terminal.note("offline: nothing was sent")
 
 
 def _show(
@@ -168,7 +210,7 @@ def _head(response: httpx.Response) -> bytes:
     """Status line and headers, with what authorises or proves a payment taken out."""
     lines = [f"{response.http_version} {response.status_code} {clean(response.reason_phrase)}"]
     for name, value in response.headers.multi_items():
-        secret = name.lower() in ("payment-receipt", "www-authenticate", "set-cookie", "authorization")
+        secret = name.lower() in _SECRET_HEADERS
         lines.append(f"{name}: {'[redacted]' if secret else clean(value, 1000)}")
     return "\n".join([*lines, ""]).encode()
 
@@ -192,9 +234,14 @@ def _method(method: str | None, *, head: bool, has_body: bool) -> str:
     return method.upper()
 
 
-def _json(body: bytes) -> bytes:
+def _json(body: bytes) -> dict[str, Any]:
+    """The members of a JSON body; none where it is not an object.
+
+    Raises:
+        UsageError: it is not JSON.
+    """
     try:
-        json.loads(body)
+        value = json.loads(body)
     except (ValueError, RecursionError):
         raise UsageError("--json is not valid JSON", hint="check it with `jq .`, or send it with --data") from None
-    return body
+    return value if isinstance(value, dict) else {}

@@ -38,13 +38,4 @@ def respond(
     """Ask on the Responses route (/v1/responses), with a Virtual Key."""
     state = invocation(ctx)
     options = connection.with_key(rails.profile)
-    ask_with_key(
-        state,
-        account.RESPOND_PATH,
-        sampling.prompt(prompt),
-        account.build_respond,
-        account.respond_text,
-        options=options,
-        output=answer.output,
-        usage=answer.usage,
-    )
+    ask_with_key(state, sampling.prompt(prompt), account.build_respond, options, answer)

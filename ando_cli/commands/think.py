@@ -11,6 +11,7 @@ from ando_cli.cli.groups import Without, grouped
 from ando_cli.cli.options import AnswerOptions, ConnectionOptions, RailOptions, SamplingOptions
 from ando_cli.commands._ask import ask_with_key
 from ando_cli.inference import account
+from ando_cli.inference.answers import reasoning_of
 from ando_cli.redact import printable
 from ando_cli.runtime.context import invocation
 
@@ -42,15 +43,6 @@ def think(
     """Ask on the reasoning route (/v1/think), with a Virtual Key."""
     state = invocation(ctx)
     options = connection.with_key(rails.profile)
-    answered = ask_with_key(
-        state,
-        account.THINK_PATH,
-        sampling.prompt(prompt),
-        account.build_chat,
-        account.think_text,
-        options=options,
-        output=answer.output,
-        usage=answer.usage,
-    )
+    answered = ask_with_key(state, sampling.prompt(prompt), account.build_think, options, answer)
     if reasoning:
-        state.terminal.note(printable(account.reasoning_of(answered) or "the gateway does not tell the reasoning"))
+        state.terminal.note(printable(reasoning_of(answered) or "the gateway does not tell the reasoning"))

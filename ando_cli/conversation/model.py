@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ando_cli.config.settings import MPP_RAIL, RAILS
 from ando_cli.errors import UsageError
 from ando_cli.frozen import frozen
-from ando_cli.inference.chat import OPTION_OF, Prompt
+from ando_cli.inference.prompt import OPTION_OF, Prompt
 from ando_cli.money import amount, parse_amount
 from ando_cli.redact import clean
 

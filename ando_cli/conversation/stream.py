@@ -1,48 +1,35 @@
-"""An answer that arrives piece by piece: server-sent events of a chat completion.
-
-Source: the OpenAI interface's streamed chat completions, as ``/v1/chat/completions`` serves them.
-"""
+"""Reading an answer that arrives piece by piece, and completing its row in the ledger."""
 
 from __future__ import annotations
 
-import json
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import httpx
 
 from ando_cli.errors import Code, LostAnswerError, NetworkError, ServerError
-from ando_cli.frozen import frozen
-from ando_cli.inference.chat import answer_text, content_of
-from ando_cli.inference.usage import Usage, read_usage, usage_of
-from ando_cli.mpp.problem import parse_problem
-from ando_cli.rails.bearer import BOOKING, Booking
+from ando_cli.http.extensions import BOOKING
+from ando_cli.inference.answers import answer_text
+from ando_cli.inference.stream import Chunks, Piece, unreadable
+from ando_cli.inference.usage import Usage, read_usage
 from ando_cli.session.record.ledger import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ando_cli.http.client import AndoClient
-
-_DONE = "[DONE]"
-
-
-@frozen
-class Piece:
-    """A part of the answer, or of the reasoning that leads to it."""
-
-    text: str = ""
-    reasoning: str = ""
+    from ando_cli.inference.request import Request
+    from ando_cli.rails.bearer import Booking
 
 
 @contextmanager
-def stream_answer(client: AndoClient, path: str, body: bytes) -> Iterator[AnswerStream]:
+def stream_answer(client: AndoClient, request: Request) -> Iterator[AnswerStream]:
     """Ask with a Virtual Key for an answer that arrives piece by piece.
 
     Raises:
         AndoError: the gateway refused, or did not answer.
     """
-    with client.stream(path, body) as response:
+    with client.stream(request) as response:
         yield AnswerStream(response)
 
 
@@ -79,33 +66,28 @@ class AnswerStream:
         try:
             yield from self._events() if streamed else self._whole()
         except httpx.DecodingError:  # compressed, or so it says, although it was asked not to be
-            raise _unreadable() from None
+            raise unreadable() from None
 
     def _events(self) -> Iterator[Piece]:
         from httpx_sse import EventSource, SSEError
 
-        ended = done = False
+        chunks = Chunks()
         try:
             for event in EventSource(self._response).iter_sse():
-                # What follows is read too, which is nothing: the connection can then be used again.
-                done = done or event.data == _DONE
-                if done:
-                    continue
-                chunk = _chunk(event.data)
-                self.usage = usage_of(chunk) if isinstance(chunk.get("usage"), dict) else self.usage
-                for choice in _choices(chunk):
-                    delta = choice.get("delta")
-                    piece = Piece(content_of(delta, "content") or "", content_of(delta, "reasoning_content") or "")
-                    if piece != Piece():
-                        yield piece
-                    ended = ended or choice.get("finish_reason") is not None
+                # What follows the end is read too, which is nothing: the connection can then be used again.
+                yield from self._taken(chunks, event.data)
         except SSEError:
-            raise _unreadable() from None
+            raise unreadable() from None
         except httpx.TransportError:
-            if not done:
+            if not chunks.done:
                 raise
-        if not (ended or done):
+        if not chunks.complete:
             raise _cut(self._response)
+
+    def _taken(self, chunks: Chunks, data: str) -> list[Piece]:
+        pieces = chunks.take(data)
+        self.usage = chunks.usage
+        return pieces
 
     def _whole(self) -> Iterator[Piece]:
         """An answer that came in one piece although a stream was asked for."""
@@ -119,37 +101,9 @@ class AnswerStream:
             self._booking.finish(outcome, self.usage)
 
 
-def _chunk(data: str) -> dict[str, Any]:
-    try:
-        chunk = json.loads(data)
-    except (ValueError, RecursionError):
-        raise _unreadable() from None
-    if not isinstance(chunk, dict):
-        raise _unreadable()
-    if chunk.get("error") is not None:
-        problem = parse_problem(200, data.encode())
-        raise ServerError(
-            f"the gateway gave up in the middle of the answer: {problem.message}",
-            hint="what came is not the whole answer; try again",
-            code=problem.code or Code.ANSWER_FAILED,
-        )
-    return chunk
-
-
-def _choices(chunk: dict[str, Any]) -> list[dict[str, Any]]:
-    choices = chunk.get("choices")
-    return [choice for choice in choices if isinstance(choice, dict)] if isinstance(choices, list) else []
-
-
 def _cut(response: httpx.Response) -> NetworkError:
     return LostAnswerError(
         f"{response.request.url.host} broke off in the middle of the answer",
         hint="what came is not the whole answer, and may have been charged to the key",
         code=Code.ANSWER_CUT,
-    )
-
-
-def _unreadable() -> ServerError:
-    return ServerError(
-        "the gateway's streamed answer cannot be read", hint="try again with --no-stream", code=Code.UNEXPECTED_ANSWER
     )

@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING
 from ando_cli.doctor.report import Line, Status
 from ando_cli.errors import AndoError, PaymentError
 from ando_cli.frozen import frozen
-from ando_cli.http.client import CHAT_PATH, AndoClient, failure
-from ando_cli.inference.account import MODELS_PATH
-from ando_cli.inference.chat import smallest_body
+from ando_cli.http.client import AndoClient
+from ando_cli.http.dates import server_time
+from ando_cli.http.failures import failure
+from ando_cli.inference import paid
+from ando_cli.inference.models import MODELS_PATH
+from ando_cli.inference.request import Request
 from ando_cli.money import amount
 from ando_cli.mpp.challenge import parse_challenges
 from ando_cli.mpp.malformed import MalformedError
 from ando_cli.mpp.session import parse_session_request
-from ando_cli.rails.payment import server_time
 from ando_cli.redact import clean, host_only
 from ando_cli.session.act.lifecycle import TRANSACTION_SECONDS
 from ando_cli.session.decide.policy import Trust, check_trust
@@ -42,11 +44,11 @@ def gateway(settings: Settings, pinned_payee: str | None, timeout: float) -> See
     client = AndoClient(settings.base_url, None, connect_timeout=timeout, timeout=timeout)
     where = clean(settings.gateway, 100)
     try:
-        listed = client.send("GET", MODELS_PATH)
+        listed = client.send(Request(MODELS_PATH, method="GET", headers=()))
         listed.close()
         ahead = _ahead(listed)
         reached = _reached(where, listed)
-        priced = client.send("POST", CHAT_PATH, [("Content-Type", "application/json")], smallest_body())
+        priced = client.send(paid.smallest())
         priced.close()
     except AndoError as error:
         return Seen((Line.of_error("gateway", error),))

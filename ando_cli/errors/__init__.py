@@ -25,6 +25,7 @@ __all__ = [
     "ExitCode",
     "InsufficientFundsError",
     "Interrupted",
+    "InvariantError",
     "KeyMissingError",
     "KeyringUnusableError",
     "LostAnswerError",
@@ -55,6 +56,7 @@ class ExitCode(IntEnum):
     USAGE = 2
     NETWORK = 3
     PAYMENT = 4
+    INTERNAL = 70
     INTERRUPTED = 130
 
 
@@ -206,17 +208,21 @@ class RpcRefusedError(RpcError):
     Args:
         message: one line that says what happened.
         hint: one line that says what to do.
+        retryable: as ``AndoError`` has it.
         rpc_code: the JSON-RPC error's code, where it has one.
         rpc_message: its message, cleaned; ``None`` where it has none, or quotes a secret.
     """
 
-    LIMIT_EXCEEDED = -32005
-    """The JSON-RPC error code for too many requests (EIP-1474)."""
-
     def __init__(
-        self, message: str, *, hint: str | None = None, rpc_code: int | None = None, rpc_message: str | None = None
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        retryable: bool | None = None,
+        rpc_code: int | None = None,
+        rpc_message: str | None = None,
     ) -> None:
-        super().__init__(message, hint=hint, retryable=rpc_code == self.LIMIT_EXCEEDED)
+        super().__init__(message, hint=hint, retryable=retryable)
         self._rpc_code = rpc_code
         self._rpc_message = rpc_message
 
@@ -318,6 +324,20 @@ class ServerError(AndoError):
     """The gateway answered with an error that is not about payment."""
 
     default_code: str = Code.SERVER
+
+
+class InvariantError(AndoError):
+    """A rule of the money would be broken, which is a fault of this program. Nothing more is signed or sent.
+
+    Args:
+        message: one line that says which rule.
+    """
+
+    exit_code = ExitCode.INTERNAL
+    default_code: str = Code.INVARIANT
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, hint="nothing more was signed or sent; this is a bug: update ando, and report it")
 
 
 class Interrupted(KeyboardInterrupt):

@@ -1,4 +1,4 @@
-"""What the ledger takes from a request's body and from its answer: the model, the plan, the tokens. Never the words."""
+"""What the ledger takes from an answer: the model and the tokens. Never the words."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 from typing import Any
 
 from ando_cli.frozen import frozen
-from ando_cli.redact import clean
 
 _MEMBERS = (("prompt_tokens", "completion_tokens"), ("input_tokens", "output_tokens"))
 """How the chat routes name the counts of tokens, and how the Responses route does."""
@@ -20,12 +19,6 @@ class Usage:
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
     model: str | None = None
-
-
-def named(body: bytes, member: str) -> str | None:
-    """A member of a JSON body that is a name, such as its ``model`` or ``plan``, fit to be shown."""
-    value = json_object(body).get(member)
-    return clean(value, 100) if isinstance(value, str) else None
 
 
 def read_usage(answer: bytes, spent: int | None = None) -> Usage:

@@ -10,19 +10,19 @@ from __future__ import annotations
 import time
 import uuid
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 import httpx
 
 from ando_cli.errors import Code, StoreError, UsageError
-from ando_cli.inference.usage import Usage, named, read_usage
-from ando_cli.rails.payment import UNSENT
+from ando_cli.http.dates import retry_after
+from ando_cli.http.extensions import BOOKING, KEYED, MODEL, STREAMED, UNSENT
+from ando_cli.inference.usage import Usage, read_usage
 from ando_cli.session.record.ledger import Entry, Outcome, Rail
 from ando_cli.urls import may_carry_credentials, origin
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping
+    from collections.abc import Callable, Generator
 
     from ando_cli.session.record.store import Store
 
@@ -31,15 +31,6 @@ MAX_RETRIES = 3
 
 LONGEST_PAUSE = 60.0
 """Seconds that a ``Retry-After`` may ask for; whoever has to wait longer is told so instead."""
-
-KEYED = "ando.keyed"
-"""Request extension: the request carries the Virtual Key."""
-
-STREAMED = "ando.streamed"
-"""Request extension: the answer is read piece by piece, and completed with ``Booking.finish`` when it has ended."""
-
-BOOKING = "ando.booking"
-"""Response extension: the ``Booking`` of a request that is in the ledger."""
 
 _FIRST_PAUSE = 0.5
 
@@ -143,8 +134,7 @@ class BearerAuth(httpx.Auth):
         """Write the request into the ledger before it is sent. Looking something up is no use of the key."""
         if request.method != "POST":
             return None
-        model = named(request.read(), "model")
-        entry = Entry(None, self._gateway, "", request.url.path, model=model, rail=Rail.KEY)
+        entry = Entry(None, self._gateway, "", request.url.path, model=request.extensions.get(MODEL), rail=Rail.KEY)
         try:
             store = self._store()
             row = store.book(None, entry)
@@ -174,18 +164,3 @@ def _pause(response: httpx.Response, attempt: int) -> float | None:
 
     # Not all of those that were sent away at once may come back at once.
     return _FIRST_PAUSE * (1 << attempt) * random.uniform(0.8, 1.2)  # noqa: S311
-
-
-def retry_after(headers: Mapping[str, str], now: float) -> float | None:
-    """What a ``Retry-After`` header asks for (RFC 9110, section 10.2.3), in seconds from ``now``.
-
-    ``None`` where there is none, or none that can be read.
-    """
-    value = headers.get("retry-after", "").strip()
-    if value.isdecimal() and len(value) < 10:
-        return float(value)
-    try:
-        moment: float = parsedate_to_datetime(value).timestamp()
-    except (ValueError, OverflowError):
-        return None
-    return max(0.0, moment - now)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import uuid
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field, replace
-from email.utils import parsedate_to_datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -29,7 +28,9 @@ from ando_cli.errors import (
     WalletMissingError,
 )
 from ando_cli.frozen import frozen
-from ando_cli.inference.usage import Usage, named, read_usage
+from ando_cli.http.dates import server_time
+from ando_cli.http.extensions import CREDENTIAL, DRY_RUN, MODEL, PAID, PLAN, RESENT, UNSENT
+from ando_cli.inference.usage import Usage, read_usage
 from ando_cli.money import amount
 from ando_cli.mpp.challenge import Challenge, parse_challenges
 from ando_cli.mpp.credential import TopUpPayload, authorization
@@ -54,21 +55,6 @@ if TYPE_CHECKING:
     from ando_cli.mpp.credential import Payload
     from ando_cli.session.act.lifecycle import Lifecycle
     from ando_cli.session.channel import Channel, ChannelKey
-
-DRY_RUN = "ando.dry_run"
-"""Request extension: stop before anything is signed, with ``Quoted``."""
-
-CREDENTIAL = "ando.credential"
-"""Request extension: the request carries a credential, so no answer to it may be lost."""
-
-UNSENT = "ando.unsent"
-"""Request extension: there was no connection to send it over."""
-
-RESENT = "ando.resent"
-"""Response extension: no answer came at first, and the same request was sent once more."""
-
-PAID = "ando.paid"
-"""Response extension: the ``Paid`` of a request that was paid."""
 
 MAX_UNPAID_REQUESTS = 4
 """How often one request may be sent unpaid, to be given a challenge."""
@@ -137,6 +123,8 @@ class Turn:
     url: str
     gateway: str
     body: bytes
+    model: str | None = None
+    plan: str | None = None
     headers: frozenset[str] = frozenset()
     offer: Offer | None = None
     rejection: Problem | None = None
@@ -202,6 +190,7 @@ class PaymentAuth(httpx.Auth):
         """
         url = str(request.url)
         turn = Turn(url, self._gateway_of(url), body=request.read())
+        turn.model, turn.plan = request.extensions.get(MODEL), request.extensions.get(PLAN)
         request.headers.setdefault("Idempotency-Key", str(uuid.uuid4()))
         request.headers["Accept-Payment"] = "tempo/session"
         turn.headers = frozenset(request.headers)
@@ -650,7 +639,7 @@ class PaymentAuth(httpx.Auth):
             turn.gone = Committed(turn.gone.deposited + before.deposited, turn.gone.raised + before.authorised)
         entry = Entry(
             channel_id=channel.channel_id, gateway=turn.gateway, network=channel.network,
-            path=urlsplit(turn.url).path, model=named(turn.body, "model"), plan=named(turn.body, "plan"),
+            path=urlsplit(turn.url).path, model=turn.model, plan=turn.plan,
             authorised=turn.raised - turn.gone.raised, deposited=turn.deposited - turn.gone.deposited,
         )  # fmt: skip
         if entry != turn.booked:
@@ -665,14 +654,6 @@ class PaymentAuth(httpx.Auth):
             self._lifecycle.store.finish(turn.row, outcome, usage)
         except StoreError as error:
             self._warn(f"the outcome was not booked: {error.message}")
-
-
-def server_time(response: httpx.Response) -> float | None:
-    """The server's clock as it says itself, in unix seconds."""
-    try:
-        return parsedate_to_datetime(response.headers.get("Date", "")).timestamp()
-    except (ValueError, OverflowError):
-        return None
 
 
 def _unusable(message: str) -> PaymentError:

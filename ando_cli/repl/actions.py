@@ -13,7 +13,7 @@ from ando_cli.config.settings import KEY_RAIL, MODELS_FILE, MPP_RAIL, RAILS
 from ando_cli.conversation.model import from_json
 from ando_cli.errors import UsageError
 from ando_cli.files import replace_private
-from ando_cli.inference.chat import PLANS
+from ando_cli.inference.prompt import PLANS
 from ando_cli.money import amount, parse_amount
 from ando_cli.redact import clean, short
 from ando_cli.repl import slash, status

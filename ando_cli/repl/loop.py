@@ -8,16 +8,17 @@ from typing import TYPE_CHECKING
 
 from ando_cli import __version__
 from ando_cli.conversation.usage import describe_usage
-from ando_cli.errors import AndoError, StoreError
+from ando_cli.errors import AndoError
 from ando_cli.frozen import frozen
 from ando_cli.inference.usage import Usage
 from ando_cli.repl import actions, slash, status
 
 if TYPE_CHECKING:
     from ando_cli.config.settings import Settings
-    from ando_cli.conversation.archive import Conversations, Kept
+    from ando_cli.conversation.keeping import Keeper
     from ando_cli.conversation.model import Conversation, Message
-    from ando_cli.conversation.turn import Talk, Turn
+    from ando_cli.conversation.talk import Talk
+    from ando_cli.conversation.turn import Turn
     from ando_cli.repl.keyboard import Keyboard
     from ando_cli.repl.screen import Screen
     from ando_cli.session.channel import Channel
@@ -36,8 +37,7 @@ class Repl:
 
     Args:
         conversation: as it begins, or goes on.
-        conversations: where it is kept; ``None`` where it is not.
-        found: the kept conversation that goes on.
+        keeper: keeps it; ``None`` where it is not kept.
         usage: whether each answer is followed by what it took.
     """
 
@@ -48,8 +48,7 @@ class Repl:
         settings: Settings,
         conversation: Conversation,
         *,
-        conversations: Conversations | None = None,
-        found: Kept | None = None,
+        keeper: Keeper | None = None,
         usage: bool = False,
     ) -> None:
         self.screen = screen
@@ -58,8 +57,7 @@ class Repl:
         self.conversation = conversation
         self.unanswered: Unanswered | None = None
         """What was asked last, where it has no answer."""
-        self._conversations = conversations
-        self._kept = found
+        self._keeper = keeper
         self._usage = usage
 
     def run(self, keyboard: Keyboard, first: str = "") -> None:
@@ -75,8 +73,8 @@ class Repl:
                 continue
             except EOFError:
                 going = False
-        if self._kept is not None and self._kept.digest is not None:
-            self.screen.note(f"kept as {self._kept.id}; `ando chat -c` goes on with it")
+        if self._keeper is not None and self._keeper.kept is not None:
+            self.screen.note(f"kept as {self._keeper.kept.id}; `ando chat -c` goes on with it")
 
     def ask(self, question: str, after: tuple[Message, ...] | None = None) -> None:
         """Ask ``question`` after all that was said, or ``after`` a part of it, whose rest an answer replaces.
@@ -86,14 +84,17 @@ class Repl:
         said = self.conversation.messages if after is None else after
         self.unanswered = Unanswered(question, said)
         base = replace(self.conversation, messages=said)
-        turn = self.talk.turn(base, question)
+        try:
+            turn = self.talk.turn(base, question)
+        except AndoError as error:
+            self._fail(error)
+            return
         try:
             with self.screen.turn() as arriving:
                 turn.run(arriving.add)
         except AndoError as error:
             self._count_lost(turn)
-            self.screen.fail(error)
-            self.screen.note("the conversation is as it was: /retry asks again, /edit changes the question")
+            self._fail(error)
         except KeyboardInterrupt:
             self._count_lost(turn)
             charge = "it was under way, and may still be charged" if turn.may_be_charged else "nothing was charged"
@@ -108,20 +109,13 @@ class Repl:
     def change(self, conversation: Conversation) -> None:
         """Go on with ``conversation``, which is kept if conversations are."""
         self.conversation = conversation
-        if self._conversations is None or not (conversation.messages or self._kept):
-            return
-        before = self._kept or self._conversations.begin(conversation)
-        try:
-            self._kept = self._conversations.save(replace(before, conversation=conversation))
-        except StoreError as error:
-            self.screen.warn(f"this is not kept: {error.message}")
-            return
-        if before.digest is not None and before.id != self._kept.id:
-            self.screen.warn(f"another ando went on with {before.id} meanwhile: this is kept as {self._kept.id}")
+        if self._keeper is not None and (conversation.messages or self._keeper.kept is not None):
+            self._keeper.keep(conversation)
 
     def begin(self, conversation: Conversation) -> None:
         """Begin another conversation. The one before stays kept as it was."""
-        self._kept = None
+        if self._keeper is not None:
+            self._keeper.begin()
         self.unanswered = None
         self.change(conversation)
 
@@ -151,6 +145,11 @@ class Repl:
             self.screen.fail(error)
         return True
 
+    def _fail(self, error: AndoError) -> None:
+        """Show why a question has no answer."""
+        self.screen.fail(error)
+        self.screen.note("the conversation is as it was: /retry asks again, /edit changes the question")
+
     def _count_lost(self, turn: Turn) -> None:
         """Count what a turn without an answer came to."""
         totals = self.conversation.totals
@@ -163,7 +162,7 @@ class Repl:
 
     def _greet(self) -> None:
         screen, said = self.screen, self.conversation.messages
-        kept = "" if self._conversations is None else "; this is kept"
+        kept = "" if self._keeper is None else "; this is kept"
         screen.note(f"ando {__version__}: /help lists the commands, Ctrl-D leaves{kept}")
         if said:
             turns = self.conversation.turns

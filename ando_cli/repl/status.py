@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ando_cli.config.settings import KEY_RAIL
-from ando_cli.inference.chat import DEFAULT_PLAN
+from ando_cli.inference.prompt import DEFAULT_PLAN
 from ando_cli.money import amount
 from ando_cli.redact import clean
 

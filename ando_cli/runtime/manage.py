@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ando_cli.errors import AndoError, Code, PaymentError, UsageError
-from ando_cli.http.client import CHAT_PATH
-from ando_cli.inference.chat import smallest_body
+from ando_cli.inference import paid
 from ando_cli.rails.management import Close, Managed, ManagementAuth, TopUpBy
 from ando_cli.redact import short
 from ando_cli.session.channel import LIVE, Channel, State
@@ -36,7 +35,7 @@ def manage(state: Invocation, parts: Parts, action: TopUpBy | Close, channel: Ch
     )
     state.terminal.stage("asking")
     try:
-        parts.client(auth).post(CHAT_PATH, smallest_body())
+        parts.client(auth).post(paid.smallest())
     except AndoError:
         if auth.managed is None:
             raise

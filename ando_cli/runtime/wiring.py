@@ -12,7 +12,7 @@ import os
 import time
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ando_cli.config.settings import KEY_RAIL, MODELS_FILE, MPP_RAIL, STORE_FILE
 from ando_cli.errors import Code, ConsentRequiredError, PaymentDeclinedError, StoreError
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from ando_cli.runtime.context import Invocation
     from ando_cli.session.act.lifecycle import Delegates
     from ando_cli.session.decide.budget import Budgets
-    from ando_cli.tempo.protocol import Protocol
+    from ando_cli.tempo.protocol import Protocol as SessionProtocol
     from ando_cli.tempo.rpc import Rpc
     from ando_cli.terminal.output import Terminal
 
@@ -55,7 +55,7 @@ class PayOptions:
     assume_yes: bool = False
     accept_payee: str | None = None
     deposit: int | None = None
-    protocol: Protocol | None = None
+    protocol: SessionProtocol | None = None
     delegate: bool = False
     profile: str | None = None
     connect_timeout: float | None = None
@@ -98,6 +98,13 @@ def remember_models(settings: Settings, names: list[str]) -> None:
         replace_private(folder / MODELS_FILE, json.dumps({"models": names}).encode())
 
 
+class MakeClient(Protocol):
+    """Makes a client that pays with ``auth``: a Virtual Key's where it is ``bearer``."""
+
+    def __call__(self, auth: httpx.Auth, *, bearer: bool = False) -> AndoClient:
+        """Return the client, which is closed with the parts."""
+
+
 @frozen
 class Parts:
     """What a command works with: the settings in force, the lifecycle, a finder of Virtual Keys, a maker of clients."""
@@ -105,7 +112,7 @@ class Parts:
     settings: Settings
     lifecycle: Lifecycle
     virtual_key: Callable[[], str]
-    client: Callable[[httpx.Auth], AndoClient]
+    client: MakeClient
 
 
 @contextmanager
@@ -152,7 +159,8 @@ def connect_with_key(state: Invocation, parts: Parts, key: str | None = None) ->
             stage=state.terminal.stage,
             warn=state.terminal.warn,
             sleep=partial(pause, state.terminal),
-        )
+        ),
+        bearer=True,
     )
 
 
@@ -230,10 +238,11 @@ def assemble(state: Invocation, options: PayOptions) -> Iterator[Parts]:
             warn=terminal.warn,
         )
 
-        def make_client(auth: httpx.Auth) -> AndoClient:
+        def make_client(auth: httpx.Auth, *, bearer: bool = False) -> AndoClient:
             client = AndoClient(
                 settings.base_url,
                 auth,
+                bearer=bearer,
                 connect_timeout=options.connect_timeout or settings.connect_timeout,
                 timeout=options.timeout or settings.timeout,
                 waiting=terminal.progress,

@@ -40,7 +40,9 @@ if TYPE_CHECKING:
 _MAX_RESPONSE_BYTES = 4 * 1024 * 1024
 _HINT = "check the network's rpc_url or try again later"
 _BUSY = (429, 502, 503, 504)
-"""HTTP statuses with which a server says that another time it may answer."""
+"""HTTP statuses of a server that may answer another time."""
+_LIMIT_EXCEEDED = -32005
+"""The JSON-RPC error code for too many requests (EIP-1474)."""
 
 
 class Endpoint:
@@ -137,6 +139,7 @@ class Endpoint:
         return RpcRefusedError(
             reason if quoted is None else f"{reason}: {quoted}",
             hint=_HINT,
+            retryable=code == _LIMIT_EXCEEDED,
             rpc_code=code if isinstance(code, int) else None,
             rpc_message=quoted,
         )

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from ando_cli.sandbox.faults import Fault
+from ando_cli.tempo.keys import PrivateKey
 from tests.support.cli_box import KEY, MILLION, sha256
 
 if TYPE_CHECKING:
@@ -130,7 +132,7 @@ def test_the_line_that_the_issue_asks_for_works(box: Box) -> None:
 
 def test_a_dry_run_shows_the_price_and_signs_nothing(gateway: Gateway, box: Box) -> None:
     cold = box.run("chat", "--dry-run", "hi").worked()
-    for shown in ("ando-sandbox", "1.00", "none yet", "deposit of up to 5.00"):
+    for shown in ("ando-sandbox", "1.00", "none yet", "deposit of 5.00", "at most:    1.00"):
         assert shown in cold.stdout
     assert "nothing was signed" in cold.stderr
     assert gateway.actions == ["unpaid"]
@@ -139,10 +141,36 @@ def test_a_dry_run_shows_the_price_and_signs_nothing(gateway: Gateway, box: Box)
     before = box.records()
     warm = box.run("chat", "--dry-run", "-j", "hi").worked().json
     assert (warm["action"], warm["raise"], warm["deposit"], warm["amount"]) == ("voucher", "0.00", "0.00", "1.00")
+    assert 1 < Decimal(warm["at_most"]) <= 2, "what is left of the first raise, and one more"
+    capped = box.run("chat", "--dry-run", "-j", "--max-spend", "0.5", "hi").worked().json
+    assert Decimal(capped["at_most"]) == Decimal(warm["at_most"]) - 1, "--max-spend leaves no room for a raise"
     assert warm["realm"] == "ando-sandbox"
-    assert gateway.actions == ["unpaid"]
+    assert gateway.actions == ["unpaid"] * 2
     assert box.records() == before
     assert KEY.address not in cold.stdout + json.dumps(warm)
+
+
+def test_a_dry_run_knows_every_limit_that_paying_knows(gateway: Gateway, box: Box) -> None:
+    def quote(*options: str, **environ: str | None) -> Any:
+        return box.run("chat", "--dry-run", "-j", *options, "hi", **environ)
+
+    assert quote("--max-spend", "2").worked().json["deposit"] == "2.00"
+    assert quote("--max-spend", "0.5").code == 4
+    with (box.home / "config.toml").open("a") as config:
+        config.write('[budget]\nday = "3"\n')
+    assert quote().worked().json["deposit"] == "3.00", "nobody but the budget allows it"
+    assert quote("--yes").worked().json["deposit"] == "5.00"
+    assert box.run("chat", "--max-spend", "2", "hi").worked()
+    assert quote("--max-spend", "2").worked().json["action"] == "voucher"
+
+
+def test_a_dry_run_deposits_no_more_than_the_wallet_holds(gateway: Gateway, box: Box) -> None:
+    poor = PrivateKey.generate()
+    empty = box.run("chat", "--dry-run", "hi", ANDO_PRIVATE_KEY=poor.to_hex())
+    assert "the wallet holds 0.00" in empty.refused(4)
+    gateway.sandbox.fund(poor.address, 1_500_000)
+    held = box.run("chat", "--dry-run", "-j", "hi", ANDO_PRIVATE_KEY=poor.to_hex()).worked().json
+    assert "1.00" < held["deposit"] <= "1.50"
 
 
 REFUSED = [

@@ -100,11 +100,25 @@ def test_verbose_says_what_happens_and_nothing_secret(warm: Gateway) -> None:
 
 
 def test_a_dry_run_and_offline_sign_nothing(gateway: Gateway, box: Box) -> None:
-    assert "deposit of up to 5.00" in box.run("request", PAID, "--json", BODY, "--dry-run").worked().stdout
+    assert "deposit of 5.00" in box.run("request", PAID, "--json", BODY, "--dry-run").worked().stdout
     assert "no payment" in box.run("request", "/free", "--dry-run").worked().stdout
     assert gateway.actions == ["unpaid", "free"]
     gateway.forget_log()
-    assert "offline" in box.run("request", PAID, "--json", BODY, "--offline").refused(3)
+    offline = box.run("request", PAID, "--json", BODY, "-H", "X-Mine: 1", "-H", "Cookie: c=1", "--offline").worked()
+    head, _, body = offline.stdout.partition("\n\n")
+    assert head.splitlines() == [
+        f"POST {gateway.base_url}{PAID}",
+        "X-Mine: 1",
+        "Cookie: [redacted]",
+        "Content-Type: application/json",
+        "Accept: application/json",
+    ]
+    assert body == BODY
+    assert "nothing was sent" in offline.stderr
+    assert box.run("request", "/free", "--offline", "-j").worked().json == {
+        "offline": True, "method": "GET", "url": f"{gateway.base_url}/free", "headers": {}, "body": "",
+    }  # fmt: skip
+    assert "cannot read nowhere" in box.run("request", PAID, "--json", "@nowhere", "--offline").refused(2)
     assert gateway.log == []
     assert not any(box.records().values())
 

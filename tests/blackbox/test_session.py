@@ -41,7 +41,7 @@ def test_open_within_the_limits_only(gateway: Gateway, box: Box) -> None:
         done = box.run("session", "open", *arguments)
         assert (done.code, done.out) == (4, b""), arguments
         assert named in done.stderr, arguments
-    assert "deposit of up to" in box.run("session", "open", "--dry-run").worked().stdout
+    assert "deposit of 5.00" in box.run("session", "open", "--dry-run").worked().stdout
     assert set(gateway.actions) == {"unpaid"}
     assert gateway.balance == 100 * MILLION
 

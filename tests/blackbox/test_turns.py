@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ando_cli.conversation.model import Conversation
-from ando_cli.conversation.turn import Talk
+from ando_cli.conversation.talk import Talk
 from ando_cli.errors import AndoError, PaymentError
-from ando_cli.inference.chat import Prompt
+from ando_cli.inference.prompt import Prompt
 from ando_cli.runtime.context import Invocation
 from ando_cli.runtime.wiring import PayOptions, assemble
 from ando_cli.sandbox.faults import Fault

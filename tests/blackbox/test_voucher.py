@@ -11,7 +11,7 @@ import pytest
 from eth_account import Account
 from eth_account.messages import encode_typed_data
 
-from ando_cli.inference.chat import smallest_body
+from ando_cli.inference import paid
 from ando_cli.mpp.challenge import parse_challenges
 from ando_cli.mpp.credential import VoucherPayload, authorization
 from ando_cli.session.channel import Channel, State
@@ -336,7 +336,7 @@ def test_inspect_reads_what_sign_prints(owner: Box, protocol: str) -> None:
 
 
 def test_inspect_reads_what_a_gateway_and_a_client_send(gateway: Gateway, box: Box) -> None:
-    answer = httpx.post(f"{gateway.base_url}/mpp/chat/completions", content=smallest_body(), trust_env=False)
+    answer = httpx.post(f"{gateway.base_url}/mpp/chat/completions", content=paid.smallest().body, trust_env=False)
     value = answer.headers["WWW-Authenticate"]
     done = box.run("voucher", "inspect", stdin=value).worked()
     [challenge], _ = parse_challenges([value])

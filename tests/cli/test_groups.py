@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from ando_cli.cli.groups import Without, grouped
 from ando_cli.cli.options import ConnectionOptions, SamplingOptions
-from ando_cli.inference.chat import Prompt
+from ando_cli.inference.prompt import Prompt
 
 
 def app_of(command: object) -> typer.Typer:

@@ -9,7 +9,7 @@ import pytest
 
 from ando_cli.conversation.archive import Conversations, Kept
 from ando_cli.conversation.model import Conversation, from_json
-from ando_cli.inference.chat import Prompt
+from ando_cli.inference.prompt import Prompt
 from ando_cli.inference.usage import Usage
 
 if TYPE_CHECKING:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         ("--sandbx chat hi", "--sandbox"),
         ("chat hi --jsn-output", "--json-output"),
         ("session close --al", "--all"),
+        ("chat --json hi", "--json-output"),
     ],
 )
 def test_an_option_that_is_misspelt_is_answered_with_the_one_that_was_meant(ando: Ando, line: str, meant: str) -> None:
@@ -34,7 +35,10 @@ def test_an_option_that_is_misspelt_is_answered_with_the_one_that_was_meant(ando
 
 
 def test_an_option_that_is_like_no_other_is_answered_with_the_help_page(ando: Ando) -> None:
-    assert "try: ando chat --help" in ando("chat", "--zzz", "hi").refused(2)
+    for option in ("--zzz", "--stopwatch"):
+        shown = ando("chat", option, "hi").refused(2)
+        assert "try: ando chat --help" in shown
+        assert "--stop " not in shown.replace(option, ""), "what is merely a little alike is not offered"
 
 
 @pytest.mark.parametrize("width", [40, 59, 60, 80, 200])

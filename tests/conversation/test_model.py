@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ando_cli.conversation.model import ASSISTANT, USER, Conversation, Message, Totals, from_json
 from ando_cli.errors import UsageError
-from ando_cli.inference.chat import Prompt
+from ando_cli.inference.prompt import Prompt
 from ando_cli.inference.usage import Usage
 
 NOTHING = Usage()

@@ -1,4 +1,4 @@
-"""What the ledger takes from bodies and answers, and what it does not."""
+"""What the ledger takes from answers, and what it does not."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from ando_cli.inference.usage import Usage, named, read_usage
+from ando_cli.inference.usage import Usage, read_usage
 
 
 def test_tokens_and_the_model_are_read_from_either_kind_of_answer() -> None:
@@ -24,8 +24,3 @@ def test_what_is_no_name_of_a_model_is_not_kept(model: object) -> None:
 @pytest.mark.parametrize("answer", [b"", b"[]", b"null", b"\xff", b'{"usage":[]}', b'{"usage":{"prompt_tokens":true}}'])
 def test_an_answer_that_says_nothing_tells_nothing(answer: bytes) -> None:
     assert read_usage(answer) == Usage()
-
-
-def test_a_name_in_a_body_is_cleaned() -> None:
-    assert named(b'{"plan":"Plus\\u001b[31m"}', "plan") == "Plus[31m"
-    assert named(b'{"plan":7}', "plan") is None

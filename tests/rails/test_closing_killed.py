@@ -14,7 +14,9 @@ import httpx
 import pytest
 
 from ando_cli.errors import AndoError
-from ando_cli.http.client import CHAT_PATH, AndoClient
+from ando_cli.http.client import AndoClient
+from ando_cli.inference import paid
+from ando_cli.inference.request import Request
 from ando_cli.rails.management import Close, ManagementAuth
 from ando_cli.rails.payment import PaymentAuth
 from ando_cli.sandbox import escrow, reserve, reserve_abi
@@ -68,7 +70,7 @@ class Wallet:
         self.folder, self.sandbox, self.key = folder, sandbox, PrivateKey.generate()
         sandbox.fund(self.key.address, 100 * MILLION)
         with self.command() as (lifecycle, client):
-            client(PaymentAuth(lifecycle, gateway_of=lambda _: "gateway")).post(CHAT_PATH, BODY)
+            client(PaymentAuth(lifecycle, gateway_of=lambda _: "gateway")).post(Request(paid.CHAT.path, BODY))
 
     @contextmanager
     def command(self) -> Iterator[tuple[Lifecycle, Callable[[PaymentAuth], AndoClient]]]:
@@ -108,7 +110,7 @@ class Wallet:
                 return
             auth = ManagementAuth(lifecycle, Close(), channel.channel_id, gateway_of=lambda _: "gateway")
             try:
-                client(auth).post(CHAT_PATH, BODY)
+                client(auth).post(Request(paid.CHAT.path, BODY))
             except AndoError:
                 if auth.managed is None:
                     raise

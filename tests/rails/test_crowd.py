@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from ando_cli.http.client import CHAT_PATH
-from ando_cli.rails.payment import PAID
+from ando_cli.http.extensions import PAID
+from ando_cli.inference import paid
 from ando_cli.sandbox.config import CHAIN_ID, ESCROW, TOKEN
 from ando_cli.sandbox.server import Sandbox, SandboxConfig, Settings
 from ando_cli.session.channel import Channel, State
@@ -170,7 +170,7 @@ def test_what_a_killed_request_authorised_is_used_by_the_next(tmp_path: Path) ->
 def test_a_request_whose_raise_was_never_answered_does_not_make_the_next_pay_twice(tmp_path: Path) -> None:
     with gateway(tmp_path, IN_FULL) as (crowd, sandbox):
         with crowd.client() as (client, lifecycle):
-            first = client.post(CHAT_PATH, b'{"messages":[{"role":"user","content":"hi"}],"max_tokens":8}')
+            first = client.post(paid.smallest())
             assert first.extensions[PAID].raised == FULL_PRICE
             # Its answer was never booked: the gateway has charged it, and the store does not know.
             lifecycle.store._db.execute("UPDATE channels SET accepted = '0', spent = '0'")

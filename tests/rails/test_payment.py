@@ -18,16 +18,10 @@ from hypothesis import strategies as st
 
 from ando_cli.errors import AndoError, NetworkError, PaymentError, StoreError
 from ando_cli.http.client import AndoClient
+from ando_cli.http.extensions import CREDENTIAL, PAID, RESENT
+from ando_cli.inference.request import Request
 from ando_cli.mpp.problem import ProblemCode
-from ando_cli.rails.payment import (
-    CREDENTIAL,
-    MAX_UNPAID_REQUESTS,
-    PAID,
-    RESENT,
-    Paid,
-    PaymentAuth,
-    Quoted,
-)
+from ando_cli.rails.payment import MAX_UNPAID_REQUESTS, Paid, PaymentAuth, Quoted
 from ando_cli.session.channel import Channel, Pending, State
 from ando_cli.session.decide.budget import Budgets
 from ando_cli.session.decide.planner import MAX_PAID_ATTEMPTS, Open, Refuse, Voucher
@@ -712,7 +706,7 @@ def test_a_credential_that_never_left_is_booked_as_failed(bench: Bench, error: E
     bench.gateway.script = [lambda _: refuse("mpp_invalid_challenge")]
     for credentials in (0, 1):
         with pytest.raises(NetworkError, match="cannot connect"):
-            over_http(bench, error, credentials).send("POST", URL, body=BODY)
+            over_http(bench, error, credentials).send(Request(URL, BODY))
     assert bench.outcomes() == ["failed", "failed"]
 
 
@@ -720,7 +714,7 @@ def test_a_credential_that_never_left_is_booked_as_failed(bench: Bench, error: E
 def test_a_credential_that_may_have_arrived_stays_unknown(bench: Bench, error: BaseException) -> None:
     bench.have(channel())
     with pytest.raises((NetworkError, KeyboardInterrupt)):
-        over_http(bench, error).send("POST", URL, body=BODY)
+        over_http(bench, error).send(Request(URL, BODY))
     assert bench.outcomes() == ["unknown"]
 
 

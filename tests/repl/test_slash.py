@@ -85,7 +85,7 @@ def test_a_command_that_is_typed_is_completed(tmp_path: Path) -> None:
     assert offered("/s") == ["/system", "/session", "/save"]
     assert offered("/plan p") == ["Plus", "Premium"]
     assert offered("/rail ") == ["mpp", "key"]
-    assert offered(f"/load {home}/inference/cha") == [f"{home}/inference/chat.py"]
+    assert offered(f"/load {home}/inference/prom") == [f"{home}/inference/prompt.py"]
     assert offered(f"/save {home}/repl") == [f"{home}/repl/"]
     assert offered("/model ") == []
     settings.folders.state.mkdir(parents=True)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from ando_cli.conversation.model import Conversation, Totals
-from ando_cli.inference.chat import Prompt
+from ando_cli.inference.prompt import Prompt
 from ando_cli.repl.status import status_line, usage_text
 from tests.support.session_doubles import channel
 

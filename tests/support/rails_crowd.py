@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ando_cli.errors import AndoError
-from ando_cli.http.client import CHAT_PATH, AndoClient
+from ando_cli.http.client import AndoClient
+from ando_cli.inference import paid
+from ando_cli.inference.request import Request
 from ando_cli.rails.payment import PaymentAuth
 from ando_cli.session.act.lifecycle import Lifecycle
 from ando_cli.session.decide.budget import Budgets
@@ -81,7 +83,7 @@ class Crowd:
 
         def one(_: int) -> str:
             try:
-                client.post(CHAT_PATH, BODY)
+                client.post(Request(paid.CHAT.path, BODY))
             except AndoError as error:
                 return error.code
             return "answered"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from ando_cli.rails.payment import DRY_RUN
+from ando_cli.http.extensions import DRY_RUN, PLAN
 from ando_cli.tempo.keys import recover
 from ando_cli.tempo.network import PRECOMPILE
 from ando_cli.tempo.protocol import Protocol
@@ -211,7 +211,7 @@ def outgoing(url: str = URL, body: bytes = BODY, *, dry_run: bool = False) -> ht
         url,
         content=body,
         headers={"Content-Type": "application/json"},
-        extensions={DRY_RUN: True} if dry_run else {},
+        extensions={PLAN: "Starter"} | ({DRY_RUN: True} if dry_run else {}),
     )
 
 

@@ -20,13 +20,13 @@ from ando_cli.cli.options import (
 from ando_cli.commands._quote import show_quote
 from ando_cli.commands.session._shape import channel_shape
 from ando_cli.errors import Code, PaymentError, ServerError
-from ando_cli.http.client import CHAT_PATH
-from ando_cli.inference.chat import smallest_body
+from ando_cli.http.extensions import PAID
+from ando_cli.inference import paid as paid_route
 from ando_cli.money import amount, parse_amount
-from ando_cli.rails.payment import PAID
 from ando_cli.redact import short
 from ando_cli.runtime.context import invocation
-from ando_cli.runtime.wiring import connect
+from ando_cli.runtime.quoting import ask_price
+from ando_cli.runtime.wiring import assemble, connect_with_channel
 from ando_cli.session.channel import State
 from ando_cli.tempo.protocol import Protocol
 
@@ -79,11 +79,12 @@ def open_(
     options = pay_options(
         max_spend, yes, accept_payee, timeout, connect_timeout, deposit=wanted, protocol=protocol, delegate=delegate
     )
-    with connect(state, options) as client:
+    with assemble(state, options) as parts:
+        client = connect_with_channel(state, parts, options)
         terminal.stage("asking")
-        quote = client.quote(CHAT_PATH, smallest_body())
+        quote = ask_price(client, paid_route.smallest())
         if dry_run:
-            show_quote(terminal, quote, state.settings)
+            show_quote(terminal, parts, quote)
             return
         channel = quote.channel if quote else None
         if delegate and channel is not None and not channel.delegated:
@@ -95,7 +96,7 @@ def open_(
         opened = channel is None or channel.state is not State.OPEN
         if opened:
             terminal.note("opening takes a request: sending the smallest one, for one token")
-            response = client.post(CHAT_PATH, smallest_body())
+            response = client.post(paid_route.smallest())
             paid: Paid | None = response.extensions.get(PAID)
             channel = paid.channel if paid else None
     if channel is None:

@@ -122,15 +122,14 @@ _OUTCOMES = {
 
 def _hinted(state: Invocation, parts: Parts, channel_id: str | None, accepted_payee: str | None) -> Proven | None:
     """Return what the gateway proves about a channel of ours. If it proves nothing, the chain is asked instead."""
-    from ando_cli.http.client import CHAT_PATH
-    from ando_cli.inference.chat import smallest_body
+    from ando_cli.inference import paid
     from ando_cli.rails.hint import HintAuth
 
     state.terminal.stage("asking the gateway")
     auth = HintAuth(parts.lifecycle, channel_id, gateway_of=parts.settings.gateway_of, accepted_payee=accepted_payee)
     why = "it shows no signature of ours"
     try:
-        parts.client(auth).send("POST", CHAT_PATH, [("Content-Type", "application/json")], smallest_body())
+        parts.client(auth).send(paid.smallest())
     except (NetworkError, PaymentError) as error:
         why = error.message
     if auth.proven is None:

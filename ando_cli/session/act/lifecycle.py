@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import sys
 import threading
 import time
 import typing
@@ -20,7 +21,17 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from ando_cli.errors import AndoError, Code, NetworkError, PaymentError, StoreError, UntrustedError, WalletError
+from ando_cli.errors import (
+    AndoError,
+    Code,
+    KeyringUnusableError,
+    NetworkError,
+    PaymentError,
+    StoreError,
+    UntrustedError,
+    WalletError,
+    WalletMissingError,
+)
 from ando_cli.files import make_private_folder
 from ando_cli.frozen import frozen
 from ando_cli.mpp.credential import ClosePayload, OpenPayload, TopUpPayload, VoucherPayload
@@ -298,12 +309,7 @@ class Lifecycle:
             self._delegate_keeper().check()
         self.check_budgets(request.amount)
         fees, balance, reserve = self._means(request)
-        caps = self._deposit_caps()
-        if self._deposit is None:
-            deposit = policy.opening_deposit(request, caps, self.committed, balance, reserve)
-        else:
-            policy.check_size(self._deposit, Protocol(request.session_protocol))
-            deposit = policy.explicit_deposit(self._deposit, request.amount, caps, self.committed, balance, reserve)
+        deposit = self._opening_deposit(request, balance, reserve)
         policy.check_raise(request.amount, self.caps, self.committed)
         self._consent(Deposit(True, deposit, key.gateway, self.network.token_symbol))
         import ando_cli.tempo.transaction  # noqa: F401 - it takes its time, and the store is held while it signs
@@ -322,6 +328,36 @@ class Lifecycle:
         if warning:
             self._warn(warning)
         return channel
+
+    def expected_deposit(self, request: SessionRequest, needed: int | None = None) -> int:
+        """Decide, as ``open`` and ``top_up`` do, what would be deposited now. Nobody is asked, nothing is signed.
+
+        Where there is no wallet its balance is no limit.
+
+        Args:
+            request: what the gateway asks for.
+            needed: what an open channel lacks; ``None`` where a channel is opened.
+
+        Raises:
+            PaymentError: a limit or the balance is too small, or the clock is wrong.
+            NetworkError: the chain could not be asked.
+        """
+        try:
+            owner = self.payer
+        except (WalletMissingError, KeyringUnusableError):
+            balance, reserve = sys.maxsize, 0
+        else:
+            _, balance, reserve = self._means(request, owner)
+        if needed is None:
+            return self._opening_deposit(request, balance, reserve)
+        return policy.top_up_amount(request, self._deposit_caps(), self.committed, needed, balance, reserve)
+
+    def _opening_deposit(self, request: SessionRequest, balance: int, reserve: int) -> int:
+        caps = self._deposit_caps()
+        if self._deposit is None:
+            return policy.opening_deposit(request, caps, self.committed, balance, reserve)
+        policy.check_size(self._deposit, Protocol(request.session_protocol))
+        return policy.explicit_deposit(self._deposit, request.amount, caps, self.committed, balance, reserve)
 
     def _sign_open(self, key: ChannelKey, request: SessionRequest, deposit: int, fees: Fees, signer: str) -> Channel:
         from ando_cli.tempo.transaction import open_transaction
@@ -558,8 +594,8 @@ class Lifecycle:
         with self._committing:
             self.committed = Committed(self.committed.deposited + deposited, self.committed.raised + raised)
 
-    def _means(self, request: SessionRequest) -> tuple[Fees, int, int]:
-        """Fees, the wallet's balance, and what of it a transaction may cost."""
+    def _means(self, request: SessionRequest, owner: str | None = None) -> tuple[Fees, int, int]:
+        """Fees, the wallet's balance, and what of it a transaction may cost. With ``owner`` given no key is read."""
         from ando_cli.tempo.fees import max_fee
 
         chain = self.checked_chain()
@@ -579,7 +615,11 @@ class Lifecycle:
                 code=Code.CLOCK_WRONG,
             )
         fees = chain.fees()
-        return fees, chain.balance(request.currency, self.key().address), 0 if request.fee_payer else max_fee(fees)
+        return (
+            fees,
+            chain.balance(request.currency, owner or self.key().address),
+            0 if request.fee_payer else max_fee(fees),
+        )
 
     def checked_chain(self) -> Chain:
         """The chain, which is the one that the network names.

@@ -1,22 +1,21 @@
-"""The conversation that a question is part of, if only as the first and last one."""
+"""Keeping a conversation: which one goes on, whether it is kept, and writing it."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ando_cli.config.settings import KEY_RAIL
 from ando_cli.conversation.model import Conversation
 from ando_cli.errors import StoreError, UsageError
 from ando_cli.frozen import frozen
-from ando_cli.inference.chat import join_words
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ando_cli.config.settings import Settings
     from ando_cli.conversation.archive import Conversations, Kept
-    from ando_cli.inference.chat import Prompt
-    from ando_cli.inference.usage import Usage
-    from ando_cli.runtime.context import Invocation
+    from ando_cli.inference.prompt import Prompt
 
 
 @frozen
@@ -82,54 +81,35 @@ def begin(found: Kept | None, words: Prompt, rail: str, settings: Settings) -> C
     return conversation
 
 
-class Thread:
-    """One question of a conversation.
+class Keeper:
+    """Keeps one conversation in a file while it goes on. That it cannot be written must not hide an answer.
 
     Args:
-        conversation: as the question is asked.
-        found: the kept conversation that it was before.
-        keeps: whether it is kept.
+        conversations: where it is kept.
+        found: the kept conversation that goes on; ``None`` where a new one begins.
+        warn: told what the user must know.
+
+    ``kept`` is the conversation as it was written last.
     """
 
-    def __init__(self, state: Invocation, conversation: Conversation, found: Kept | None, *, keeps: bool) -> None:
-        self.conversation = conversation
-        self._state = state
-        self._found = found
-        self._keeps = keeps
-        self._question: str | None = None
+    def __init__(self, conversations: Conversations, found: Kept | None, warn: Callable[[str], None]) -> None:
+        self.kept = found
+        self._conversations = conversations
+        self._warn = warn
 
-    @property
-    def asked(self) -> bool:
-        """Whether the question was made of words, and so can be part of a conversation."""
-        return self._question is not None
+    def begin(self) -> None:
+        """Keep what comes as another conversation. The one before stays as it is."""
+        self.kept = None
 
-    def messages(self, typed: Prompt, piped: str) -> list[dict[str, Any]]:
-        """The messages of the request.
-
-        Raises:
-            UsageError: the prompt is empty.
-        """
-        self._question = join_words(typed, piped)
-        return self.conversation.asking(self._question)
-
-    @property
-    def is_kept(self) -> bool:
-        """Whether the question is to be kept with its answer."""
-        return self._keeps and self.asked
-
-    def keep(self, answer: str, usage: Usage) -> None:
-        """Keep the question with its answer. That it cannot be written must not hide the answer."""
-        assert self._question is not None
-        conversation = self.conversation.answered(self._question, answer, usage)
-        terminal, found = self._state.terminal, self._found
-        kept = kept_conversations(self._state.settings)
-        before = replace(found, conversation=conversation) if found else kept.begin(conversation)
+    def keep(self, conversation: Conversation) -> bool:
+        """Write ``conversation`` in the place of what was kept of it; False where that cannot be done."""
+        before = self.kept or self._conversations.begin(conversation)
         try:
-            after = kept.save(before)
+            after = self._conversations.save(replace(before, conversation=conversation))
         except StoreError as error:
-            terminal.warn(f"this is not kept: {error.message}")
-            return
-        if found is None:
-            terminal.note(f"kept as {after.id}; `ando chat -c` goes on with it")
-        elif found.id != after.id:
-            terminal.warn(f"another ando went on with {found.id} meanwhile: this is kept as {after.id}")
+            self._warn(f"this is not kept: {error.message}")
+            return False
+        if before.digest is not None and before.id != after.id:
+            self._warn(f"another ando went on with {before.id} meanwhile: this is kept as {after.id}")
+        self.kept = after
+        return True

@@ -5,9 +5,9 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from ando_cli.commands._thread import kept_conversations
 from ando_cli.config.settings import KEY_RAIL
-from ando_cli.conversation.turn import Talk
+from ando_cli.conversation.keeping import Keeper, kept_conversations
+from ando_cli.conversation.talk import Talk
 from ando_cli.errors import UsageError
 from ando_cli.repl.actions import offers
 from ando_cli.repl.history import FILE, History
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ando_cli.runtime.wiring import PayOptions
 
 
-def talk(
+def start(
     state: Invocation,
     options: PayOptions,
     conversation: Conversation,
@@ -52,11 +52,11 @@ def talk(
     state.terminal = screen = Screen(terminal)
     with assemble(state, options) as parts:
         settings = parts.settings
-        connection = Talk(state, parts, options, streams=streams)
+        talk = Talk(state, parts, options, streams=streams)
         if conversation.rail == KEY_RAIL:
-            connection.client(KEY_RAIL)  # without a key it is refused now
-        conversations = kept_conversations(settings) if keeps else None
-        repl = Repl(screen, connection, settings, conversation, conversations=conversations, found=found, usage=usage)
+            talk.client(KEY_RAIL)  # without a key it is refused now
+        keeper = Keeper(kept_conversations(settings), found, screen.warn) if keeps else None
+        repl = Repl(screen, talk, settings, conversation, keeper=keeper, usage=usage)
         if screen.dumb:
             repl.run(LineKeyboard(screen), first)
             return

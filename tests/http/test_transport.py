@@ -1,0 +1,288 @@
+"""What is repeated and what is not, how much is read, and which way it goes."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import TYPE_CHECKING, Any
+
+import httpx
+import pytest
+
+from ando_cli.errors import AndoError, NetworkError, ServerError
+from ando_cli.http import tls, transport
+from ando_cli.http.client import AndoClient
+from ando_cli.http.transport import CONNECT_RETRIES, ERROR_BODY_LIMIT, PAID_BODY_LIMIT
+from tests.support.http_wire import ASKED, BASE, BODY, MIB, Pays, Pieces, Wire, ando, asks, get, ok
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+# What is sent again
+
+
+LOSSES = [
+    httpx.ReadError("x"),
+    httpx.WriteError("x"),
+    httpx.CloseError("x"),
+    httpx.ReadTimeout("x"),
+    httpx.WriteTimeout("x"),
+    httpx.RemoteProtocolError("x"),
+]
+NOTHING_SENT = [httpx.ConnectError("x"), httpx.ConnectTimeout("x"), httpx.ProxyError("x"), httpx.PoolTimeout("x")]
+
+
+def names(errors: list[Any]) -> list[str]:
+    return [type(error).__name__ for error in errors]
+
+
+@pytest.mark.parametrize("loss", LOSSES, ids=names(LOSSES))
+def test_a_paid_request_whose_answer_is_lost_is_sent_once_more_byte_for_byte(loss: Exception) -> None:
+    wire, auth = Wire(asks(), loss, ok()), Pays()
+    assert ando(wire, auth).post(ASKED).text == "hi"
+    assert wire.seen[1] == wire.seen[2]
+    assert wire.seen[2][1] == BODY
+    assert wire.seen[2][2]["Authorization"] == "Payment x"
+    assert auth.resent == [True]
+
+
+def test_an_answer_that_came_at_once_is_not_marked_as_resent() -> None:
+    auth = Pays()
+    ando(Wire(asks(), ok()), auth).post(ASKED)
+    assert auth.resent == [False]
+
+
+@pytest.mark.parametrize("loss", LOSSES, ids=names(LOSSES))
+def test_an_unpaid_request_is_never_sent_again(loss: Exception) -> None:
+    wire = Wire(loss, ok())
+    with pytest.raises(NetworkError) as caught:
+        ando(wire, Pays()).post(ASKED)
+    assert caught.value.code == "no_answer"
+    assert "nothing was paid" in (caught.value.hint or "")
+    assert len(wire.seen) == 1
+
+
+SECOND = [*LOSSES, *NOTHING_SENT, httpx.DecodingError("x")]
+
+
+@pytest.mark.parametrize("second", SECOND, ids=names(SECOND))
+def test_a_second_failure_of_any_kind_leaves_the_outcome_unknown(second: Exception) -> None:
+    wire = Wire(asks(), httpx.ReadError("x"), second, ok())
+    with pytest.raises(NetworkError) as caught:
+        ando(wire, Pays()).post(ASKED)
+    assert caught.value.code == "outcome_unknown"
+    assert len(wire.seen) == 3
+
+
+@pytest.mark.parametrize("error", NOTHING_SENT, ids=names(NOTHING_SENT))
+def test_a_credential_that_never_left_is_not_sent_again_and_nothing_is_in_doubt(error: Exception) -> None:
+    wire = Wire(asks(), error, ok())
+    with pytest.raises(NetworkError) as caught:
+        ando(wire, Pays()).post(ASKED)
+    assert caught.value.code == "connect_failed"
+    assert len(wire.seen) == 2
+
+
+def test_connecting_is_tried_again_by_the_transport_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[dict[str, Any]] = []
+
+    class Recorded(httpx.HTTPTransport):
+        def __init__(self, **options: Any) -> None:
+            made.append(options)
+            super().__init__(**options)
+
+        def handle_request(self, request: httpx.Request) -> httpx.Response:
+            raise httpx.ConnectError("refused")
+
+    monkeypatch.setattr(httpx, "HTTPTransport", Recorded)
+    with pytest.raises(NetworkError) as caught:
+        AndoClient("http://127.0.0.1:9/v1", None, connect_timeout=1, timeout=1).post(ASKED)
+    assert caught.value.code == "connect_failed"
+    assert [options["retries"] for options in made] == [CONNECT_RETRIES]
+
+
+def test_a_paid_answer_that_breaks_off_in_the_middle_is_asked_for_again() -> None:
+    half = httpx.Response(200, stream=Pieces([b'{"cho'], httpx.RemoteProtocolError("cut")))
+    wire, auth = Wire(asks(), half, ok("whole")), Pays()
+    assert ando(wire, auth).post(ASKED).text == "whole"
+    assert auth.resent == [True]
+
+
+def test_a_paid_answer_that_cannot_be_unpacked_is_asked_for_again_and_then_unknown() -> None:
+    def broken() -> httpx.Response:
+        return httpx.Response(200, headers={"Content-Encoding": "gzip"}, stream=Pieces([b"not gzip"]))
+
+    assert ando(Wire(asks(), broken(), ok()), Pays()).post(ASKED).text == "hi"
+    with pytest.raises(NetworkError) as caught:
+        ando(Wire(asks(), broken(), broken()), Pays()).post(ASKED)
+    assert caught.value.code == "outcome_unknown"
+
+
+def test_an_unpaid_answer_that_cannot_be_unpacked_is_an_error_of_the_server() -> None:
+    broken = httpx.Response(500, headers={"Content-Encoding": "gzip"}, stream=Pieces([b"not gzip"]))
+    with pytest.raises(ServerError, match="compressed"):
+        ando(Wire(broken)).post(ASKED)
+
+
+def test_over_a_real_connection_that_is_cut_the_paid_request_goes_out_twice() -> None:
+    seen: list[tuple[str | None, bytes]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            seen.append((self.headers["Authorization"], body))
+            if len(seen) == 2:
+                self.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
+                self.close_connection = True
+                return
+            self.send_response(402 if len(seen) == 1 else 200)
+            self.send_header("Content-Length", "2")
+            self.end_headers()
+            self.wfile.write(b"{}")
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    auth = Pays()
+    try:
+        base = f"http://127.0.0.1:{server.server_port}/v1"
+        with_retry = AndoClient(base, auth, connect_timeout=5, timeout=5)
+        assert with_retry.post(ASKED).content == b"{}"
+        with_retry.close()
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+    assert seen == [(None, BODY), ("Payment x", BODY), ("Payment x", BODY)]
+    assert auth.resent == [True]
+
+
+# How much is read
+
+
+@pytest.mark.parametrize("status", [302, 402, 404, 500])
+def test_of_a_huge_error_body_a_mebibyte_is_read_and_the_rest_left_on_the_wire(status: int) -> None:
+    stream = Pieces(b"x" * 65536 for _ in range(1600))
+    response = ando(Wire(httpx.Response(status, stream=stream))).send(get("/x"))
+    assert len(response.content) == ERROR_BODY_LIMIT == MIB
+    assert stream.taken <= MIB + 65536
+    assert stream.closed
+
+
+def test_of_a_huge_paid_answer_the_limit_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert PAID_BODY_LIMIT == 64 * MIB
+    monkeypatch.setattr(transport, "PAID_BODY_LIMIT", 1000)
+    stream = Pieces(b"x" * 100 for _ in range(10**9))
+    assert len(ando(Wire(asks(), httpx.Response(200, stream=stream)), Pays()).post(ASKED).content) == 1000
+    assert stream.taken <= 1100
+
+
+def test_a_gzip_bomb_is_unpacked_no_further_than_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    bomb = gzip.compress(b"x" * (100 * MIB))
+    assert len(bomb) < MIB
+    pieces: list[int] = []
+    real = transport._decoded
+
+    def measured(response: httpx.Response, limit: int) -> Iterator[bytes]:
+        for piece in real(response, limit):
+            pieces.append(len(piece))
+            yield piece
+
+    monkeypatch.setattr(transport, "_decoded", measured)
+    answer = httpx.Response(500, headers={"Content-Encoding": "gzip"}, stream=Pieces([bomb]))
+    response = ando(Wire(answer)).send(get("/x"))
+    assert len(response.content) == ERROR_BODY_LIMIT
+    assert max(pieces) <= ERROR_BODY_LIMIT
+    assert sum(pieces) <= 2 * ERROR_BODY_LIMIT
+
+
+def test_a_bomb_in_a_bomb_is_not_unpacked_at_all() -> None:
+    bomb = gzip.compress(gzip.compress(b"x" * (100 * MIB)))
+    answer = httpx.Response(500, headers={"Content-Encoding": "gzip, gzip"}, stream=Pieces([bomb]))
+    assert ando(Wire(answer)).send(get("/x")).content == bomb
+
+
+def test_a_compressed_answer_in_many_pieces_is_unpacked() -> None:
+    packed = gzip.compress(json.dumps({"answer": "x" * 5000}).encode())
+    pieces = Pieces(packed[at : at + 7] for at in range(0, len(packed), 7))
+    answer = httpx.Response(200, headers={"Content-Encoding": "GZIP"}, stream=pieces)
+    response = ando(Wire(asks(), answer), Pays()).post(ASKED)
+    assert response.json() == {"answer": "x" * 5000}
+    assert "Content-Encoding" not in response.headers
+
+
+def test_only_gzip_is_offered() -> None:
+    wire = Wire(ok())
+    ando(wire).send(get("/x"))
+    assert wire.seen[0][2]["Accept-Encoding"] == "gzip"
+
+
+# Proxies
+
+
+def proxies_used(monkeypatch: pytest.MonkeyPatch, *urls: str) -> list[str | None]:
+    """The proxy that each request to ``urls`` would go through."""
+    used: list[str | None] = []
+
+    class Recorded(httpx.BaseTransport):
+        def __init__(self, **options: Any) -> None:
+            self.proxy = options["proxy"]
+
+        def handle_request(self, request: httpx.Request) -> httpx.Response:
+            used.append(self.proxy)
+            return httpx.Response(200)
+
+    monkeypatch.setattr(httpx, "HTTPTransport", Recorded)
+    plain = AndoClient(BASE, None, connect_timeout=1, timeout=1)
+    for url in urls:
+        plain.send(get(url))
+    plain.close()
+    return used
+
+
+def test_the_way_to_this_machine_never_goes_through_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALL_PROXY", "http://proxy.example:3128")
+    monkeypatch.setenv("HTTP_PROXY", "http://proxy.example:3128")
+    urls = ["http://127.0.0.1:8600/", "http://localhost/", "http://LOCALHOST/", "http://[::1]:1/"]
+    assert proxies_used(monkeypatch, *urls) == [None] * 4
+
+
+def test_other_machines_are_reached_through_the_proxy_for_their_scheme(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://secure.example:1")
+    monkeypatch.setenv("ALL_PROXY", "http://all.example:1")
+    monkeypatch.setenv("NO_PROXY", "direct.example")
+    used = proxies_used(monkeypatch, "https://a.example/", "http://a.example/", "https://direct.example/")
+    assert used == ["http://secure.example:1", "http://all.example:1", None]
+
+
+def test_what_goes_over_https_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    checked: list[object] = []
+
+    class Recorded(httpx.MockTransport):
+        def __init__(self, **options: Any) -> None:
+            checked.append(options["verify"])
+            super().__init__(lambda _: httpx.Response(200))
+
+    monkeypatch.setattr(httpx, "HTTPTransport", Recorded)
+    both = AndoClient(BASE, None, connect_timeout=1, timeout=1)
+    for url in ("http://a.example/", "https://a.example/", "http://a.example/", "https://b.example/"):
+        both.send(get(url))
+    assert checked == [tls.context("http"), tls.context("https")]
+
+
+def test_a_proxy_may_be_written_without_its_scheme(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "proxy.example:3128")
+    assert proxies_used(monkeypatch, "https://a.example/") == ["http://proxy.example:3128"]
+
+
+@pytest.mark.parametrize("proxy", ["ftp://proxy.example", "socks5://proxy.example:1", "://"])
+def test_a_proxy_that_cannot_be_used_is_an_error_and_not_a_trace(monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    with pytest.raises(AndoError, match="proxy"):
+        AndoClient(BASE, None, connect_timeout=1, timeout=1).send(get("https://a.example/"))
