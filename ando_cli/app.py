@@ -9,7 +9,8 @@ import typer
 from typer.main import get_command
 
 from ando_cli.cli.form import asked_form
-from ando_cli.cli.globals import global_options
+from ando_cli.cli.globals import GlobalOptions
+from ando_cli.cli.groups import grouped
 from ando_cli.cli.help import examples
 from ando_cli.cli.lazy import RootGroup
 from ando_cli.errors import AndoError, ExitCode, UsageError
@@ -58,7 +59,13 @@ app = typer.Typer(
     help="Buy inference from the Ando gateway, paid per use from a Tempo payment channel.",
     epilog=examples('ando --sandbox chat "what is the capital of america?"', "ando doctor", "ando --describe session"),
 )
-app.callback()(global_options)
+
+
+@app.callback()
+@grouped
+def _root(*, options: GlobalOptions) -> None:
+    # Each option was recorded in the Invocation as it was parsed, whichever side of the command it stood on.
+    pass
 
 
 def run(argv: Sequence[str], environ: Mapping[str, str] | None = None, streams: Streams | None = None) -> int:

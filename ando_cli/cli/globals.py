@@ -12,6 +12,7 @@ from ando_cli import __version__
 from ando_cli.cli import candidates
 from ando_cli.cli.command import Group
 from ando_cli.cli.help import GLOBAL_PANEL
+from ando_cli.frozen import frozen
 from ando_cli.runtime.context import invocation
 
 if TYPE_CHECKING:
@@ -24,11 +25,14 @@ def _show_version(ctx: typer.Context, value: bool) -> None:
         raise typer.Exit
 
 
-def global_options(
+@frozen
+class GlobalOptions:
+    """The global options. Each value is recorded in the ``Invocation`` as it is parsed."""
+
     base_url: Annotated[
         str | None,
         typer.Option(metavar="URL", help="The gateway. [env: ANDO_BASE_URL]", rich_help_panel=GLOBAL_PANEL),
-    ] = None,
+    ] = None
     network: Annotated[
         str | None,
         typer.Option(
@@ -37,11 +41,11 @@ def global_options(
             autocompletion=candidates.networks,
             rich_help_panel=GLOBAL_PANEL,
         ),
-    ] = None,
+    ] = None
     rpc_url: Annotated[
         str | None,
         typer.Option(metavar="URL", help="The RPC of the chain. [env: ANDO_RPC_URL]", rich_help_panel=GLOBAL_PANEL),
-    ] = None,
+    ] = None
     sandbox: Annotated[
         bool,
         typer.Option(
@@ -49,13 +53,13 @@ def global_options(
             help="Use a local gateway and chain, started for this command. No real money.",
             rich_help_panel=GLOBAL_PANEL,
         ),
-    ] = False,
+    ] = False
     json_output: Annotated[
         bool,
         typer.Option(
             "--json-output", "-j", help="Print answers and errors as JSON on stdout.", rich_help_panel=GLOBAL_PANEL
         ),
-    ] = False,
+    ] = False
     toon_output: Annotated[
         bool,
         typer.Option(
@@ -64,10 +68,10 @@ def global_options(
             help="The same in TOON, which takes fewer tokens to read.",
             rich_help_panel=GLOBAL_PANEL,
         ),
-    ] = False,
+    ] = False
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="Print no notes on stderr.", rich_help_panel=GLOBAL_PANEL)
-    ] = False,
+    ] = False
     verbose: Annotated[
         int,
         typer.Option(
@@ -77,7 +81,7 @@ def global_options(
             help="Print what happens on stderr; -vv prints more. Never a secret.",
             rich_help_panel=GLOBAL_PANEL,
         ),
-    ] = 0,
+    ] = 0
     description: Annotated[
         bool,
         typer.Option(
@@ -86,12 +90,10 @@ def global_options(
             help="Print the arguments and options of a command, or of all commands, as JSON.",
             rich_help_panel=GLOBAL_PANEL,
         ),
-    ] = False,
+    ] = False
     version: Annotated[
         bool, typer.Option("--version", "-V", is_eager=True, callback=_show_version, help="Print the version.")
-    ] = False,
-) -> None:
-    """Declare the global options: the root command takes them, and each value arrives in its ``Invocation``."""
+    ] = False
 
 
 class SharedOptionsGroup(Group):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -202,15 +203,40 @@ class ConnectionOptions:
         Raises:
             UsageError: one of them is not what it should be.
         """
-        return key_options(profile, self.timeout, self.connect_timeout)
+        return replace(self._waits(), profile=None if profile is None else _checked(profile))
 
-    def with_channel(self, payment: PaymentOptions) -> PayOptions:
+    def with_channel(
+        self,
+        payment: PaymentOptions,
+        *,
+        deposit: int | None = None,
+        protocol: Protocol | None = None,
+        delegate: bool = False,
+    ) -> PayOptions:
         """Return the flags of a command that a channel pays for, as checked values.
 
         Raises:
             UsageError: one of them is not what it should be.
         """
-        return pay_options(payment.max_spend, payment.yes, payment.accept_payee, self.timeout, self.connect_timeout)
+        payee, limit = payment.accept_payee, payment.max_spend
+        if payee is not None and not payee.isalnum():
+            raise UsageError("--accept-payee takes the fingerprint from the error message", hint="copy it from there")
+        return replace(
+            self._waits(),
+            max_spend=None if limit is None else parse_amount(limit, "--max-spend"),
+            assume_yes=payment.yes,
+            accept_payee=payee,
+            deposit=deposit,
+            protocol=protocol,
+            delegate=delegate,
+        )
+
+    def _waits(self) -> PayOptions:
+        wait, connecting = self.timeout, self.connect_timeout
+        return PayOptions(
+            timeout=None if wait is None else parse_seconds(wait, "--timeout"),
+            connect_timeout=None if connecting is None else parse_seconds(connecting, "--connect-timeout"),
+        )
 
 
 @frozen
@@ -245,47 +271,6 @@ def refuse_given(rail: str, options: dict[str, object]) -> None:
     for name, value in options.items():
         if value is not None:
             raise UsageError(f"{name} does not work with --rail {rail}", hint=f"leave it out, or use --rail {other}")
-
-
-def key_options(profile: str | None, timeout: float | None, connect_timeout: float | None) -> PayOptions:
-    """Return the flags of a command that a Virtual Key pays for, as checked values.
-
-    Raises:
-        UsageError: one of them is not what it should be.
-    """
-    return pay_options(None, False, None, timeout, connect_timeout, profile=profile)
-
-
-def pay_options(
-    max_spend: str | None,
-    yes: bool,
-    accept_payee: str | None,
-    timeout: float | None,
-    connect_timeout: float | None,
-    *,
-    deposit: int | None = None,
-    protocol: Protocol | None = None,
-    delegate: bool = False,
-    profile: str | None = None,
-) -> PayOptions:
-    """Return the flags as checked values.
-
-    Raises:
-        UsageError: one of them is not what it should be.
-    """
-    if accept_payee is not None and not accept_payee.isalnum():
-        raise UsageError("--accept-payee takes the fingerprint from the error message", hint="copy it from there")
-    return PayOptions(
-        max_spend=None if max_spend is None else parse_amount(max_spend, "--max-spend"),
-        assume_yes=yes,
-        accept_payee=accept_payee,
-        deposit=deposit,
-        protocol=protocol,
-        delegate=delegate,
-        profile=None if profile is None else _checked(profile),
-        timeout=None if timeout is None else parse_seconds(timeout, "--timeout"),
-        connect_timeout=None if connect_timeout is None else parse_seconds(connect_timeout, "--connect-timeout"),
-    )
 
 
 def _checked(profile: str) -> str:

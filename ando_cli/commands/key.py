@@ -8,8 +8,9 @@ import typer
 
 from ando_cli.cli.command import Command
 from ando_cli.cli.globals import SharedOptionsGroup
+from ando_cli.cli.groups import grouped
 from ando_cli.cli.help import examples
-from ando_cli.cli.options import ConnectTimeoutOption, TimeoutOption, key_options
+from ando_cli.cli.options import ConnectionOptions
 from ando_cli.errors import DeclinedError, KeyMissingError, UsageError
 from ando_cli.inference.models import MODELS_PATH, read_models
 from ando_cli.keys.virtual_keys import DEFAULT_PROFILE, VARIABLE, VirtualKey, VirtualKeys, check_key, check_profile
@@ -50,21 +51,22 @@ ProfileOption = Annotated[
         "ando key set --profile work < key.txt",
     ),
 )
+@grouped
 def set_(
     ctx: typer.Context,
+    *,
     profile: ProfileOption = None,
     no_check: Annotated[
         bool, typer.Option("--no-check", help="Store it without asking the gateway if it is valid.")
     ] = False,
-    timeout: TimeoutOption = None,
-    connect_timeout: ConnectTimeoutOption = None,
+    connection: ConnectionOptions,
 ) -> None:
     """Store a key in the OS keyring. It is read from a hidden prompt or from stdin, and checked first."""
     state = invocation(ctx)
     _refuse_sandbox(state)
     terminal, settings = state.terminal, state.settings
     named = _profile(state, profile)
-    options = key_options(named, timeout, connect_timeout)
+    options = connection.with_key(named)
     keys = VirtualKeys(state.environ)
     keys.check_keyring()  # before anything is typed
     key = VirtualKey(_read_key(terminal), named, settings.gateway)

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from ando_cli.cli.command import Command
-from ando_cli.cli.options import ConnectTimeoutOption, ProfileOption, TimeoutOption, key_options
+from ando_cli.cli.groups import grouped
+from ando_cli.cli.options import ConnectionOptions, ProfileOption
 from ando_cli.config.settings import KEY_RAIL
 from ando_cli.errors import KeyMissingError, KeyringUnusableError
 from ando_cli.inference.models import MODELS_PATH, read_models
@@ -27,14 +28,15 @@ Examples:
 
 
 @app.command(cls=Command, epilog=EXAMPLES)
+@grouped
 def models(
     ctx: typer.Context,
+    *,
     search: Annotated[
         str | None, typer.Option(metavar="TEXT", help="Only models with this text in their name; case does not matter.")
     ] = None,
     profile: ProfileOption = None,
-    timeout: TimeoutOption = None,
-    connect_timeout: ConnectTimeoutOption = None,
+    connection: ConnectionOptions,
 ) -> None:
     """List the models that a Virtual Key may use.
 
@@ -43,7 +45,7 @@ def models(
     state = invocation(ctx)
     terminal = state.terminal
     try:
-        with connect(state, key_options(profile, timeout, connect_timeout), KEY_RAIL) as client:
+        with connect(state, connection.with_key(profile), KEY_RAIL) as client:
             terminal.stage("asking for the models")
             listed = read_models(client.get(MODELS_PATH))
     except (KeyMissingError, KeyringUnusableError) as error:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ando_cli.cli.command import Command
+from ando_cli.cli.groups import grouped
 from ando_cli.cli.help import examples
-from ando_cli.cli.options import ConnectTimeoutOption, DryRunOption, TimeoutOption, pay_options
+from ando_cli.cli.options import ConnectionOptions, DryRunOption, PaymentOptions
 from ando_cli.commands.session._options import FullOption, OptionalIdArgument
 from ando_cli.errors import (
     AndoError,
@@ -65,8 +66,10 @@ class _Way:
         "ando session close --all --dry-run",
     ),
 )
+@grouped
 def close(
     ctx: typer.Context,
+    *,
     channel_id: OptionalIdArgument = None,
     every: Annotated[
         bool, typer.Option("--all", help="Close every channel of this network that is not closed.")
@@ -81,8 +84,7 @@ def close(
     wait: Annotated[bool, typer.Option("--wait", help="With --force or --finish: wait until it is over.")] = False,
     full: FullOption = False,
     dry_run: DryRunOption = False,
-    timeout: TimeoutOption = None,
-    connect_timeout: ConnectTimeoutOption = None,
+    connection: ConnectionOptions,
 ) -> None:
     """Close a channel: the gateway takes what was spent, the rest of the deposit comes back.
 
@@ -97,7 +99,7 @@ def close(
     if wait and not (force or finish):
         raise UsageError("--wait goes with --force or --finish", hint="leave it out")
     way = _Way(force, finish, wait, full, dry_run)
-    with assemble(state, pay_options(None, True, None, timeout, connect_timeout)) as parts:
+    with assemble(state, connection.with_channel(PaymentOptions(yes=True))) as parts:
         if every:
             shown = [_end_or_tell(state, parts, channel, way) for channel in channels_in_use(parts, FUNDED)]
         else:

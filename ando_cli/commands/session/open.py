@@ -7,16 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ando_cli.cli.command import Command
+from ando_cli.cli.groups import grouped
 from ando_cli.cli.help import examples
-from ando_cli.cli.options import (
-    AcceptPayeeOption,
-    ConnectTimeoutOption,
-    DryRunOption,
-    MaxSpendOption,
-    TimeoutOption,
-    YesOption,
-    pay_options,
-)
+from ando_cli.cli.options import ConnectionOptions, PaymentOptions
 from ando_cli.commands._quote import show_quote
 from ando_cli.commands.session._shape import channel_shape
 from ando_cli.errors import Code, PaymentError, ServerError
@@ -45,8 +38,10 @@ app = typer.Typer(add_completion=False)
         "ando session open --dry-run -j",
     ),
 )
+@grouped
 def open_(
     ctx: typer.Context,
+    *,
     deposit: Annotated[
         str | None,
         typer.Option(
@@ -62,12 +57,8 @@ def open_(
             "the wallet's key. [env: ANDO_DELEGATE]",
         ),
     ] = False,
-    dry_run: DryRunOption = False,
-    max_spend: MaxSpendOption = None,
-    yes: YesOption = False,
-    accept_payee: AcceptPayeeOption = None,
-    timeout: TimeoutOption = None,
-    connect_timeout: ConnectTimeoutOption = None,
+    payment: PaymentOptions,
+    connection: ConnectionOptions,
 ) -> None:
     """Open a channel with a deposit, so that later requests only sign vouchers.
 
@@ -76,14 +67,12 @@ def open_(
     state = invocation(ctx)
     terminal = state.terminal
     wanted = None if deposit is None else parse_amount(deposit, "--deposit")
-    options = pay_options(
-        max_spend, yes, accept_payee, timeout, connect_timeout, deposit=wanted, protocol=protocol, delegate=delegate
-    )
+    options = connection.with_channel(payment, deposit=wanted, protocol=protocol, delegate=delegate)
     with assemble(state, options) as parts:
         client = connect_with_channel(state, parts, options)
         terminal.stage("asking")
         quote = ask_price(client, paid_route.smallest())
-        if dry_run:
+        if payment.dry_run:
             show_quote(terminal, parts, quote)
             return
         channel = quote.channel if quote else None

@@ -10,7 +10,7 @@ import typer
 from ando_cli.cli import candidates
 from ando_cli.cli.command import Command
 from ando_cli.cli.help import examples
-from ando_cli.cli.options import AcceptPayeeOption, pay_options
+from ando_cli.cli.options import AcceptPayeeOption, ConnectionOptions, PaymentOptions
 from ando_cli.commands.session._options import FullOption, TryOption
 from ando_cli.errors import NetworkError, PaymentError, UsageError
 from ando_cli.money import amount, parse_amount
@@ -71,7 +71,7 @@ def recover(
     already = None if authorised is None else parse_amount(authorised, "--authorised")
     if ask_gateway and already is not None:
         raise UsageError("--ask-gateway and --authorised exclude each other", hint="give one of them")
-    options = pay_options(None, False, accept_payee, None, None)
+    options = ConnectionOptions().with_channel(PaymentOptions(accept_payee=accept_payee))
     with assemble(state, options) as parts, terminal.progress():
         lifecycle, settings = parts.lifecycle, parts.settings
         wanted = None if channel_id is None else _full_id(lifecycle.store, channel_id, settings.network.name)

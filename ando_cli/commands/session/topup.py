@@ -8,15 +8,9 @@ import typer
 
 from ando_cli.cli import candidates
 from ando_cli.cli.command import Command
+from ando_cli.cli.groups import Without, grouped
 from ando_cli.cli.help import examples
-from ando_cli.cli.options import (
-    ConnectTimeoutOption,
-    DryRunOption,
-    MaxSpendOption,
-    TimeoutOption,
-    YesOption,
-    pay_options,
-)
+from ando_cli.cli.options import ConnectionOptions, PaymentOptions
 from ando_cli.commands.session._options import FullOption
 from ando_cli.errors import UsageError
 from ando_cli.money import amount, parse_amount
@@ -31,8 +25,10 @@ app = typer.Typer(add_completion=False)
 
 
 @app.command(cls=Command, epilog=examples("ando session topup 2.50", "ando session topup --to 10 --channel 0x8c2f"))
+@grouped
 def topup(
     ctx: typer.Context,
+    *,
     additional: Annotated[
         str | None, typer.Argument(metavar="AMOUNT", help="How much to add, such as 2.50.", show_default=False)
     ] = None,
@@ -47,11 +43,8 @@ def topup(
         ),
     ] = None,
     full: FullOption = False,
-    dry_run: DryRunOption = False,
-    max_spend: MaxSpendOption = None,
-    yes: YesOption = False,
-    timeout: TimeoutOption = None,
-    connect_timeout: ConnectTimeoutOption = None,
+    payment: Annotated[PaymentOptions, Without("accept_payee")],
+    connection: ConnectionOptions,
 ) -> None:
     """Add to the deposit of an open channel, and show the new deposit."""
     state = invocation(ctx)
@@ -59,8 +52,8 @@ def topup(
         raise UsageError("give either an amount to add, or --to and a deposit", hint="ando session topup 5")
     by = parse_amount(additional, "the amount") if additional is not None else 0
     level = parse_amount(to, "--to") if to is not None else 0
-    options = pay_options(max_spend, yes, None, timeout, connect_timeout)
-    with assemble(state, options) as parts:
+    dry_run = payment.dry_run
+    with assemble(state, connection.with_channel(payment)) as parts:
         channel = pick(parts, channel_id, LIVE)
         added = by or max(0, level - channel.deposit)
         if added and not dry_run:
