@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ando_cli.errors import UsageError
+from ando_cli.files import TooLargeError, read_bounded
 
 if TYPE_CHECKING:
     from ando_cli.terminal.output import Terminal
@@ -19,7 +20,10 @@ def read_stdin(terminal: Terminal) -> bytes:
     Raises:
         UsageError: it is larger than ``INPUT_LIMIT``.
     """
-    return _bounded(terminal.read_bytes(INPUT_LIMIT + 1))
+    data = terminal.read_bytes(INPUT_LIMIT + 1)
+    if len(data) > INPUT_LIMIT:
+        raise _too_large()
+    return data
 
 
 def decode(data: bytes) -> str:
@@ -46,14 +50,13 @@ def read_source(terminal: Terminal, source: str) -> bytes:
         return source.encode("utf-8", errors="surrogateescape")
     path = Path(source[1:])
     try:
-        with path.open("rb") as file:
-            return _bounded(file.read(INPUT_LIMIT + 1))
+        return read_bounded(path, INPUT_LIMIT)
+    except TooLargeError:
+        raise _too_large() from None
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or "not a file name"
         raise UsageError(f"cannot read {path}: {why}", hint="check the file's name") from None
 
 
-def _bounded(data: bytes) -> bytes:
-    if len(data) > INPUT_LIMIT:
-        raise UsageError(f"the input is larger than {INPUT_LIMIT // 1024 // 1024} MiB", hint="send less of it")
-    return data
+def _too_large() -> UsageError:
+    return UsageError(f"the input is larger than {INPUT_LIMIT // 1024 // 1024} MiB", hint="send less of it")

@@ -15,7 +15,8 @@ from ando_cli.errors import KeyMissingError, KeyringUnusableError
 from ando_cli.inference.models import MODELS_PATH, read_models
 from ando_cli.keys.virtual_keys import VARIABLE
 from ando_cli.runtime.context import invocation
-from ando_cli.runtime.wiring import connect, remember_models
+from ando_cli.runtime.models import remember_models
+from ando_cli.runtime.wiring import connect
 
 app = typer.Typer(add_completion=False)
 
@@ -55,7 +56,7 @@ def models(
         )
         message = f"{error.message}; the list of models belongs to a Virtual Key"
         raise error.with_message(message).with_hint(hint) from None
-    remember_models(state.settings, [model.id for model in listed])
+    remember_models(state.settings.folders, [model.id for model in listed])
     found = [model for model in listed if search is None or search.casefold() in model.id.casefold()]
     if terminal.structured:
         terminal.json([{"id": model.id, "owned_by": model.owner, "created": model.created} for model in found])

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from ando_cli.conversation.model import Conversation, from_json
 from ando_cli.errors import Code, StoreError, UsageError
-from ando_cli.files import make_private_folder, replace_private
+from ando_cli.files import make_private_folder, parse_json, read_bounded, replace_private
 from ando_cli.frozen import frozen
 from ando_cli.times import iso_time
 
@@ -187,12 +187,11 @@ class Conversations:
 
     def _read(self, name: str) -> Kept:
         try:
-            with self._path(name).open("rb") as file:
-                data = file.read(LARGEST + 1)
-            value: Any = json.loads(data) if len(data) <= LARGEST else None
+            data = read_bounded(self._path(name), LARGEST)
+            value: Any = parse_json(data)
             conversation = from_json(value)
             return Kept(name, conversation, _seconds(value["created_at"]), _seconds(value["updated_at"]), _digest(data))
-        except (OSError, ValueError, OverflowError, KeyError, TypeError, RecursionError, UsageError) as error:
+        except (OSError, ValueError, OverflowError, KeyError, TypeError, UsageError) as error:
             why = getattr(error, "strerror", None) or "its file is damaged"
             raise StoreError(
                 f"the conversation {name} cannot be read: {why}",

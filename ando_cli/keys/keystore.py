@@ -12,7 +12,7 @@ import re
 from typing import TYPE_CHECKING, Any, Literal
 
 from ando_cli.errors import Code, WalletError
-from ando_cli.files import make_private_folder
+from ando_cli.files import TooLargeError, make_private_folder, read_bounded
 from ando_cli.tempo.keys import PrivateKey
 from ando_cli.tempo.recursion import kept_recursion_limit
 
@@ -83,16 +83,13 @@ def read(path: Path) -> str:
             or longer than a keystore is.
     """
     try:
-        with path.open("rb") as file:
-            data = file.read(_SIZE_LIMIT + 1)
+        text = read_bounded(path, _SIZE_LIMIT).decode("utf-8-sig")
     except OSError as error:
         raise io_error("read", path, error) from None
-    try:
-        text = data.decode("utf-8-sig")
+    except TooLargeError:
+        raise _malformed("is too long") from None
     except UnicodeDecodeError:
         raise _malformed("is not text") from None
-    if len(data) > _SIZE_LIMIT:
-        raise _malformed("is too long")
     return text
 
 

@@ -7,16 +7,15 @@ no wallet, and a voucher on an open channel needs no chain.
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import time
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ando_cli.config.settings import KEY_RAIL, MODELS_FILE, MPP_RAIL, STORE_FILE
+from ando_cli.config.settings import KEY_RAIL, MPP_RAIL, STORE_FILE
 from ando_cli.errors import Code, ConsentRequiredError, PaymentDeclinedError, StoreError
-from ando_cli.files import make_private_folder, replace_private
+from ando_cli.files import make_private_folder
 from ando_cli.frozen import frozen
 from ando_cli.http.client import AndoClient
 from ando_cli.keys.delegates import FileDelegates, KeyringDelegates
@@ -88,14 +87,6 @@ def existing_store(settings: Settings) -> Iterator[Store | None]:
         yield store
     finally:
         store.close()
-
-
-def remember_models(settings: Settings, names: list[str]) -> None:
-    """Keep the names of the models for the shell's completion, which must not ask the gateway."""
-    folder = settings.folders.state
-    with suppress(OSError):
-        make_private_folder(folder)
-        replace_private(folder / MODELS_FILE, json.dumps({"models": names}).encode())
 
 
 class MakeClient(Protocol):
