@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from datetime import UTC, datetime
 
 
@@ -14,7 +13,7 @@ def iso_time(seconds: float, *, milliseconds: bool = False) -> str:
 
 def local_time(seconds: float) -> str:
     """Return a unix time as people read it where this machine stands: ``2026-11-25 16:41``."""
-    return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
+    return datetime.fromtimestamp(seconds).strftime("%Y-%m-%d %H:%M")
 
 
 def age(seconds: int) -> str:

@@ -27,7 +27,9 @@ from ando_cli.inference.request import Request
 from ando_cli.mpp.challenge import parse_challenges
 from ando_cli.mpp.credential import VoucherPayload, authorization
 from ando_cli.rails.payment import PaymentAuth
-from ando_cli.session.act.lifecycle import Lifecycle
+from ando_cli.session.act.chain import ChainView
+from ando_cli.session.act.keys import Keys
+from ando_cli.session.act.session import Limits, Session
 from ando_cli.session.decide.policy import Caps
 from ando_cli.session.record.store import Store
 from ando_cli.tempo.keys import PrivateKey
@@ -95,17 +97,14 @@ class Ours:
         self.wire = Timed()
         self.seconds = 0.0
         self.store = Store(folder / "sessions.db")
-        lifecycle = Lifecycle(
-            store=lambda: self.store,
-            network=network,
-            key=lambda: key,
-            chain=lambda: Rpc(network.rpc_url, timeout=30),
-            caps=Caps(DEPOSIT),
-            consent=lambda _: None,
+        session = Session(
+            open_store=lambda: self.store,
             locks=folder / "locks",
-            deposit=DEPOSIT,
+            keys=Keys(lambda: key),
+            chain=ChainView(lambda: Rpc(network.rpc_url, timeout=30), network),
+            limits=Limits(Caps(DEPOSIT), deposit=DEPOSIT),
         )
-        auth = PaymentAuth(lifecycle, gateway_of=lambda _: base_url)
+        auth = PaymentAuth(session, gateway_of=lambda _: base_url)
         self.client = AndoClient(base_url, auth, connect_timeout=30, timeout=60, transport=self.wire)
 
     def send(self, _: int) -> None:

@@ -65,7 +65,7 @@ def _folders(environ: Mapping[str, str]) -> Folders:
 
 
 def _channels(folders: Folders, _: Sequence[str]) -> Iterable[Offer]:
-    from ando_cli.session.record.store import channel_states
+    from ando_cli.session.record.channels import channel_states
 
     for channel_id, state, gateway in channel_states(folders.state / STORE_FILE):
         yield channel_id, f"{state}, {gateway}"

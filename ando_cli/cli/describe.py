@@ -27,7 +27,7 @@ EXIT_CODES = {
     ExitCode.USAGE: "the command line, the configuration or the input is wrong; nothing was sent or signed",
     ExitCode.NETWORK: "a server or the chain could not be reached, or the connection broke",
     ExitCode.PAYMENT: "a payment was refused, by ando or by the gateway, or its outcome is unknown",
-    ExitCode.INTERNAL: "a rule of the money would have been broken: a fault of ando",
+    ExitCode.INTERNAL: "a fault of ando itself: it stopped before it broke a rule of the money",
     ExitCode.INTERRUPTED: "interrupted",
 }
 _TYPES = {str: "string", int: "integer", float: "number", bool: "boolean"}

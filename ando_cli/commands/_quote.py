@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 from ando_cli.money import amount
 from ando_cli.redact import clean, short
 from ando_cli.runtime.quoting import ask_price, reckon
-from ando_cli.session.decide.planner import Open, TopUp, Voucher
+from ando_cli.session.decide.steps import Open, TopUp, Voucher
 
 if TYPE_CHECKING:
     from ando_cli.http.client import AndoClient
     from ando_cli.inference.request import Request
-    from ando_cli.rails.payment import Quote
+    from ando_cli.rails.planning import Quote
     from ando_cli.runtime.quoting import Price
     from ando_cli.runtime.wiring import Parts
     from ando_cli.terminal.output import Terminal
@@ -42,7 +42,7 @@ def show_quote(terminal: Terminal, parts: Parts, quote: Quote | None) -> None:
             terminal.answer("nothing: the gateway asks for no payment")
         return
     network = parts.settings.network
-    shown = _describe(reckon(parts.lifecycle, quote), network.name)
+    shown = _describe(reckon(parts.session, quote), network.name)
     if terminal.json_output:
         terminal.json(shown)
         return

@@ -66,7 +66,7 @@ def _lines(state: Invocation, timeout: float) -> list[Line]:
 
         def wallet() -> tuple[str, str]:
             if sandbox:
-                return "the sandbox", parts.lifecycle.payer
+                return "the sandbox", parts.session.keys.payer
             store = state.open_wallet(asking=False)
             address = store.noted_address()
             return store.variable or f"the {store.place()}", address

@@ -32,8 +32,7 @@ from ando_cli.runtime.wiring import assemble, connect_with_channel, connect_with
 from ando_cli.terminal.output import check_writable
 
 if TYPE_CHECKING:
-    import httpx
-
+    from ando_cli.http.answer import Response
     from ando_cli.terminal.output import Terminal
 
 _TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
@@ -184,7 +183,7 @@ def _show_unsent(terminal: Terminal, asked: Request, target: str, *, keyed: bool
 
 
 def _show(
-    terminal: Terminal, response: httpx.Response, *, include: bool, output: Path | None, dump_header: Path | None
+    terminal: Terminal, response: Response, *, include: bool, output: Path | None, dump_header: Path | None
 ) -> None:
     """Print the answer.
 
@@ -206,7 +205,7 @@ def _show(
         raise failure(response)
 
 
-def _head(response: httpx.Response) -> bytes:
+def _head(response: Response) -> bytes:
     """Status line and headers, with what authorises or proves a payment taken out."""
     lines = [f"{response.http_version} {response.status_code} {clean(response.reason_phrase)}"]
     for name, value in response.headers.multi_items():

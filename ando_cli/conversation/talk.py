@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -32,11 +33,11 @@ class Talk:
         self.terminal = state.terminal
         self.streams = streams
         self._state = state
-        self._parts = parts
-        self._connections = Connections(state, parts, options)
+        clock = replace(parts.session.clock, sleep=partial(pause, state.terminal))
+        self._parts = replace(parts, session=replace(parts.session, clock=clock))
+        self._connections = Connections(state, self._parts, options)
         self._channel: Channel | None = None
         self._turn: Turn | None = None
-        parts.lifecycle.sleep = partial(pause, state.terminal)
 
     @property
     def channel(self) -> Channel | None:
@@ -70,7 +71,7 @@ class Talk:
         settings = self._parts.settings
         if (settings.folders.state / STORE_FILE).exists():
             here = (settings.gateway, settings.network.name)
-            channels = self._parts.lifecycle.store.channels()
+            channels = self._parts.session.store.channels()
             live = [each for each in channels if each.state in LIVE and (each.gateway, each.network) == here]
             self._channel = live[0] if len(live) == 1 else None
         return self._channel

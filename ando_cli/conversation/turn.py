@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ando_cli.http.client import AndoClient
     from ando_cli.inference.request import Request, Route
     from ando_cli.inference.stream import Piece
-    from ando_cli.rails.payment import Paid
+    from ando_cli.rails.settlement import Paid
     from ando_cli.runtime.context import Invocation
     from ando_cli.runtime.wiring import Parts, PayOptions
     from ando_cli.terminal.output import Terminal

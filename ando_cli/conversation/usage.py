@@ -9,7 +9,7 @@ from ando_cli.session.record.ledger import Rail
 
 if TYPE_CHECKING:
     from ando_cli.inference.usage import Usage
-    from ando_cli.rails.payment import Paid
+    from ando_cli.rails.settlement import Paid
     from ando_cli.tempo.network import Network
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import platform
-import sqlite3
 import stat
 from importlib import metadata
 from typing import TYPE_CHECKING
@@ -15,7 +14,7 @@ from ando_cli.config.settings import STORE_FILE
 from ando_cli.doctor.report import Line, Status
 from ando_cli.errors import AndoError, WalletError
 from ando_cli.keys import oskeyring
-from ando_cli.session.record.store import examine
+from ando_cli.session.record.database import engine, examine
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,7 +29,7 @@ def versions() -> Line:
     found = {name: _version(name) for name in PACKAGES}
     missing = [name for name, version in found.items() if version is None]
     told = [f"ando {__version__}", f"Python {platform.python_version()} on {platform.system()} {platform.machine()}"]
-    told += [f"{name} {version}" for name, version in found.items() if version] + [f"SQLite {sqlite3.sqlite_version}"]
+    told += [f"{name} {version}" for name, version in found.items() if version] + [engine()]
     if missing:
         return Line("versions", Status.FAIL, f"missing: {', '.join(missing)}; {', '.join(told)}", "install ando anew")
     return Line("versions", Status.PASS, ", ".join(told))

@@ -19,7 +19,7 @@ from ando_cli.mpp.challenge import parse_challenges
 from ando_cli.mpp.malformed import MalformedError
 from ando_cli.mpp.session import parse_session_request
 from ando_cli.redact import clean, host_only
-from ando_cli.session.act.lifecycle import TRANSACTION_SECONDS
+from ando_cli.session.act.chain import TRANSACTION_SECONDS
 from ando_cli.session.decide.policy import Trust, check_trust
 
 if TYPE_CHECKING:

@@ -47,7 +47,7 @@ class Booking:
     _open: bool = True
 
     def finish(self, outcome: Outcome, usage: Usage | None = None) -> None:
-        """Say what came of the request."""
+        """Say what came of the request; a second call changes nothing."""
         if self._open:
             self._open = False
             self._finish_row(outcome, usage or Usage())
@@ -101,8 +101,9 @@ class BearerAuth(httpx.Auth):
             )
         request.headers["Authorization"] = f"Bearer {self._key}"
         request.extensions[KEYED] = True
-        booking = self._book(request)
-        if request.method == "POST":
+        booking = None
+        if request.method == "POST":  # looking something up is no use of the key
+            booking = self._book(request)
             request.headers.setdefault("Idempotency-Key", str(uuid.uuid4()))
         try:
             response = yield from self._ask(request)
@@ -131,9 +132,7 @@ class BearerAuth(httpx.Auth):
         return response
 
     def _book(self, request: httpx.Request) -> Booking | None:
-        """Write the request into the ledger before it is sent. Looking something up is no use of the key."""
-        if request.method != "POST":
-            return None
+        """Write the request into the ledger before it is sent; ``None`` where it cannot be written."""
         entry = Entry(None, self._gateway, "", request.url.path, model=request.extensions.get(MODEL), rail=Rail.KEY)
         try:
             store = self._store()

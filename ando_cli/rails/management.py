@@ -1,8 +1,8 @@
 """Requests that manage a channel instead of asking the model: top it up, close it.
 
 The gateway takes them on the route that the channel pays for, as a credential of another kind in answer to an ordinary
-challenge, and answers without running the model (protocol.md section 4). So this is the payment rail with another
-middle: the offer is read and checked alike, and everything is recorded before it is sent.
+challenge, and answers without running the model (protocol.md section 4). So this is made of the same parts as the
+payment rail: the offer is read and checked alike, and everything is recorded before it is sent.
 """
 
 from __future__ import annotations
@@ -13,27 +13,28 @@ from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from ando_cli.errors import Code, NetworkError, PaymentError
+import httpx
+
+from ando_cli.errors import AndoError, Code, NetworkError, PaymentError
 from ando_cli.frozen import frozen
-from ando_cli.inference.usage import Usage
 from ando_cli.mpp.malformed import MalformedError
 from ando_cli.mpp.problem import ProblemCode, parse_problem, request_id
 from ando_cli.mpp.receipt import parse_receipt
-from ando_cli.rails.payment import PaymentAuth
+from ando_cli.rails.exchange import Exchange
+from ando_cli.rails.offers import Offers
+from ando_cli.rails.settlement import Settlement
+from ando_cli.rails.turn import Notes
 from ando_cli.redact import clean
-from ando_cli.session.act import closing
+from ando_cli.session.act import closing, deposits, settling, signing
 from ando_cli.session.channel import State
 from ando_cli.session.record.ledger import Entry, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
-    from contextlib import ExitStack
 
-    import httpx
-
-    from ando_cli.rails.payment import Offer, Turn
+    from ando_cli.rails.turn import Turn
     from ando_cli.session.act.closing import Ended
-    from ando_cli.session.act.lifecycle import Lifecycle
+    from ando_cli.session.act.session import Session
     from ando_cli.session.channel import Channel, ChannelKey
     from ando_cli.session.decide.policy import Committed
 
@@ -58,8 +59,16 @@ class Managed:
     ended: Ended | None = None
 
 
-class ManagementAuth(PaymentAuth):
+class ManagementAuth(httpx.Auth):
     """Carries out one ``TopUpBy`` or ``Close`` on the channel that pays for the request's route.
+
+    Args:
+        session: keeps and signs for the channels.
+        action: what is to be done.
+        channel_id: the channel that is meant.
+        gateway_of: names the gateway of a URL.
+        stage: told what is happening, for the spinner and ``-v``.
+        warn: told what the user must know although the request goes on.
 
     ``managed`` is what came of it. Where it is set nothing is left to do, also where the gateway's answer is an error.
     """
@@ -68,7 +77,7 @@ class ManagementAuth(PaymentAuth):
 
     def __init__(
         self,
-        lifecycle: Lifecycle,
+        session: Session,
         action: TopUpBy | Close,
         channel_id: str,
         *,
@@ -76,45 +85,66 @@ class ManagementAuth(PaymentAuth):
         stage: Callable[[str], None] = lambda _: None,
         warn: Callable[[str], None] = lambda _: None,
     ) -> None:
-        super().__init__(lifecycle, gateway_of=gateway_of, stage=stage, warn=warn)
+        self._session = session
         self._action = action
         self._channel_id = channel_id
+        self._notes = notes = Notes(stage, warn)
+        self._settlement = Settlement(session, notes)
+        offers = Offers(session, channel_id=channel_id)
+        self._exchange = Exchange(session, offers, self._settlement, gateway_of=gateway_of, notes=notes)
 
-    def _negotiate(
-        self, request: httpx.Request, response: httpx.Response, turn: Turn, locks: ExitStack
+    def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
+        """Send ``request``; where it is answered with a challenge, carry out the action in answer to that.
+
+        Raises:
+            PaymentError: the challenge is not acceptable, a limit is in the way, or the gateway will not have it.
+            WalletError, StoreError, NetworkError: from the parts that paying needs.
+        """
+        yield from self._exchange.flow(request, self._manage)
+
+    def _manage(self, request: httpx.Request, turn: Turn) -> Generator[httpx.Request, httpx.Response, None]:
+        session = self._session
+        key = session.channel_key(turn.asked.gateway, turn.offer.request)
+        with session.exclusive(key):
+            channel = self._find(key)
+            match self._action:
+                case TopUpBy(amount):
+                    yield from self._top_up(request, turn, channel, amount)
+                case Close():
+                    yield from self._close(request, turn, channel)
+
+    def _top_up(
+        self, request: httpx.Request, turn: Turn, channel: Channel, amount: int
     ) -> Generator[httpx.Request, httpx.Response, None]:
-        lifecycle = self._lifecycle
-        self._take_offer(response, turn)
-        assert turn.offer is not None  # it was just taken
-        key = lifecycle.channel_key(turn.gateway, turn.offer.request)
-        locks.enter_context(lifecycle.exclusive(key))
-        channel = self._find(key)
-        if isinstance(self._action, TopUpBy):
-            self._stage("topping up the channel")
-            book = partial(self._book_by_hand, turn)
-            channel = lifecycle.top_up_by(channel, turn.offer.request, self._action.amount, book)
-            response = yield self._paid(request, turn, channel, lifecycle.payload(channel))
-            if not response.is_success:
-                raise _refused(response)
-            lifecycle.topped_up(channel)
+        session = self._session
+        self._notes.stage("topping up the channel")
+        channel = deposits.top_up_by(session, channel, turn.offer.request, amount, partial(self._book_by_hand, turn))
+        response = yield self._exchange.paid(request, turn, channel, signing.payload(session, channel))
+        if not response.is_success:
+            raise _refused(response)
+        try:
+            settling.confirm_top_up(session, channel)
             self.managed = Managed(self._now(channel))
-            return
-        yield from self._close(request, turn, channel)
+        except AndoError as error:
+            raise error.with_retryable(False) from None  # the same command would top up once more
 
     def _close(
         self, request: httpx.Request, turn: Turn, channel: Channel
     ) -> Generator[httpx.Request, httpx.Response, None]:
-        """Offer what receipts say was spent. A gateway that counts more, because a receipt was lost, is asked for the
-        smallest answer, whose receipt tells; only what that does not mend is offered all that was authorised.
+        """Offer what receipts say was spent, and more only where the gateway counts more.
 
-        None of it is above what was signed before: closing authorises nothing new.
+        It does where a receipt was lost. Then it is asked for the smallest answer, whose receipt tells; only what that
+        does not mend is offered all that was authorised. None of it is above what was signed before: closing authorises
+        nothing new.
         """
-        amount, asked = channel.spent, False
+        session, amount, asked = self._session, channel.spent, False
         while True:
-            self._stage("closing the channel")
-            response = yield self._paid(request, turn, channel, self._lifecycle.close_payload(channel, amount))
+            self._notes.stage("closing the channel")
+            response = yield self._exchange.paid(
+                request, turn, channel, signing.close_payload(session, channel, amount)
+            )
             if response.is_success:
-                ended = closing.confirm(self._lifecycle, channel, amount)
+                ended = closing.confirm(session, channel, amount)
                 self.managed = Managed(self._now(channel), replace(ended, transaction=_transaction(response)))
                 return
             code = parse_problem(response.status_code, response.content).canonical
@@ -131,48 +161,38 @@ class ManagementAuth(PaymentAuth):
         self, request: httpx.Request, turn: Turn, channel: Channel
     ) -> Generator[httpx.Request, httpx.Response, Channel]:
         """Pay for this very request, the smallest that there is, with the voucher that the gateway has."""
-        self._stage("asking what was spent")
-        self._book(turn, channel)
-        turn.out = self._paid(request, turn, channel, self._lifecycle.payload(channel))
+        self._notes.stage("asking what was spent")
+        self._settlement.book(turn, channel)
+        turn.out = self._exchange.paid(request, turn, channel, signing.payload(self._session, channel))
         response = yield turn.out
         turn.out = None
         if response.is_success:
-            self._settle(response, turn, channel)
+            self._settlement.settle(response, turn, channel)
         else:
-            self._finish(turn, Outcome.FAILED, Usage())
+            self._settlement.finish(turn, Outcome.FAILED)
         yield from self._challenged(request, turn)
         return self._now(channel)
 
     def _challenged(self, request: httpx.Request, turn: Turn) -> Generator[httpx.Request, httpx.Response, None]:
         """Fetch the challenge that the next credential answers."""
-        response = yield self._unpaid(request, turn)
-        if response.status_code != 402:
-            raise _refused(response)
-        self._take_offer(response, turn)
+        if not (yield from self._exchange.challenged(request, turn)):
+            raise _refused(turn.answer)
 
     def _look_whether_it_is_done(self, channel: Channel) -> None:
         """A gateway refuses to close what is closed: an earlier run may have had its answer lost."""
         with suppress(NetworkError, PaymentError):
-            ended = closing.over(self._lifecycle, channel)
+            ended = closing.over(self._session, channel)
             self.managed = None if ended is None else Managed(self._now(channel), ended)
-
-    def _choose(self, offers: list[Offer], turn: Turn) -> Offer:
-        """The offer that the channel in question pays for, if there is one."""
-        known = self._lifecycle.store.channel(self._channel_id)
-        for offer in offers:
-            if known is not None and known.key == self._lifecycle.channel_key(turn.gateway, offer.request):
-                return offer
-        return super()._choose(offers, turn)
 
     def _find(self, key: ChannelKey) -> Channel:
         """The channel that is meant, as the chain has it if its last transaction's fate is not known."""
-        store = self._lifecycle.store
+        store = self._session.store
         spare = store.channel(self._channel_id)
         if isinstance(self._action, Close) and spare is not None and (spare.state, spare.key) == (State.SPARE, key):
             return spare  # the gateway may know it, though nothing is paid from it
         channel = store.live(key)
         if channel is not None and channel.pending is not None:
-            self._lifecycle.resolve(channel)
+            settling.resolve(self._session, channel)
             channel = store.live(key)
         if channel is None or channel.channel_id != self._channel_id or channel.state is not State.OPEN:
             raise PaymentError(
@@ -185,17 +205,22 @@ class ManagementAuth(PaymentAuth):
                 "the last deposit is still under way: the chain does not show it yet",
                 hint="nothing was signed; try again in half a minute",
                 code=Code.DEPOSIT_IN_FLIGHT,
+                retryable=isinstance(self._action, Close),  # the deposit may be the very one that is asked for again
             )
         return channel
 
     def _book_by_hand(self, turn: Turn, channel: Channel, committed: Committed) -> None:
         entry = Entry(
-            channel.channel_id, turn.gateway, channel.network, urlsplit(turn.url).path, deposited=committed.deposited
+            channel.channel_id,
+            turn.asked.gateway,
+            channel.network,
+            urlsplit(turn.asked.url).path,
+            deposited=committed.deposited,
         )
-        self._lifecycle.store.book(None, entry, Outcome.BY_HAND)
+        self._session.store.book(None, entry, Outcome.BY_HAND)
 
     def _now(self, channel: Channel) -> Channel:
-        return self._lifecycle.store.channel(channel.channel_id) or channel
+        return self._session.store.channel(channel.channel_id) or channel
 
 
 _TOO_LOW = (ProblemCode.MPP_PAYMENT_VERIFICATION_FAILED, ProblemCode.MPP_VOUCHER_BUCKET_REFRESH_REQUIRED)

@@ -26,7 +26,7 @@ def manage(state: Invocation, parts: Parts, action: TopUpBy | Close, channel: Ch
         PaymentError: it will not, or a limit is in the way; other ``AndoError`` as any paid request.
     """
     auth = ManagementAuth(
-        parts.lifecycle,
+        parts.session,
         action,
         channel.channel_id,
         gateway_of=parts.settings.gateway_of,
@@ -56,7 +56,7 @@ def pick(parts: Parts, text: str | None, states: Sequence[State]) -> Channel:
         PaymentError: there is none in one of these states.
     """
     network = parts.settings.network.name
-    channel = choose(parts.lifecycle.store, text, network, states)
+    channel = choose(parts.session.store, text, network, states)
     check_network(channel, network)
     if channel.state not in states:
         raise PaymentError(f"this channel is {channel.state}", hint="ando session list", code=Code.CHANNEL_CLOSED)
@@ -111,4 +111,4 @@ def check_network(channel: Channel, network: str) -> None:
 def channels_in_use(parts: Parts, states: Sequence[State]) -> list[Channel]:
     """Return the channels of the network in use that are in one of ``states``."""
     network = parts.settings.network.name
-    return [each for each in parts.lifecycle.store.channels() if each.network == network and each.state in states]
+    return [each for each in parts.session.store.channels() if each.network == network and each.state in states]

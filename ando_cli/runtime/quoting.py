@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING
 from ando_cli.errors import PaymentError
 from ando_cli.frozen import frozen
 from ando_cli.http.failures import failure
-from ando_cli.rails.payment import Quote, Quoted
+from ando_cli.rails.planning import Quote, Quoted
+from ando_cli.session.act.deposits import expected_deposit
 from ando_cli.session.decide import policy
-from ando_cli.session.decide.planner import Open, Refuse, TopUp, Voucher
+from ando_cli.session.decide.steps import Open, TopUp, Voucher
 
 if TYPE_CHECKING:
     from ando_cli.http.client import AndoClient
     from ando_cli.inference.request import Request
-    from ando_cli.session.act.lifecycle import Lifecycle
+    from ando_cli.session.act.session import Session
 
 
 @frozen
@@ -50,7 +51,7 @@ def ask_price(client: AndoClient, request: Request) -> Quote | None:
     raise failure(response)
 
 
-def reckon(lifecycle: Lifecycle, quote: Quote) -> Price:
+def reckon(session: Session, quote: Quote) -> Price:
     """Reckon what a quote comes to within the limits and the balance, as paying would. Nothing is signed.
 
     Raises:
@@ -58,27 +59,27 @@ def reckon(lifecycle: Lifecycle, quote: Quote) -> Price:
         NetworkError: it begins with a deposit, and the chain could not be asked for the balance.
     """
     step, terms = quote.step, quote.request
+    if quote.refused is not None:
+        raise quote.refused
     deposit = raised = 0
     match step:
-        case Refuse():
-            raise step.error
         case Open():
-            policy.check_raise(terms.amount, lifecycle.caps, lifecycle.committed)
-            deposit, raised = lifecycle.expected_deposit(terms), step.cumulative_amount
+            policy.check_raise(terms.amount, session.limits.caps, session.tally.committed)
+            deposit, raised = expected_deposit(session, terms), step.cumulative_amount
         case TopUp():
-            policy.check_raise(terms.amount, lifecycle.caps, lifecycle.committed)
-            deposit, raised = lifecycle.expected_deposit(terms, step.needed), terms.amount
+            policy.check_raise(terms.amount, session.limits.caps, session.tally.committed)
+            deposit, raised = expected_deposit(session, terms, step.needed), terms.amount
         case Voucher():
             raised = step.raised_by
-    return Price(quote, deposit, raised, _at_most(lifecycle, quote, raised))
+    return Price(quote, deposit, raised, _at_most(session, quote, raised))
 
 
-def _at_most(lifecycle: Lifecycle, quote: Quote, raised: int) -> int:
+def _at_most(session: Session, quote: Quote, raised: int) -> int:
     authorised = 0 if quote.channel is None else quote.channel.cumulative_amount - quote.channel.spent
     if raised:
         return authorised + raised
     try:  # a gateway may say that what is authorised is used up, and then it is raised once
-        policy.check_raise(quote.request.amount, lifecycle.caps, lifecycle.committed)
+        policy.check_raise(quote.request.amount, session.limits.caps, session.tally.committed)
     except PaymentError:
         return authorised
     return authorised + quote.request.amount

@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -22,7 +22,10 @@ from ando_cli.keys.delegates import FileDelegates, KeyringDelegates
 from ando_cli.money import amount
 from ando_cli.rails.bearer import BearerAuth
 from ando_cli.rails.payment import PaymentAuth
-from ando_cli.session.act.lifecycle import Deposit, Lifecycle
+from ando_cli.session.act.chain import ChainView
+from ando_cli.session.act.keys import Keys
+from ando_cli.session.act.locks import once
+from ando_cli.session.act.session import Limits, Session, User
 from ando_cli.session.decide.policy import Caps
 from ando_cli.session.record.store import Store
 from ando_cli.tempo.keys import PrivateKey
@@ -35,7 +38,8 @@ if TYPE_CHECKING:
 
     from ando_cli.config.settings import Settings
     from ando_cli.runtime.context import Invocation
-    from ando_cli.session.act.lifecycle import Delegates
+    from ando_cli.session.act.keys import Delegates
+    from ando_cli.session.act.session import Deposit
     from ando_cli.session.decide.budget import Budgets
     from ando_cli.tempo.protocol import Protocol as SessionProtocol
     from ando_cli.tempo.rpc import Rpc
@@ -82,7 +86,9 @@ def existing_store(settings: Settings) -> Iterator[Store | None]:
     if not (settings.folders.state / STORE_FILE).exists():
         yield None
         return
-    store = open_store(settings)
+    with closing(open_store(settings)) as store:
+        yield store
+
     try:
         yield store
     finally:
@@ -98,10 +104,10 @@ class MakeClient(Protocol):
 
 @frozen
 class Parts:
-    """What a command works with: the settings in force, the lifecycle, a finder of Virtual Keys, a maker of clients."""
+    """What a command works with: the settings in force, the session, a finder of Virtual Keys, a maker of clients."""
 
     settings: Settings
-    lifecycle: Lifecycle
+    session: Session
     virtual_key: Callable[[], str]
     client: MakeClient
 
@@ -123,7 +129,7 @@ def connect_with_channel(state: Invocation, parts: Parts, options: PayOptions) -
     """Return a client that pays from the channel of each gateway."""
     return parts.client(
         PaymentAuth(
-            parts.lifecycle,
+            parts.session,
             gateway_of=parts.settings.gateway_of,
             accepted_payee=options.accept_payee,
             protocol=options.protocol,
@@ -146,7 +152,7 @@ def connect_with_key(state: Invocation, parts: Parts, key: str | None = None) ->
             found,
             base_url=settings.base_url,
             gateway=settings.gateway,
-            store=lambda: parts.lifecycle.store,
+            store=lambda: parts.session.store,
             stage=state.terminal.stage,
             warn=state.terminal.warn,
             sleep=partial(pause, state.terminal),
@@ -212,21 +218,20 @@ def assemble(state: Invocation, options: PayOptions) -> Iterator[Parts]:
         terminal = state.terminal
         max_spend = options.max_spend if options.max_spend is not None else settings.max_spend
         budgets = find_budgets(settings)
-        lifecycle = Lifecycle(
-            store=make_store,
-            network=settings.network,
-            key=find_key,
-            chain=make_rpc,
-            caps=Caps(settings.max_deposit, max_spend),
-            consent=_consent(terminal, settings, options, max_spend or budgets),
+        session = Session(
+            open_store=once(make_store),
             locks=settings.folders.state / "locks",
-            deposit=options.deposit,
-            address=find_address,
-            delegates=delegates,
-            delegate=options.delegate or settings.delegate,
-            budgets=budgets,
-            by_budget=lambda: _by_budget(terminal, settings, options, max_spend),
-            warn=terminal.warn,
+            keys=Keys(
+                find_key, address=find_address, delegates=delegates, delegate=options.delegate or settings.delegate
+            ),
+            chain=ChainView(make_rpc, settings.network),
+            limits=Limits(
+                Caps(settings.max_deposit, max_spend),
+                budgets,
+                by_budget=lambda: _by_budget(terminal, settings, options, max_spend),
+                deposit=options.deposit,
+            ),
+            user=User(_consent(terminal, settings, options, max_spend or budgets), terminal.warn),
         )
 
         def make_client(auth: httpx.Auth, *, bearer: bool = False) -> AndoClient:
@@ -241,7 +246,7 @@ def assemble(state: Invocation, options: PayOptions) -> Iterator[Parts]:
             stack.callback(client.close)
             return client
 
-        yield Parts(settings, lifecycle, find_virtual_key, make_client)
+        yield Parts(settings, session, find_virtual_key, make_client)
 
 
 def find_budgets(settings: Settings) -> Budgets | None:

@@ -1,4 +1,4 @@
-"""What a sandbox is started with."""
+"""Define the configuration that a sandbox is started with."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ ESCROW = "0x822e4c09c1df6841377229cd7047ab8ad2d5d39f"
 
 @dataclass(frozen=True)
 class SandboxConfig:
-    """Where a sandbox listens, what it remembers, and which chain it stands on.
+    """Configure where a sandbox listens, where it stores its state, and which chain it uses.
 
     Attributes:
-        path: the SQLite file with the chain, the sessions and the gateway's keys; made if absent, shared if not.
-        host: a loopback address. The sandbox listens nowhere else: its controls ask nobody for a password.
+        path: the SQLite file with the chain, the sessions and the gateway's keys; created if absent, shared otherwise.
+        host: a loopback address. The sandbox listens on no other: its controls have no password.
         port: the port, or 0 for any free one.
         rpc_url: an outside chain; ``None`` means the built-in one. ``chain_id``, ``token`` and ``escrow`` name the
             chain, the currency and the v1 escrow contract there.
-        payee_key: the gateway's private key in hexadecimal; ``None`` means one made up and kept in the file.
-        virtual_key: the Virtual Key of the account-owned routes; ``None`` means one made up and kept in the file.
-        settings: how the gateway behaves at first.
-        access_log: called with one line for every request of the gateway; never with anything private.
+        payee_key: the gateway's private key in hexadecimal; ``None`` means a random one, stored in the file.
+        virtual_key: the Virtual Key of the account-owned routes; ``None`` means a random one, stored in the file.
+        settings: how the gateway behaves until its settings are changed.
+        access_log: called with one line for each request of the gateway; the line holds nothing private.
     """
 
     path: Path
@@ -51,12 +51,12 @@ class SandboxConfig:
         """Check the host and the Virtual Key.
 
         Raises:
-            ValueError: the host is not a loopback address, or the key could not be sent in a header.
+            ValueError: The host is not a loopback address, or the key cannot be sent in a header.
         """
         if self.host != "localhost" and not _is_loopback(self.host):
             raise ValueError("the sandbox listens on loopback addresses only")
         if self.virtual_key is not None and not _TOKEN.fullmatch(self.virtual_key):
-            raise ValueError("a Virtual Key is made of letters, digits and -._~+/=")
+            raise ValueError("a Virtual Key consists of letters, digits and -._~+/=")
 
 
 def _is_loopback(host: str) -> bool:

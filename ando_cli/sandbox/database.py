@@ -1,4 +1,4 @@
-"""The one SQLite file of a sandbox: chain, sessions and secrets, shared by every process that opens it.
+"""Store chain, sessions and secrets of a sandbox in one SQLite file, shared by every process that opens it.
 
 Amounts go up to 2**128 - 1, which SQLite's integers cannot hold: they are stored as decimal text.
 """
@@ -47,7 +47,7 @@ CREATE TABLE answers (
     body BLOB NOT NULL, created REAL NOT NULL) WITHOUT ROWID;
 """
 
-# From version 1, which had neither logs nor the second protocol.
+# What version 2 adds to version 1: logs and the second protocol.
 UPGRADE = """
 CREATE TABLE reserves (
     id TEXT PRIMARY KEY, settled TEXT NOT NULL, deposit TEXT NOT NULL, close_requested_at INTEGER NOT NULL)
@@ -65,14 +65,14 @@ ALTER TABLE sessions ADD COLUMN used REAL NOT NULL DEFAULT 0;
 
 
 class Database:
-    """One connection, safe to use from several threads; every write is an immediate transaction."""
+    """Hold one connection, safe to use from several threads; every write is an immediate transaction."""
 
     def __init__(self, path: Path) -> None:
-        """Open the file, or make it readable by its owner alone.
+        """Open the file; create it, readable by its owner alone, if it does not exist.
 
         Raises:
-            OSError: the file or its folder cannot be made, or not be written.
-            ValueError: it is not a sandbox's file, or one of another version.
+            OSError: The file or its folder cannot be created or written.
+            ValueError: The file is not a sandbox's file, or has another version.
         """
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         # SQLite gives its -wal and -shm files the mode of the database, so this covers all three.
@@ -93,7 +93,7 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Hold the write lock for a block, then commit; roll back if it raises. Must not be nested or awaited in."""
+        """Hold the write lock for a block, then commit, or roll back if it raises. Do not nest it, nor await in it."""
         with self._lock:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
@@ -117,8 +117,8 @@ class Database:
     def scratch(self, immediate: bool) -> Iterator[sqlite3.Connection]:
         """Read and write for a block, then undo all of it.
 
-        Unless ``immediate``, no lock is taken before something is written, which then fails with an
-        ``OperationalError`` if another process has written meanwhile.
+        Unless ``immediate``, the lock is taken by the first write, which fails with an ``OperationalError`` if another
+        process has written meanwhile.
         """
         with self._lock:
             self._connection.execute("BEGIN IMMEDIATE" if immediate else "BEGIN")
@@ -128,21 +128,21 @@ class Database:
                 self._connection.execute("ROLLBACK")
 
     def row(self, query: str, values: tuple[Any, ...]) -> Any:
-        """The first row that one query finds."""
+        """Return the first row of a query, or ``None``."""
         with self._lock:
             return self._connection.execute(query, values).fetchone()
 
     def remember(self, key: str, value: str) -> str:
-        """The stored value of ``key``; the first caller's ``value`` is the one that stays."""
+        """Return the stored value of ``key``; the first caller's ``value`` is the one that is stored."""
         with self.transaction() as connection:
             connection.execute("INSERT OR IGNORE INTO meta VALUES (?, ?)", (key, value))
             row = connection.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
             return str(row[0])
 
     def _use_wal(self) -> None:
-        """Switch the file to a write-ahead log, unless it has one.
+        """Switch the file to a write-ahead log, unless it has one already.
 
-        SQLite does not wait for the lock here when another process is doing the same, so we do.
+        SQLite does not wait for the lock here if another process switches at the same time, so this method does.
         """
         deadline = time.monotonic() + BUSY_SECONDS
         while True:
@@ -153,11 +153,11 @@ class Database:
                 if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                     raise
                 time.sleep(POLL_SECONDS)
-        # What was committed survives the death of the process, which is all that is promised: there is no money here.
+        # A commit survives the death of the process but not of the machine, which is enough without real money.
         self._connection.execute("PRAGMA synchronous = OFF")
 
     def _create(self) -> None:
-        """Make the tables in a new file, or those that an older one lacks."""
+        """Create the tables in a new file, or those that an older file lacks."""
         with self.transaction() as connection:
             version = int(connection.execute("PRAGMA user_version").fetchone()[0])
             if version < SCHEMA_VERSION:
@@ -165,4 +165,4 @@ class Database:
                     connection.execute(statement)
                 connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
             elif version != SCHEMA_VERSION:
-                raise sqlite3.DatabaseError(f"it has version {version}, not {SCHEMA_VERSION}")
+                raise sqlite3.DatabaseError(f"its version is {version}, not {SCHEMA_VERSION}")

@@ -1,10 +1,10 @@
-"""Play money for an account, given before the sandbox starts."""
+"""Give play money to an account before the sandbox starts."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ando_cli.sandbox.chain import Chain, RpcError
+from ando_cli.sandbox.chain.node import Chain, RpcError
 from ando_cli.sandbox.database import Database
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ def fund(config: SandboxConfig, account: str, amount: int) -> None:
     """Add ``amount`` base units to ``account`` on the built-in chain of ``config``.
 
     Raises:
-        ValueError: the file belongs to another chain, or ``account`` is not an address.
+        ValueError: The file belongs to another chain, or ``account`` is not an address.
     """
     database = Database(config.path)
     try:

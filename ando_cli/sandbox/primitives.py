@@ -1,4 +1,4 @@
-"""Keccak, secp256k1 and hexadecimal: the few primitives that the gateway and the chain stand on."""
+"""Provide the primitives of gateway and chain: Keccak, secp256k1 and hexadecimal."""
 
 from __future__ import annotations
 
@@ -10,29 +10,29 @@ SECP256K1_N = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 
 
 class SignatureError(ValueError):
-    """A signature is not 65 bytes r‖s‖v with a low s and a v of 27 or 28, or no key can have made it."""
+    """Signal a signature that is not 65 bytes r‖s‖v with a low s and a v of 27 or 28, or that no key can have made."""
 
 
 def keccak(data: bytes) -> bytes:
-    """The Keccak-256 hash that Ethereum uses (not NIST's SHA3-256)."""
+    """Compute the Keccak-256 hash that Ethereum uses (not NIST's SHA3-256)."""
     return bytes(sha3.keccak_256(data).digest())
 
 
 def to_hex(data: bytes) -> str:
-    """Lowercase hexadecimal with a ``0x`` in front."""
+    """Encode bytes as lowercase hexadecimal with the prefix ``0x``."""
     return "0x" + data.hex()
 
 
 def from_hex(text: object, length: int | None = None) -> bytes:
-    """The bytes of a ``0x`` string.
+    """Decode a ``0x`` string.
 
     Raises:
-        ValueError: it is not such a string, or not ``length`` bytes long.
+        ValueError: ``text`` is not such a string, or not ``length`` bytes long.
     """
     if not isinstance(text, str) or text[:2] != "0x":
         raise ValueError("expected 0x-prefixed hexadecimal")
     data = bytes.fromhex(text[2:])
-    if 2 * len(data) + 2 != len(text):  # there was white space, which fromhex passes over
+    if 2 * len(data) + 2 != len(text):  # fromhex skips white space
         raise ValueError("expected 0x-prefixed hexadecimal")
     if length is not None and len(data) != length:
         raise ValueError(f"expected {length} bytes, got {len(data)}")
@@ -40,26 +40,26 @@ def from_hex(text: object, length: int | None = None) -> bytes:
 
 
 def address(text: object) -> str:
-    """An address in lowercase, the only form the sandbox stores and compares."""
+    """Return an address in lowercase, the only form that the sandbox stores and compares."""
     return to_hex(from_hex(text, 20))
 
 
 def address_of(private_key: bytes) -> str:
-    """The account that ``private_key`` controls."""
+    """Return the account that ``private_key`` controls."""
     return _address(PrivateKey(private_key).public_key)
 
 
 def sign(private_key: bytes, digest: bytes) -> bytes:
-    """A 65-byte signature r‖s‖v over a 32-byte digest; v is 27 or 28 and s is low."""
+    """Sign a 32-byte digest; return 65 bytes r‖s‖v, where v is 27 or 28 and s is low."""
     signature = PrivateKey(private_key).sign_recoverable(digest, hasher=None)
     return signature[:64] + bytes([signature[64] + 27])
 
 
 def recover(digest: bytes, signature: bytes) -> str:
-    """The account that signed ``digest``.
+    """Return the account that signed ``digest``.
 
     Raises:
-        SignatureError: the signature is malformed, malleable (high s) or recovers to no key.
+        SignatureError: The signature is malformed, malleable (high s) or recovers to no key.
     """
     if len(signature) != 65:
         raise SignatureError(f"a signature has 65 bytes, not {len(signature)}")
@@ -71,7 +71,7 @@ def recover(digest: bytes, signature: bytes) -> str:
         raise SignatureError("v is neither 27 nor 28")
     try:
         key = PublicKey.from_signature_and_message(signature[:64] + bytes([v - 27]), digest, hasher=None)
-    except Exception as error:  # coincurve raises a bare Exception or a ValueError, depending on which check failed
+    except Exception as error:  # coincurve raises a bare Exception or a ValueError, depending on the check that fails
         raise SignatureError("the signature belongs to no key") from error
     return _address(key)
 

@@ -1,4 +1,4 @@
-"""The errors of the gateway: its stable codes, those of the session specification and others; three body shapes."""
+"""Define the errors of the gateway: stable codes, codes of the session specification, others; and three body shapes."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ PROBLEM_BASE = "https://paymentauth.org/problems/"
 
 @dataclass(frozen=True)
 class Kind:
-    """What belongs to an error code.
+    """Describe an error code.
 
     Attributes:
         status: the HTTP status.
-        challenged: whether a fresh challenge comes with it, so that the client can try again.
-        message: what is said where nothing more precise is known.
+        challenged: whether a fresh challenge is sent with it, so that the client can try again.
+        message: the default message.
     """
 
     status: int
@@ -66,14 +66,14 @@ SPECIFICATION_CODES: dict[str, Kind] = {
 
 OTHER_CODES: dict[str, Kind] = {
     "invalid_request": Kind(400, False, "The request body is not valid."),
-    "not_found": Kind(404, False, "There is no such route."),
+    "not_found": Kind(404, False, "This route does not exist."),
     "method_not_allowed": Kind(405, False, "This method is disabled here."),
     "wrong_route": Kind(401, False, "This credential does not belong on this route."),
     "missing_api_key": Kind(401, False, "A Virtual Key is required: Authorization: Bearer <key>."),
     "invalid_api_key": Kind(401, False, "The Virtual Key is not valid."),
     "budget_exhausted": Kind(402, False, "The budget of this Virtual Key is exhausted."),
-    "model_not_found": Kind(404, False, "This key has no such model."),
-    "unsupported_parameter": Kind(400, False, "This route does not support that."),
+    "model_not_found": Kind(404, False, "The model does not exist, or this key cannot use it."),
+    "unsupported_parameter": Kind(400, False, "This route does not support that parameter."),
     "rate_limit_exceeded": Kind(429, False, "Too many requests."),
     "server_error": Kind(500, False, "The sandbox failed."),
 }
@@ -91,10 +91,10 @@ CODES = STABLE_CODES | SPECIFICATION_CODES | OTHER_CODES
 
 
 class Problem(Exception):  # noqa: N818 - named as RFC 9457 names it
-    """A request is refused with one of the codes above."""
+    """Refuse a request with one of the codes above."""
 
     def __init__(self, code: str, message: str | None = None, extensions: Mapping[str, Any] | None = None) -> None:
-        """``extensions`` are further members of the error body."""
+        """Take a code and its message; ``extensions`` are further members of the error body."""
         super().__init__(code)
         self.code = code
         self.message = message or CODES[code].message
@@ -103,14 +103,14 @@ class Problem(Exception):  # noqa: N818 - named as RFC 9457 names it
 
 @dataclass(frozen=True)
 class ErrorBody:
-    """An error as it is sent."""
+    """Hold an error as it is sent."""
 
     content_type: str
     data: bytes
 
 
 def render(code: str, message: str, status: int, shape: str, extensions: Mapping[str, Any]) -> ErrorBody:
-    """Write an error down in one of the three shapes: ``openai``, ``bare`` or ``rfc9457``."""
+    """Render an error in one of the three shapes: ``openai``, ``bare`` or ``rfc9457``."""
     if shape == "rfc9457":
         title = code.rpartition("/")[2].replace("-", " ").replace("_", " ").capitalize()
         problem = {"type": PROBLEM_BASE + code, "title": title, "status": status, "detail": message}

@@ -1,4 +1,4 @@
-"""Starting and stopping a sandbox: in a thread beside a command, or on its own until it is interrupted."""
+"""Start and stop a sandbox: in a thread beside a command, or on its own until it is interrupted."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from typing import TYPE_CHECKING, Any
 
 from aiohttp import web
 
-from ando_cli.sandbox.accounts import Accounts
-from ando_cli.sandbox.backend import Backend, HttpBackend, LocalBackend
-from ando_cli.sandbox.bearer import BearerRoutes
-from ando_cli.sandbox.cashier import Cashier
-from ando_cli.sandbox.chain import Chain
-from ando_cli.sandbox.challenges import Network
+from ando_cli.sandbox.chain.node import Chain
+from ando_cli.sandbox.chain.voucher import V1, V2
 from ando_cli.sandbox.config import SandboxConfig
-from ando_cli.sandbox.control import RPC_PATH, Control
 from ando_cli.sandbox.database import Database
-from ando_cli.sandbox.failures import answer_failures, identify
-from ando_cli.sandbox.gateway import Gateway
+from ando_cli.sandbox.gateway.accounts import Accounts
+from ando_cli.sandbox.gateway.backend import Backend, HttpBackend, LocalBackend
+from ando_cli.sandbox.gateway.cashier import Cashier
+from ando_cli.sandbox.gateway.challenges import Network
+from ando_cli.sandbox.gateway.control import RPC_PATH, Control
+from ando_cli.sandbox.gateway.failures import answer_failures, identify
+from ando_cli.sandbox.gateway.gateway import Gateway
+from ando_cli.sandbox.gateway.protocol_v1 import ProtocolV1
+from ando_cli.sandbox.gateway.protocol_v2 import ProtocolV2
+from ando_cli.sandbox.gateway.snapshots import Snapshots
+from ando_cli.sandbox.openai.bearer import BearerRoutes
+from ando_cli.sandbox.openai.virtual_key import VirtualKey
 from ando_cli.sandbox.primitives import address, address_of, from_hex
-from ando_cli.sandbox.protocol_v1 import ProtocolV1
-from ando_cli.sandbox.protocol_v2 import ProtocolV2
 from ando_cli.sandbox.settings import Settings
-from ando_cli.sandbox.snapshots import Snapshots
-from ando_cli.sandbox.virtual_key import VirtualKey
-from ando_cli.sandbox.voucher import V1, V2
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,7 +44,7 @@ SHUTDOWN_SECONDS = 0.5
 
 
 class Sandbox:
-    """A gateway and its chain, served from a thread of their own while the ``with`` block runs.
+    """Serve a gateway and its chain from a thread of their own while the ``with`` block runs.
 
     Attributes:
         base_url: the gateway, like ``http://127.0.0.1:8600/v1``.
@@ -66,8 +66,8 @@ class Sandbox:
         """Start serving.
 
         Raises:
-            OSError: the port is taken, or the file cannot be made.
-            ValueError: the file belongs to another chain.
+            OSError: The port is in use, or the file cannot be created.
+            ValueError: The file belongs to another chain.
         """
         self._thread.start()
         self._ready.wait()
@@ -86,29 +86,29 @@ class Sandbox:
 
     @property
     def gateway(self) -> Gateway:
-        """The gateway itself: its faults, its log, its settings."""
+        """Return the gateway, with its faults, its log and its settings."""
         return self._running.gateway
 
     @property
     def faults(self) -> Faults:
-        """The queue of things to go wrong."""
+        """Return the queue of faults."""
         return self.gateway.faults
 
     @property
     def payee(self) -> str:
-        """The account that the gateway is paid to."""
+        """Return the account that the gateway is paid to."""
         return self._running.network.payee
 
     @property
     def virtual_key(self) -> str:
-        """The Virtual Key of the account-owned routes: play money, and no secret."""
+        """Return the Virtual Key of the account-owned routes: it spends play money, and is no secret."""
         return self._running.virtual_key.key
 
     def fund(self, account: str, amount: int) -> None:
-        """Give an account test money, in base units. On the built-in chain only.
+        """Give an account test money, in base units. Works on the built-in chain only.
 
         Raises:
-            ValueError: the sandbox stands on an outside chain.
+            ValueError: The sandbox uses an outside chain.
         """
         self._call_chain("sandbox_fund", account, hex(amount))
 
@@ -119,7 +119,7 @@ class Sandbox:
     def _call_chain(self, method: str, *params: Any) -> Any:
         chain = self._running.chain
         if chain is None:
-            raise ValueError("the sandbox stands on an outside chain")
+            raise ValueError("the sandbox uses an outside chain")
         return chain.rpc(method, list(params))
 
     @property
@@ -131,7 +131,7 @@ class Sandbox:
     def _run(self) -> None:
         try:
             asyncio.run(self._serve())
-        except BaseException as error:  # whatever it is belongs to the thread that is waiting in __enter__
+        except BaseException as error:  # __enter__ raises it again, in the thread that waits there
             self._failure = error
         finally:
             self._ready.set()
@@ -154,8 +154,8 @@ def run_forever(config: SandboxConfig, on_ready: Callable[[str, str, str], None]
     """Serve until SIGINT or SIGTERM arrives.
 
     Args:
-        config: what to serve.
-        on_ready: called with the base URL, the RPC URL and the Virtual Key when requests can be sent.
+        config: the configuration of the sandbox.
+        on_ready: called with the base URL, the RPC URL and the Virtual Key as soon as requests can be sent.
     """
     asyncio.run(_serve_forever(config, on_ready))
 
@@ -176,7 +176,7 @@ async def _serve_forever(config: SandboxConfig, on_ready: Callable[[str, str, st
 
 
 class _Service:
-    """The parts of a sandbox, put together. Made, started and stopped inside one event loop."""
+    """Put the parts of a sandbox together. Create, start and stop it inside one event loop."""
 
     def __init__(self, config: SandboxConfig) -> None:
         self._config = config
@@ -215,7 +215,7 @@ class _Service:
         )
 
     async def start(self) -> tuple[str, str]:
-        """Listen; returns the base URL and the RPC URL."""
+        """Listen; return the base URL and the RPC URL."""
         await self._runner.setup()
         site = web.TCPSite(self._runner, self._config.host, self._config.port)
         await site.start()
@@ -248,7 +248,7 @@ class _Service:
         return self._database.remember("virtual_key", f"ando-sandbox-{secrets.token_hex(24)}")
 
     def _endow_payee(self, chain: Chain) -> None:
-        """The gateway pays fees when it closes channels or sponsors transactions: give it some once."""
+        """Give the gateway money once, for the fees of closing channels and sponsoring transactions."""
         nobody_yet = secrets.token_hex(8)
         if self._database.remember(f"endowed:{self.network.payee}", nobody_yet) == nobody_yet:
             chain.rpc("sandbox_fund", [self.network.payee, hex(PAYEE_ALLOWANCE)])

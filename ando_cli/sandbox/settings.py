@@ -1,4 +1,4 @@
-"""What a running gateway can be told to do differently: prices, shapes, limits."""
+"""Define the settings of a running gateway: prices, shapes, limits."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from ando_cli.sandbox.chain.voucher import V1, V2
 from ando_cli.sandbox.primitives import address
-from ando_cli.sandbox.voucher import V1, V2
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,17 +33,17 @@ CHOICES = {
 
 @dataclass(frozen=True)
 class Settings:
-    """How the gateway behaves. Amounts are in base units of the token (10**-6), times in seconds.
+    """Define how the gateway behaves. Amounts are in base units of the token (10**-6), times in seconds.
 
     Attributes:
         realm: the ``realm`` of the challenges.
         amount: the challenge amount: one voucher bucket.
-        suggested_deposit: the hint in the challenge; none where ``None``.
+        suggested_deposit: the deposit that the challenge suggests; ``None`` to suggest none.
         prices: the price of one token, prompt and completion alike, for each plan.
         charge: ``metered`` draws the cost of a request from the bucket; ``full`` charges the challenge amount for every
             request and answers as a stock MPP server does when a voucher has nothing left.
-        stale_vouchers: what becomes of a voucher that is lower than one accepted before, as happens when many clients
-            share a channel: ``refuse`` it, or ``ignore`` that it is lower and draw on the one accepted before. ``auto``
+        stale_vouchers: what to do with a voucher that is lower than one accepted before, which many clients of one
+            channel cause: ``refuse`` it, or ``ignore`` that it is lower and draw on the one accepted before. ``auto``
             is ``ignore`` when charging in full, as a stock v1 server does, else ``refuse``.
         fee_payer: offer to pay the fees of open and topUp transactions.
         digest_form: ``plain`` (sha-256=…), ``rfc9530`` (sha-256=:…:) or ``none``.
@@ -52,14 +52,15 @@ class Settings:
         model_seconds: how long the model takes to answer.
         denied_payers: accounts that may not pay here.
         protocol: the session protocol of the challenges: ``v1``, ``v2``, or ``both`` for one challenge of each.
-        first_protocol: with ``both``, whose challenge stands first.
-        operator: v2 only: the account that may settle beside the payee; the channels must name it. None if ``None``.
-        snapshots: v2 only: tell a client that says who it is what is known of its channel.
+        first_protocol: with ``both``, the protocol whose challenge comes first.
+        operator: v2 only: an account besides the payee that may settle, which channels must name; ``None`` for no
+            operator.
+        snapshots: v2 only: report the state of a channel to a client that identifies itself.
         date_offset: seconds by which the ``Date`` of the answers is wrong.
-        answer: what the model says, in place of the canned answer.
-        models: what the account-owned routes have to offer.
-        key_budget: what the Virtual Key may spend in all; ``None`` is no limit.
-        credential_header: take credentials in this header instead of ``Authorization``, and say so in the challenge.
+        answer: the text of the model's answer; ``None`` for the canned answer.
+        models: the models of the account-owned routes.
+        key_budget: what the Virtual Key may spend in total; ``None`` for no limit.
+        credential_header: the header that carries credentials instead of ``Authorization``; the challenge names it.
     """
 
     realm: str = "ando-sandbox"
@@ -88,17 +89,17 @@ class Settings:
         """Check the values.
 
         Raises:
-            ValueError: one of them makes no sense.
+            ValueError: A value is not valid.
         """
         if set(self.prices) != set(PLANS) or not all(_is_amount(price) for price in self.prices.values()):
             raise ValueError(f"prices: expected an amount for each of {', '.join(PLANS)}")
         optional = (self.suggested_deposit, self.key_budget)
         if not _is_amount(self.amount) or not all(amount is None or _is_amount(amount) for amount in optional):
-            raise ValueError("amount, suggested_deposit and key_budget are whole numbers of base units")
+            raise ValueError("amount, suggested_deposit and key_budget: expected whole numbers of base units")
         if not all(isinstance(model, str) and model for model in self.models):
             raise ValueError("models: expected a list of names")
         if not isinstance(self.answer, str | None):
-            raise ValueError("answer: expected a text")
+            raise ValueError("answer: expected a string")
         for name, allowed in CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise ValueError(f"{name}: expected one of {', '.join(allowed)}")
@@ -106,10 +107,10 @@ class Settings:
             raise ValueError("operator: expected an address in lowercase")
 
     def changed(self, changes: Mapping[str, Any]) -> Settings:
-        """These settings with some values replaced; ``prices`` may name only the plans that change.
+        """Return the settings with some values replaced; ``prices`` may name only the plans that change.
 
         Raises:
-            ValueError: a name is unknown or a value makes no sense.
+            ValueError: A name is unknown or a value is not valid.
         """
         unknown = set(changes) - {item.name for item in dataclasses.fields(self)}
         if unknown:
@@ -125,19 +126,19 @@ class Settings:
 
     @property
     def protocols(self) -> tuple[str, ...]:
-        """The session protocols that are offered, in their order."""
+        """Return the session protocols that are offered, in their order."""
         if self.protocol != BOTH:
             return (self.protocol,)
         return (V1, V2) if self.first_protocol == V1 else (V2, V1)
 
     @property
     def takes_stale_vouchers(self) -> bool:
-        """Whether a voucher may be lower than one accepted before."""
+        """Tell whether a voucher may be lower than one accepted before."""
         return self.stale_vouchers == "ignore" or (self.stale_vouchers == "auto" and self.charge == "full")
 
     @cached_property
     def pricing_snapshot(self) -> str:
-        """A short name for the current prices, bound into every challenge."""
+        """Return a short name for the current prices, which every challenge is bound to."""
         return hashlib.sha256(json.dumps(dict(self.prices), sort_keys=True).encode()).hexdigest()[:16]
 
 

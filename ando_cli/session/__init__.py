@@ -1,1 +1,1 @@
-"""Payment sessions (channels): the planner, the policy, the store and the lifecycle."""
+"""Payment sessions (channels): what is decided, recorded, done and reported."""

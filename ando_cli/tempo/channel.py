@@ -138,3 +138,26 @@ class ChannelTerms:
             ValueError: there is no descriptor.
         """
         return b"".join(bytes.fromhex(value[2:]).rjust(32, b"\0") for value in self.descriptor.values())
+
+
+@frozen
+class ChannelState:
+    """A channel as its escrow knows it (protocol.md section 4).
+
+    Attributes:
+        finalized: closed for good; nothing can be paid from it any more. For v2 see ``Rpc.channel``.
+        close_requested_at: Unix time in seconds of the payer's request to close, 0 if there is none.
+        payer, payee, token, authorized_signer: lower-case addresses; a zero ``authorized_signer`` means the payer. v2
+            keeps none of them (the channel's id is their hash), and here they are ``None``.
+        deposit: base units that were ever put in.
+        settled: base units of them that the payee has taken.
+    """
+
+    finalized: bool
+    close_requested_at: int
+    payer: str | None
+    payee: str | None
+    token: str | None
+    authorized_signer: str | None
+    deposit: int
+    settled: int

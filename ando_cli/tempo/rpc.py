@@ -12,10 +12,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ando_cli.errors import Code, PaymentError
-from ando_cli.frozen import frozen
 from ando_cli.money import amount
 from ando_cli.tempo.abi import UINT64_MAX, address_word, bytes32_word
 from ando_cli.tempo.broadcast import Mined, broadcast
+from ando_cli.tempo.channel import ChannelState
 from ando_cli.tempo.endpoint import Endpoint, WrongAnswerError, quantity
 from ando_cli.tempo.fees import Fees, max_fee
 from ando_cli.tempo.history import IncompleteSearchError, captured, opened_channels
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from ando_cli.tempo.channel import ChannelTerms
 
-__all__ = ["GAS_LIMIT", "MAX_FEE", "ChannelState", "Fees", "IncompleteSearchError", "Mined", "Rpc"]
+__all__ = ["GAS_LIMIT", "MAX_FEE", "Fees", "IncompleteSearchError", "Mined", "Rpc"]
 
 GAS_LIMIT = 2_000_000
 """Gas for one of our transactions. A node may estimate only the first call of a batch (``anvil --network tempo`` does),
@@ -48,29 +48,6 @@ _CLOSE_GRACE_PERIOD = keccak256(b"CLOSE_GRACE_PERIOD()")[:4]
 _BALANCE_OF = keccak256(b"balanceOf(address)")[:4]
 _CHANNEL_TYPES = ("bool", "uint64", "address", "address", "address", "address", "uint128", "uint128")
 _CHANNEL_STATE_TYPES = ("uint96", "uint96", "uint32")
-
-
-@frozen
-class ChannelState:
-    """A channel as its escrow knows it (protocol.md section 4).
-
-    Attributes:
-        finalized: closed for good; nothing can be paid from it any more. For v2 see :meth:`Rpc.channel`.
-        close_requested_at: Unix time in seconds of the payer's request to close, 0 if there is none.
-        payer, payee, token, authorized_signer: lower-case addresses; a zero ``authorized_signer`` means the payer. v2
-            keeps none of them (the channel's id is their hash), and here they are ``None``.
-        deposit: base units that were ever put in.
-        settled: base units of them that the payee has taken.
-    """
-
-    finalized: bool
-    close_requested_at: int
-    payer: str | None
-    payee: str | None
-    token: str | None
-    authorized_signer: str | None
-    deposit: int
-    settled: int
 
 
 class Rpc:

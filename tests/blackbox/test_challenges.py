@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ando_cli.sandbox.challenges import encode_json, header_value
 from ando_cli.sandbox.config import CHAIN_ID, ESCROW, TOKEN
 from ando_cli.sandbox.faults import Fault
 from ando_cli.sandbox.server import Sandbox, SandboxConfig
+from ando_cli.sandbox.wire import encode_json, header_value
 from tests.support.badluck import ASK, BODY, Answer, Purse, Seen, ask, paid, purse, relaying
 from tests.support.cli_box import Box, Gateway
 

@@ -26,7 +26,7 @@ from tests.support.badluck import (
 )
 
 if TYPE_CHECKING:
-    from ando_cli.sandbox.gateway import Entry
+    from ando_cli.sandbox.gateway.gateway import Entry
     from tests.support.cli_box import Gateway
 
 MILLION = 1_000_000

@@ -19,12 +19,14 @@ from ando_cli.inference import paid
 from ando_cli.inference.request import Request
 from ando_cli.rails.management import Close, ManagementAuth
 from ando_cli.rails.payment import PaymentAuth
-from ando_cli.sandbox import escrow, reserve, reserve_abi
+from ando_cli.sandbox.chain import escrow, reserve, reserve_abi
 from ando_cli.sandbox.config import CHAIN_ID, ESCROW, TOKEN
 from ando_cli.sandbox.server import Sandbox, SandboxConfig, Settings
 from ando_cli.session.act import closing
+from ando_cli.session.act.chain import ChainView
 from ando_cli.session.act.comparison import compare
-from ando_cli.session.act.lifecycle import Lifecycle
+from ando_cli.session.act.keys import Keys
+from ando_cli.session.act.session import Limits, Session
 from ando_cli.session.channel import FUNDED, Channel, State
 from ando_cli.session.decide.policy import Caps
 from ando_cli.session.record import claims as traffic
@@ -69,11 +71,11 @@ class Wallet:
     def __init__(self, folder: Path, sandbox: Sandbox) -> None:
         self.folder, self.sandbox, self.key = folder, sandbox, PrivateKey.generate()
         sandbox.fund(self.key.address, 100 * MILLION)
-        with self.command() as (lifecycle, client):
-            client(PaymentAuth(lifecycle, gateway_of=lambda _: "gateway")).post(Request(paid.CHAT.path, BODY))
+        with self.command() as (session, client):
+            client(PaymentAuth(session, gateway_of=lambda _: "gateway")).post(Request(paid.CHAT.path, BODY))
 
     @contextmanager
-    def command(self) -> Iterator[tuple[Lifecycle, Callable[[PaymentAuth], AndoClient]]]:
+    def command(self) -> Iterator[tuple[Session, Callable[[PaymentAuth], AndoClient]]]:
         """What one run of a command is made of."""
         with ExitStack() as stack:
 
@@ -91,24 +93,22 @@ class Wallet:
                 escrows=(ESCROW,),
             )  # fmt: skip
             yield (
-                Lifecycle(
-                    store=lambda: store,
-                    network=network,
-                    key=lambda: self.key,
-                    chain=lambda: stack.enter_context(MortalRpc(self.sandbox.rpc_url)),
-                    caps=Caps(5 * MILLION),
-                    consent=lambda _: None,
+                Session(
+                    open_store=lambda: store,
                     locks=self.folder / "locks",
+                    keys=Keys(lambda: self.key),
+                    chain=ChainView(lambda: stack.enter_context(MortalRpc(self.sandbox.rpc_url)), network),
+                    limits=Limits(Caps(5 * MILLION)),
                 ),
                 client,
             )
 
     def close(self) -> None:
         """``ando session close``."""
-        with self.command() as (lifecycle, client):
-            if (channel := funded(lifecycle)) is None:
+        with self.command() as (session, client):
+            if (channel := funded(session)) is None:
                 return
-            auth = ManagementAuth(lifecycle, Close(), channel.channel_id, gateway_of=lambda _: "gateway")
+            auth = ManagementAuth(session, Close(), channel.channel_id, gateway_of=lambda _: "gateway")
             try:
                 client(auth).post(Request(paid.CHAT.path, BODY))
             except AndoError:
@@ -117,15 +117,15 @@ class Wallet:
 
     def force(self) -> None:
         """``ando session close --force``."""
-        with self.command() as (lifecycle, _):
-            if (channel := funded(lifecycle)) is not None:
-                closing.request(lifecycle, channel)
+        with self.command() as (session, _):
+            if (channel := funded(session)) is not None:
+                closing.request(session, channel)
 
     def finish(self) -> None:
         """``ando session close --finish``."""
-        with self.command() as (lifecycle, _):
-            if (channel := funded(lifecycle)) is not None:
-                closing.withdraw(lifecycle, channel)
+        with self.command() as (session, _):
+            if (channel := funded(session)) is not None:
+                closing.withdraw(session, channel)
 
     def balance(self, owner: str) -> int:
         data = {"to": TOKEN, "data": "0x70a08231" + owner[2:].rjust(64, "0")}
@@ -134,18 +134,18 @@ class Wallet:
     @property
     def end(self) -> tuple[object, ...]:
         """What the record, the chain and the wallet have come to."""
-        with self.command() as (lifecycle, _):
-            [channel] = lifecycle.store.channels()
-            compared = compare(lifecycle, channel)
+        with self.command() as (session, _):
+            [channel] = session.store.channels()
+            compared = compare(session, channel)
             assert compared.differences == (), "the record is right"
-            assert not lifecycle.store.traffic(channel.channel_id, None).claimed
+            assert not session.store.traffic(channel.channel_id, None).claimed
         requested = compared.state is not None and compared.state.close_requested_at > 0
         return channel.state, channel.deposit, channel.spent, requested, self.balance(self.key.address)
 
 
-def funded(lifecycle: Lifecycle) -> Channel | None:
+def funded(session: Session) -> Channel | None:
     """The channel that a command would close; none where it is closed."""
-    [channel] = lifecycle.store.channels()
+    [channel] = session.store.channels()
     return channel if channel.state in FUNDED else None
 
 

@@ -143,9 +143,9 @@ def test_the_wallet_is_asked_for_its_key_once(tmp_path: Path) -> None:
 
 def test_max_spend_bounds_all_threads_together(tmp_path: Path) -> None:
     with gateway(tmp_path, IN_FULL, max_spend=20 * FULL_PRICE) as (crowd, sandbox):
-        with crowd.client() as (client, lifecycle):
+        with crowd.client() as (client, ours):
             outcomes = Counter(crowd.send(client, 48, threads=16))
-            assert lifecycle.committed.raised == 20 * FULL_PRICE
+            assert ours.tally.committed.raised == 20 * FULL_PRICE
         assert outcomes == {"answered": 20, "max_spend_exceeded": 28}
         assert int(session(sandbox)["accepted"]) == 20 * FULL_PRICE
 
@@ -159,20 +159,20 @@ def test_a_budget_bounds_all_processes_and_threads_together(tmp_path: Path) -> N
 
 def test_what_a_killed_request_authorised_is_used_by_the_next(tmp_path: Path) -> None:
     with gateway(tmp_path, IN_FULL) as (crowd, sandbox):
-        with crowd.client() as (client, lifecycle):
+        with crowd.client() as (client, ours):
             crowd.send(client, 3, threads=1)
-            [channel] = lifecycle.store.channels()
-            assert lifecycle.store.raise_cumulative(channel.channel_id, 3 * FULL_PRICE, 4 * FULL_PRICE)
+            [channel] = ours.store.channels()
+            assert ours.store.raise_cumulative(channel.channel_id, 3 * FULL_PRICE, 4 * FULL_PRICE)
             assert crowd.send(client, 1, threads=1) == ["answered"]
         check(crowd, sandbox, IN_FULL, 4, meddled=True)
 
 
 def test_a_request_whose_raise_was_never_answered_does_not_make_the_next_pay_twice(tmp_path: Path) -> None:
     with gateway(tmp_path, IN_FULL) as (crowd, sandbox):
-        with crowd.client() as (client, lifecycle):
+        with crowd.client() as (client, ours):
             first = client.post(paid.smallest())
             assert first.extensions[PAID].raised == FULL_PRICE
             # Its answer was never booked: the gateway has charged it, and the store does not know.
-            lifecycle.store._db.execute("UPDATE channels SET accepted = '0', spent = '0'")
+            ours.store._db.execute("UPDATE channels SET accepted = '0', spent = '0'")
             assert crowd.send(client, 4, threads=4) == ["answered"] * 4
         check(crowd, sandbox, IN_FULL, 5, meddled=True)

@@ -9,6 +9,7 @@ import pytest
 
 from ando_cli.errors import AndoError, PaymentError
 from ando_cli.rails.payment import PaymentAuth
+from ando_cli.session.act import deposits
 from ando_cli.session.channel import Channel, State
 from ando_cli.session.decide.policy import Caps, Trust, check_size, check_trust
 from ando_cli.session.decide.snapshot import Proven, adopted
@@ -18,7 +19,7 @@ from ando_cli.tempo.keys import PrivateKey
 from ando_cli.tempo.network import PRECOMPILE
 from ando_cli.tempo.protocol import Protocol
 from tests.support.rails_gateway import Gateway, drive
-from tests.support.session_doubles import GATEWAY, KEY, MILLION, Clock, FakeChain, lifecycle, session_request
+from tests.support.session_doubles import GATEWAY, KEY, MILLION, Clock, FakeChain, make_session, session_request
 from tests.support.session_snapshots import PURPOSE, SIGNED, TERMS, on_chain, snapshot
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class Bench:
     def send(self, *offered: Protocol, protocol: Protocol | None = None, deposit: int | None = None) -> None:
         """One request, paid or refused, by a command of its own."""
         self.gateway.protocols = offered
-        made = lifecycle(self.folder, self.chain, self.clock, caps=Caps(2**100), store=self.store, deposit=deposit)
+        made = make_session(self.folder, self.chain, self.clock, caps=Caps(2**100), store=self.store, deposit=deposit)
         auth = PaymentAuth(made, gateway_of=lambda _: GATEWAY, protocol=protocol, stage=self.stages.append)
         assert drive(auth, self.gateway).is_success
 
@@ -115,10 +116,10 @@ def test_a_deposit_above_ninety_six_bits_is_refused_before_anything_is_signed(be
 def test_a_top_up_past_ninety_six_bits_is_refused_before_anything_is_signed(bench: Bench) -> None:
     bench.chain.funds = 2**100
     known = bench.have(MILLION)
-    made = lifecycle(bench.folder, bench.chain, bench.clock, caps=Caps(2**100), store=bench.store)
+    made = make_session(bench.folder, bench.chain, bench.clock, caps=Caps(2**100), store=bench.store)
     request = session_request(escrow_contract=PRECOMPILE, session_protocol="v2")
     with pytest.raises(PaymentError) as caught:
-        made.top_up_by(known, request, UINT96_MAX - known.deposit + 1)
+        deposits.top_up_by(made, known, request, UINT96_MAX - known.deposit + 1)
     assert caught.value.code == "amount_too_large"
     assert bench.store.channels()[0].pending is None
 

@@ -13,12 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pytempo import Call, TempoTransaction
 
-from ando_cli.sandbox import rlp_codec, transaction
-from ando_cli.sandbox.challenges import decode_json, encode_json
+from ando_cli.sandbox.chain import rlp_codec, transaction
+from ando_cli.sandbox.chain.transaction import TransactionError
+from ando_cli.sandbox.chain.voucher import channel_id, voucher_digest
 from ando_cli.sandbox.config import CHAIN_ID, ESCROW, TOKEN
 from ando_cli.sandbox.primitives import SECP256K1_N, SignatureError, address_of, from_hex, recover, sign
-from ando_cli.sandbox.transaction import TransactionError
-from ando_cli.sandbox.voucher import channel_id, voucher_digest
+from ando_cli.sandbox.wire import decode_json, encode_json
 from tests.support.sandbox_payer import EXPIRING_NONCE_KEY
 from tests.support.vectors import session_vectors
 

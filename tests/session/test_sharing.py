@@ -11,21 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ando_cli.session.decide.planner import (
-    MAX_PAID_ATTEMPTS,
-    Progress,
-    Refuse,
-    Step,
-    TopUp,
-    Voucher,
-    Wait,
-    plan,
-    sending,
-)
-from ando_cli.session.decide.policy import Caps, Committed
+from ando_cli.session.decide.planner import MAX_PAID_ATTEMPTS, plan
+from ando_cli.session.decide.policy import Caps
+from ando_cli.session.decide.situation import Progress, Situation
+from ando_cli.session.decide.steps import Reason, Refuse, Step, TopUp, Voucher, Wait
 from ando_cli.session.record import claims as traffic
-from ando_cli.session.record.claims import Claim, Hold, Traffic
 from ando_cli.session.record.store import Store
+from ando_cli.session.traffic import Claim, Hold, Traffic
 from tests.support.session_doubles import MILLION, channel, problem, session_request
 
 if TYPE_CHECKING:
@@ -45,7 +37,7 @@ METERED = channel(cumulative_amount=3 * MILLION, spent=2_900_000, metered=True)
 def step(known: Channel, others: Traffic = Traffic(), code: str = "", **progress: int | bool) -> Step:
     rejection = problem(code) if code else None
     done = Progress(**progress)  # type: ignore[arg-type]
-    return plan(session_request(), known, rejection, done, CAPS, Committed(), others)
+    return plan(Situation(session_request(), CAPS, known, rejection, done, traffic=others))
 
 
 # Where each request is charged in full
@@ -137,8 +129,7 @@ def test_a_voucher_that_was_outrun_still_leaves_others_what_they_raised() -> Non
 
 def test_a_voucher_that_nobody_outran_is_rejected_for_good() -> None:
     found = step(FULL, code=LOWER, paid_attempts=1, sent=3 * MILLION)
-    assert isinstance(found, Refuse)
-    assert found.error.code == LOWER
+    assert found == Refuse(Reason.FINAL, outrun=True)
 
 
 def test_from_the_third_voucher_on_nobody_else_raises() -> None:
@@ -159,8 +150,7 @@ def test_a_request_whose_raise_was_used_by_others_sends_it_again_when_they_are_d
 @pytest.mark.parametrize("known", [FULL, METERED])
 def test_with_nobody_else_there_a_second_raise_is_refused_whatever_the_gateway_says(known: Channel) -> None:
     found = step(known, code=REFRESH, paid_attempts=1, sent=known.cumulative_amount, raised=True)
-    assert isinstance(found, Refuse)
-    assert found.error.code == "second_raise_refused"
+    assert found == Refuse(Reason.SECOND_RAISE, outrun=True)
 
 
 def test_nobody_sends_while_somebody_holds_everything() -> None:
@@ -246,7 +236,7 @@ class Request:
     progress: Progress = field(default_factory=Progress)
     rejection: Problem | None = None
     receipt: int = 0
-    refused: str | None = None
+    refused: Reason | None = None
 
 
 class Crowd:
@@ -284,14 +274,16 @@ class Crowd:
     def plan(self, request: Request) -> None:
         others = self.traffic(request.number)
         caps = Caps(max_deposit=10**12)
-        step = plan(session_request(), self.channel, request.rejection, request.progress, caps, Committed(), others)
+        step = plan(
+            Situation(session_request(), caps, self.channel, request.rejection, request.progress, traffic=others)
+        )
         match step:
             case Voucher():
                 assert step.cumulative_amount <= self.channel.deposit
                 assert not (step.raised_by and request.progress.raised), "one raise for one request"
                 claim = step.claim(session_request(), self.channel, request.progress)
                 self.channel = replace(self.channel, cumulative_amount=step.cumulative_amount)
-                progress = sending(request.progress, step, others)
+                progress = step.recorded(request.progress, others)
                 request.progress = replace(
                     progress, paid_attempts=progress.paid_attempts + 1, sent=step.cumulative_amount
                 )
@@ -307,7 +299,7 @@ class Crowd:
                 claim = step.claim(session_request(), self.channel, request.progress)
                 request.events.append("plan")
             case Refuse():
-                request.refused = step.error.code
+                request.refused = step.reason
                 self.claims.pop(request.number, None)
                 return
             case _:

@@ -21,7 +21,7 @@ from tests.support.cli_box import ANDO, PATIENCE, Done
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from ando_cli.sandbox.gateway import Entry
+    from ando_cli.sandbox.gateway.gateway import Entry
     from tests.support.cli_box import Box, Gateway
 
 ASK = ("chat", "hi", "--max-tokens", "8")

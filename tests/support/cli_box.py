@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from ando_cli.sandbox.faults import Fault, Faults
-    from ando_cli.sandbox.gateway import Entry
+    from ando_cli.sandbox.gateway.gateway import Entry
     from ando_cli.sandbox.server import Sandbox
 
 KEY = PrivateKey.parse("6d" * 32)

@@ -20,7 +20,10 @@ from ando_cli.http.client import AndoClient
 from ando_cli.inference import paid
 from ando_cli.inference.request import Request
 from ando_cli.rails.payment import PaymentAuth
-from ando_cli.session.act.lifecycle import Lifecycle
+from ando_cli.session.act.chain import ChainView
+from ando_cli.session.act.keys import Keys
+from ando_cli.session.act.locks import once
+from ando_cli.session.act.session import Limits, Session
 from ando_cli.session.decide.budget import Budgets
 from ando_cli.session.decide.policy import Caps
 from ando_cli.session.record.store import Store
@@ -48,7 +51,7 @@ class Crowd:
     budget: int | None = None
 
     @contextmanager
-    def client(self, key: Callable[[], PrivateKey] | None = None) -> Iterator[tuple[AndoClient, Lifecycle]]:
+    def client(self, key: Callable[[], PrivateKey] | None = None) -> Iterator[tuple[AndoClient, Session]]:
         """A client with parts of its own, each made when it is first needed, as a command makes them."""
         from ando_cli.tempo.rpc import Rpc
 
@@ -63,20 +66,17 @@ class Crowd:
                 stack.callback(store.close)
                 return store
 
-            lifecycle = Lifecycle(
-                store=make_store,
-                network=network,
-                key=key or (lambda: PrivateKey.parse(self.secret)),
-                chain=lambda: stack.enter_context(Rpc(self.rpc_url, timeout=60)),
-                caps=Caps(10**12, self.max_spend),
-                consent=lambda _: None,
-                budgets=None if self.budget is None else Budgets(day=self.budget),
+            session = Session(
+                open_store=once(make_store),
                 locks=Path(self.folder) / "locks",
+                keys=Keys(key or (lambda: PrivateKey.parse(self.secret))),
+                chain=ChainView(lambda: stack.enter_context(Rpc(self.rpc_url, timeout=60)), network),
+                limits=Limits(Caps(10**12, self.max_spend), None if self.budget is None else Budgets(day=self.budget)),
             )
-            auth = PaymentAuth(lifecycle, gateway_of=lambda _: "gateway")
+            auth = PaymentAuth(session, gateway_of=lambda _: "gateway")
             client = AndoClient(self.base_url, auth, connect_timeout=60, timeout=60)
             stack.callback(client.close)
-            yield client, lifecycle
+            yield client, session
 
     def send(self, client: AndoClient, requests: int, threads: int) -> list[str]:
         """Send so many requests with so many threads; for each, ``answered`` or the code of its error."""

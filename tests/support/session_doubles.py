@@ -9,7 +9,11 @@ from ando_cli.errors import WalletError
 from ando_cli.keys.delegates import FileDelegates
 from ando_cli.mpp.problem import Problem
 from ando_cli.mpp.session import SessionRequest
-from ando_cli.session.act.lifecycle import Deposit, Lifecycle
+from ando_cli.session.act.chain import ChainView
+from ando_cli.session.act.keys import Keys
+from ando_cli.session.act.locks import once
+from ando_cli.session.act.session import Clock as SessionClock
+from ando_cli.session.act.session import Limits, Session, User
 from ando_cli.session.channel import Channel, Pending, State
 from ando_cli.session.decide.policy import Caps
 from ando_cli.session.record.store import Store
@@ -22,9 +26,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from ando_cli.session.act.lifecycle import Delegates
+    from ando_cli.session.act.keys import Delegates
+    from ando_cli.session.act.session import Deposit
     from ando_cli.session.decide.budget import Budgets
-    from ando_cli.tempo.rpc import ChannelState
+    from ando_cli.tempo.channel import ChannelState
 
 MILLION = 1_000_000
 NOW = 1_800_000_000
@@ -132,7 +137,7 @@ class FakeChain:
 
     def show(self, shown: Channel, *, deposit: int | None = None, finalized: bool = False) -> None:
         """Have ``shown`` on the chain."""
-        from ando_cli.tempo.rpc import ChannelState  # web3 takes its time, and most tests need no chain
+        from ando_cli.tempo.channel import ChannelState  # web3 takes its time, and most tests need no chain
 
         self.channels[shown.channel_id] = ChannelState(
             finalized=finalized, close_requested_at=0, payer=KEY.address, payee=shown.terms.payee, token=TOKEN,
@@ -172,13 +177,15 @@ def deposited_by(transaction: str) -> int:
 
 @dataclass
 class Consent:
-    """Notes what the user was asked; says no where ``refusal`` is set."""
+    """Notes what the user was asked; says no where ``refusal`` is set, after ``meanwhile``."""
 
     asked: list[Deposit] = field(default_factory=list)
     refusal: Exception | None = None
+    meanwhile: Callable[[], object] = lambda: None
 
     def __call__(self, deposit: Deposit) -> None:
         self.asked.append(deposit)
+        self.meanwhile()
         if self.refusal is not None:
             raise self.refusal
 
@@ -190,7 +197,7 @@ class LockedDelegates(FileDelegates):
         raise WalletError("locked", code="wallet_locked")
 
 
-def lifecycle(
+def make_session(
     folder: Path,
     chain: FakeChain,
     clock: Clock,
@@ -206,23 +213,14 @@ def lifecycle(
     budgets: Budgets | None = None,
     by_budget: Callable[[], bool] = lambda: False,
     warn: Callable[[str], None] = lambda _: None,
-) -> Lifecycle:
-    """A lifecycle on a real store in ``folder``."""
-    return Lifecycle(
-        store=lambda: store or Store(folder / "sessions.db", clock=clock),
-        network=NETWORK,
-        key=key,
-        chain=lambda: chain,
-        caps=caps or Caps(max_deposit=5 * MILLION),
-        consent=consent,
+) -> Session:
+    """A session on a real store in ``folder``."""
+    return Session(
+        open_store=once(lambda: store or Store(folder / "sessions.db", clock=clock)),
         locks=folder / "locks",
-        clock=clock,
-        sleep=clock.sleep,
-        deposit=deposit,
-        delegates=delegates,
-        delegate=delegate,
-        address=address,
-        budgets=budgets,
-        by_budget=by_budget,
-        warn=warn,
+        keys=Keys(key, address=address, delegates=delegates, delegate=delegate),
+        chain=ChainView(lambda: chain, NETWORK),
+        limits=Limits(caps or Caps(max_deposit=5 * MILLION), budgets, by_budget, deposit),
+        user=User(consent, warn),
+        clock=SessionClock(clock, lambda seconds: clock.sleep(seconds)),
     )

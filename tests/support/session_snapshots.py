@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ando_cli.session.channel import ChannelKey
-from ando_cli.tempo.channel import ChannelTerms
+from ando_cli.tempo.channel import ChannelState, ChannelTerms
 from ando_cli.tempo.network import PRECOMPILE
 from ando_cli.tempo.protocol import Protocol
-from ando_cli.tempo.rpc import ChannelState
 from ando_cli.tempo.voucher import sign_voucher
 from tests.support.session_doubles import CHAIN_ID, GATEWAY, KEY, MILLION, NETWORK, PAYEE, TOKEN
 

@@ -13,9 +13,10 @@ from eth_abi import encode
 from eth_utils import keccak
 
 from ando_cli.errors import ExitCode, NetworkError, PaymentError, RpcError, RpcRefusedError, UsageError
+from ando_cli.tempo.channel import ChannelState
 from ando_cli.tempo.fees import max_fee
 from ando_cli.tempo.protocol import Protocol
-from ando_cli.tempo.rpc import GAS_LIMIT, MAX_FEE, ChannelState, Rpc
+from ando_cli.tempo.rpc import GAS_LIMIT, MAX_FEE, Rpc
 from tests.support.tempo_node import SECRET_PATH, Node, Refusal, refused, word
 
 if TYPE_CHECKING:

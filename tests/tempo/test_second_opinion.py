@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ando_cli.sandbox.chain import Chain, RpcError
+from ando_cli.sandbox.chain.node import Chain, RpcError
 from ando_cli.sandbox.database import Database
 from ando_cli.tempo.channel import ChannelTerms
 from ando_cli.tempo.keys import PrivateKey

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ando_cli.runtime.context import Invocation
-    from ando_cli.session.act.comparison import Comparison
     from ando_cli.session.channel import Channel
+    from ando_cli.session.decide.comparison import Comparison
 
 
 def compare_all(state: Invocation, channels: Sequence[Channel]) -> list[Comparison | None]:
@@ -26,7 +26,7 @@ def compare_all(state: Invocation, channels: Sequence[Channel]) -> list[Comparis
     with assemble(state, PayOptions()) as parts, state.terminal.progress():
         state.terminal.stage("asking the chain")
         network = parts.settings.network.name
-        return [comparison.compare(parts.lifecycle, each) if each.network == network else None for each in channels]
+        return [comparison.compare(parts.session, each) if each.network == network else None for each in channels]
 
 
 def chain_shape(compared: Comparison) -> dict[str, Any]:

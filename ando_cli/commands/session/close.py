@@ -134,7 +134,7 @@ def _end(state: Invocation, parts: Parts, channel: Channel, way: _Way) -> dict[s
         return {**named, **_ended(_close_with_gateway(state, parts, channel), way.full)}
     if way.force:
         state.terminal.stage("asking the chain to close")
-        grace = closing.request(parts.lifecycle, channel)
+        grace = closing.request(parts.session, channel)
         if isinstance(grace, Ended):
             return {**named, **_ended(grace, way.full)}
         if not way.wait:
@@ -143,7 +143,7 @@ def _end(state: Invocation, parts: Parts, channel: Channel, way: _Way) -> dict[s
     if way.wait:
         _wait(state.terminal, parts, channel)
     state.terminal.stage("withdrawing")
-    return {**named, **_ended(closing.withdraw(parts.lifecycle, channel), way.full)}
+    return {**named, **_ended(closing.withdraw(parts.session, channel), way.full)}
 
 
 def _close_with_gateway(state: Invocation, parts: Parts, channel: Channel) -> Ended:
@@ -167,14 +167,14 @@ def _close_with_gateway(state: Invocation, parts: Parts, channel: Channel) -> En
 
 def _wait(terminal: Terminal, parts: Parts, channel: Channel) -> None:
     """Wait until the grace period is over, with a bar on a terminal."""
-    grace = closing.grace(parts.lifecycle, channel)
+    grace = closing.grace(parts.session, channel)
     if isinstance(grace, Ended) or not grace.left:
         return
     terminal.note(f"the grace period ends in {duration(grace.left)}; Ctrl-C is safe, and --finish continues from there")
     with terminal.countdown("grace period", grace.left) as advance:
         while not isinstance(grace, Ended) and grace.left:
-            parts.lifecycle.sleep(min(_WAIT_STEP, grace.left))
-            grace = closing.grace(parts.lifecycle, channel)
+            parts.session.clock.sleep(min(_WAIT_STEP, grace.left))
+            grace = closing.grace(parts.session, channel)
             advance(0 if isinstance(grace, Ended) else grace.left)
 
 

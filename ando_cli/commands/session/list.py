@@ -18,8 +18,8 @@ from ando_cli.times import age
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ando_cli.session.act.comparison import Comparison
     from ando_cli.session.channel import Channel
+    from ando_cli.session.decide.comparison import Comparison
     from ando_cli.terminal.output import Terminal
 
 app = typer.Typer(add_completion=False)

@@ -24,7 +24,7 @@ from ando_cli.session.channel import State
 from ando_cli.tempo.protocol import Protocol
 
 if TYPE_CHECKING:
-    from ando_cli.rails.payment import Paid
+    from ando_cli.rails.settlement import Paid
 
 app = typer.Typer(add_completion=False)
 

@@ -73,11 +73,11 @@ def recover(
         raise UsageError("--ask-gateway and --authorised exclude each other", hint="give one of them")
     options = ConnectionOptions().with_channel(PaymentOptions(accept_payee=accept_payee))
     with assemble(state, options) as parts, terminal.progress():
-        lifecycle, settings = parts.lifecycle, parts.settings
-        wanted = None if channel_id is None else _full_id(lifecycle.store, channel_id, settings.network.name)
+        session, settings = parts.session, parts.settings
+        wanted = None if channel_id is None else _full_id(session.store, channel_id, settings.network.name)
         proven = _hinted(state, parts, wanted, accept_payee) if ask_gateway else None
         already = already if proven is None else proven.cumulative_amount
-        search = Recovery(lifecycle, settings.gateway, authorised=already, accepted_payee=accept_payee, dry_run=dry_run)
+        search = Recovery(session, settings.gateway, authorised=already, accepted_payee=accept_payee, dry_run=dry_run)
         terminal.stage("asking the chain")
         if proven is not None:
             result = Search([search.by_terms(proven.terms)])
@@ -126,7 +126,7 @@ def _hinted(state: Invocation, parts: Parts, channel_id: str | None, accepted_pa
     from ando_cli.rails.hint import HintAuth
 
     state.terminal.stage("asking the gateway")
-    auth = HintAuth(parts.lifecycle, channel_id, gateway_of=parts.settings.gateway_of, accepted_payee=accepted_payee)
+    auth = HintAuth(parts.session, channel_id, gateway_of=parts.settings.gateway_of, accepted_payee=accepted_payee)
     why = "it shows no signature of ours"
     try:
         parts.client(auth).send(paid.smallest())

@@ -18,8 +18,8 @@ from ando_cli.session.channel import FUNDED, LIVE, Channel
 from ando_cli.times import iso_time
 
 if TYPE_CHECKING:
-    from ando_cli.session.act.comparison import Comparison
-    from ando_cli.tempo.rpc import ChannelState
+    from ando_cli.session.decide.comparison import Comparison
+    from ando_cli.tempo.channel import ChannelState
 
 app = typer.Typer(add_completion=False)
 
@@ -39,10 +39,10 @@ def show(
 
         with assemble(state, PayOptions()) as parts, state.terminal.progress():
             network = parts.settings.network.name
-            channel = choose(parts.lifecycle.store, channel_id, network, LIVE, acting=False)
+            channel = choose(parts.session.store, channel_id, network, LIVE, acting=False)
             check_network(channel, network)
             state.terminal.stage("asking the chain")
-            compared = comparison.compare(parts.lifecycle, channel)
+            compared = comparison.compare(parts.session, channel)
     else:
         with existing_store(state.settings) as store:
             channel = choose(store, channel_id, state.settings.network.name, LIVE, acting=False)

@@ -19,7 +19,8 @@ from ando_cli.session.channel import FUNDED
 from ando_cli.times import iso_time
 
 if TYPE_CHECKING:
-    from ando_cli.session.act.comparison import Change, Synced
+    from ando_cli.session.act.comparison import Synced
+    from ando_cli.session.decide.comparison import Change
 
 app = typer.Typer(add_completion=False)
 
@@ -31,7 +32,7 @@ def sync(ctx: typer.Context, full: FullOption = False, dry_run: TryOption = Fals
     with assemble(invocation(ctx), PayOptions()) as parts, terminal.progress():
         terminal.stage("asking the chain")
         synced = [
-            comparison.sync(parts.lifecycle, channel, dry_run=dry_run) for channel in channels_in_use(parts, FUNDED)
+            comparison.sync(parts.session, channel, dry_run=dry_run) for channel in channels_in_use(parts, FUNDED)
         ]
     if terminal.json_output:
         terminal.json({"dry_run": dry_run, "channels": [_shape(each, full) for each in synced]})

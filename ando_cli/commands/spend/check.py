@@ -70,9 +70,9 @@ def _ask(state: Invocation, listed: Sequence[Account]) -> list[Audit]:
     with assemble(state, PayOptions()) as parts, state.terminal.progress():
         state.terminal.stage("asking the chain")
         for account in listed:
-            compared = comparison.compare(parts.lifecycle, account.channel)
+            compared = comparison.compare(parts.session, account.channel)
             kept = compared.state is not None or account.channel.state is not State.CLOSED
-            audits.append(audit(account, compared, None if kept else parts.lifecycle.captured(account.channel)))
+            audits.append(audit(account, compared, None if kept else parts.session.chain.captured(account.channel)))
     return audits
 
 

@@ -11,7 +11,7 @@ from ando_cli.errors import UsageError
 from ando_cli.money import parse_amount
 from ando_cli.mpp import fields
 from ando_cli.mpp.malformed import MalformedError
-from ando_cli.session.act.vouchers import Drawer
+from ando_cli.session.drawer import Drawer
 from ando_cli.session.record.lookup import find_channel
 from ando_cli.tempo.protocol import Protocol
 

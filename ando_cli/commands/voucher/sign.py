@@ -30,7 +30,7 @@ from ando_cli.runtime.wiring import PayOptions, assemble, existing_store, find_b
 from ando_cli.session.act.vouchers import record_voucher
 
 if TYPE_CHECKING:
-    from ando_cli.session.act.lifecycle import Lifecycle
+    from ando_cli.session.act.session import Session
     from ando_cli.session.channel import Channel
     from ando_cli.terminal.output import Terminal
 
@@ -71,12 +71,12 @@ def sign(
     with assemble(state, PayOptions(max_spend=cap, assume_yes=yes)) as parts, existing_store(parts.settings) as store:
         drawer, record = find_subject(store, channel, escrow, chain_id, protocol)
         digest = digest_of(drawer, cumulative)
-        key = parts.lifecycle.key() if record is None else parts.lifecycle.signer(record)
-        cap, budgets = parts.lifecycle.caps.max_spend, find_budgets(parts.settings)
+        key = parts.session.keys.wallet() if record is None else parts.session.keys.signer(record)
+        cap, budgets = parts.session.limits.caps.max_spend, find_budgets(parts.settings)
         if store is not None and record is not None:
             assumed = yes or parts.settings.sandbox
             consent = _Consent(terminal, cumulative, cap, assumed, recorded=True, budgeted=budgets is not None)
-            _put_on_record(parts.lifecycle, record, consent)
+            _put_on_record(parts.session, record, consent)
         else:
             if budgets is not None:
                 raise BudgetExceededError(
@@ -103,12 +103,12 @@ def sign(
         terminal.answer(signature)
 
 
-def _put_on_record(lifecycle: Lifecycle, record: Channel, consent: _Consent) -> None:
+def _put_on_record(session: Session, record: Channel, consent: _Consent) -> None:
     terminal, cumulative = consent.terminal, consent.cumulative
     warnings: list[str | None] = []
     raised_by = record_voucher(
-        lifecycle.store, record, cumulative, consent.allow,
-        lambda by: warnings.append(lifecycle.check_budgets(by, record.network)),
+        session.store, record, cumulative, consent.allow,
+        lambda by: warnings.append(session.check_budgets(by, record.network)),
     )  # fmt: skip
     if not raised_by:
         terminal.note(f"no more than the {money(record.cumulative_amount)} on record, which stays as it is")

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 from ando_cli.errors import Code, InsufficientFundsError, PaymentError
 from ando_cli.frozen import frozen
 from ando_cli.money import amount
-from ando_cli.session.act.lifecycle import TRANSACTION_SECONDS
+from ando_cli.session.act import settling
+from ando_cli.session.act.chain import TRANSACTION_SECONDS
 from ando_cli.session.channel import State
 from ando_cli.tempo.protocol import Protocol
 from ando_cli.times import duration
@@ -20,12 +21,12 @@ from ando_cli.times import duration
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ando_cli.session.act.lifecycle import Chain, Lifecycle
+    from ando_cli.session.act.chain import Chain
+    from ando_cli.session.act.session import Session
     from ando_cli.session.channel import Channel
-    from ando_cli.tempo.channel import ChannelTerms
+    from ando_cli.tempo.channel import ChannelState, ChannelTerms
     from ando_cli.tempo.fees import Fees
     from ando_cli.tempo.keys import PrivateKey
-    from ando_cli.tempo.rpc import ChannelState
 
 _POLLS = 20
 _POLL_SECONDS = 0.25
@@ -53,7 +54,7 @@ class Grace:
         return max(0, self.closes_at - self.now)
 
 
-def confirm(lifecycle: Lifecycle, channel: Channel, captured: int) -> Ended:
+def confirm(session: Session, channel: Channel, captured: int) -> Ended:
     """Wait for the chain to show a close that the gateway said it carried out, and record it.
 
     Args:
@@ -63,12 +64,12 @@ def confirm(lifecycle: Lifecycle, channel: Channel, captured: int) -> Ended:
         PaymentError: the chain does not show it.
         NetworkError: the chain could not be asked.
     """
-    chain = lifecycle.checked_chain()
+    chain = session.chain.checked()
     for _ in range(_POLLS):
         state = _state(chain, channel)
         if state is None or state.finalized:
-            return _ended(lifecycle, channel, captured if state is None else state.settled)
-        lifecycle.sleep(_POLL_SECONDS)
+            return _ended(session, channel, captured if state is None else state.settled)
+        session.clock.sleep(_POLL_SECONDS)
     raise PaymentError(
         "the gateway says that it closed the channel, but the chain does not show it",
         hint="look again with `ando session sync`",
@@ -76,21 +77,21 @@ def confirm(lifecycle: Lifecycle, channel: Channel, captured: int) -> Ended:
     )
 
 
-def over(lifecycle: Lifecycle, channel: Channel) -> Ended | None:
+def over(session: Session, channel: Channel) -> Ended | None:
     """What ``channel`` came to, if the chain shows that it is closed, whoever did it; that is recorded.
 
     Raises:
         NetworkError: the chain could not be asked.
         PaymentError: the chain does not show a channel that is too young to be given up.
     """
-    seen, _ = lifecycle.look(channel)
+    seen, _ = settling.look(session, channel)
     if seen.state is not State.CLOSED:
         return None
-    lifecycle.record(seen)
+    settling.record(session, seen)
     return Ended(seen.spent, max(0, channel.deposit - seen.spent))
 
 
-def request(lifecycle: Lifecycle, channel: Channel) -> Grace | Ended:
+def request(session: Session, channel: Channel) -> Grace | Ended:
     """Ask the escrow to close ``channel``, unless that was done before, and record when it can be withdrawn from.
 
     Nothing is paid from a channel from the moment that this is recorded, which is before it is sent.
@@ -104,34 +105,34 @@ def request(lifecycle: Lifecycle, channel: Channel) -> Grace | Ended:
     """
     from ando_cli.tempo.transaction import request_close_transaction
 
-    chain = lifecycle.checked_chain()
-    state = _open_state(lifecycle, chain, channel)
+    chain = session.chain.checked()
+    state = _open_state(session, chain, channel)
     if not isinstance(state, Ended) and state.close_requested_at == 0:
-        lifecycle.store.closing(channel.channel_id, 0)
-        _transact(lifecycle, chain, channel, request_close_transaction)
-        state = _open_state(lifecycle, chain, channel)
-    return state if isinstance(state, Ended) else _grace(lifecycle, chain, channel, state)
+        session.store.closing(channel.channel_id, 0)
+        _transact(session, chain, channel, request_close_transaction)
+        state = _open_state(session, chain, channel)
+    return state if isinstance(state, Ended) else _grace(session, chain, channel, state)
 
 
-def grace(lifecycle: Lifecycle, channel: Channel) -> Grace | Ended:
+def grace(session: Session, channel: Channel) -> Grace | Ended:
     """When ``channel`` can be withdrawn from; or what it came to, where it is closed already.
 
     Raises:
         PaymentError: no close was requested, or the chain shows no such channel.
         NetworkError: the chain could not be asked.
     """
-    chain = lifecycle.checked_chain()
-    state = _open_state(lifecycle, chain, channel)
+    chain = session.chain.checked()
+    state = _open_state(session, chain, channel)
     if isinstance(state, Ended):
         return state
     if state.close_requested_at == 0:
         raise PaymentError(
             "no close was requested for this channel", hint="ando session close --force", code=Code.CLOSE_NOT_REQUESTED
         )
-    return _grace(lifecycle, chain, channel, state)
+    return _grace(session, chain, channel, state)
 
 
-def withdraw(lifecycle: Lifecycle, channel: Channel) -> Ended:
+def withdraw(session: Session, channel: Channel) -> Ended:
     """Take back what is left in ``channel`` after its grace period, and record that it is closed.
 
     Raises:
@@ -140,7 +141,7 @@ def withdraw(lifecycle: Lifecycle, channel: Channel) -> Ended:
     """
     from ando_cli.tempo.transaction import withdraw_transaction
 
-    found = grace(lifecycle, channel)
+    found = grace(session, channel)
     if isinstance(found, Ended):
         return found
     if found.left:
@@ -150,16 +151,16 @@ def withdraw(lifecycle: Lifecycle, channel: Channel) -> Ended:
             code=Code.GRACE_PERIOD,
             retry_after=found.left,
         )
-    chain = lifecycle.checked_chain()
-    state = _open_state(lifecycle, chain, channel)
+    chain = session.chain.checked()
+    state = _open_state(session, chain, channel)
     if isinstance(state, Ended):
         return state
-    transaction = _transact(lifecycle, chain, channel, withdraw_transaction)
-    ended = _ended(lifecycle, channel, state.settled)
+    transaction = _transact(session, chain, channel, withdraw_transaction)
+    ended = _ended(session, channel, state.settled)
     return Ended(ended.captured, ended.refunded, transaction)
 
 
-def _transact(lifecycle: Lifecycle, chain: Chain, channel: Channel, build: Callable[..., str]) -> str:
+def _transact(session: Session, chain: Chain, channel: Channel, build: Callable[..., str]) -> str:
     """Sign and send one of the payer's own transactions; returns its hash.
 
     Raises:
@@ -168,7 +169,7 @@ def _transact(lifecycle: Lifecycle, chain: Chain, channel: Channel, build: Calla
     from ando_cli.tempo.fees import max_fee
 
     fees: Fees = chain.fees()
-    key: PrivateKey = lifecycle.key()
+    key: PrivateKey = session.keys.wallet()
     terms: ChannelTerms = channel.terms
     needed = max_fee(fees)
     if chain.balance(terms.token, key.address) < needed:
@@ -178,7 +179,7 @@ def _transact(lifecycle: Lifecycle, chain: Chain, channel: Channel, build: Calla
         )
     # The chain's clock counts: it is what the transaction is held against, and it may be ahead of ours. An idle chain's
     # is behind, until its next block.
-    valid_before = max(int(lifecycle.clock()), chain.latest_timestamp()) + TRANSACTION_SECONDS
+    valid_before = max(int(session.clock.now()), chain.latest_timestamp()) + TRANSACTION_SECONDS
     mined = chain.broadcast(build(terms, key=key, fees=fees, valid_before=valid_before))
     if not mined.succeeded:
         raise PaymentError(
@@ -194,11 +195,11 @@ def _state(chain: Chain, channel: Channel) -> ChannelState | None:
     return chain.channel(terms.escrow, channel.channel_id, terms.protocol)
 
 
-def _open_state(lifecycle: Lifecycle, chain: Chain, channel: Channel) -> ChannelState | Ended:
+def _open_state(session: Session, chain: Chain, channel: Channel) -> ChannelState | Ended:
     state = _state(chain, channel)
     if state is not None and not state.finalized:
         return state
-    ended = over(lifecycle, channel)
+    ended = over(session, channel)
     if ended is None:
         raise PaymentError(
             "the chain shows no open channel of this id", hint="look with `ando session sync`", code=Code.CHANNEL_CLOSED
@@ -206,18 +207,18 @@ def _open_state(lifecycle: Lifecycle, chain: Chain, channel: Channel) -> Channel
     return ended
 
 
-def _grace(lifecycle: Lifecycle, chain: Chain, channel: Channel, state: ChannelState) -> Grace:
+def _grace(session: Session, chain: Chain, channel: Channel, state: ChannelState) -> Grace:
     """The grace period of a close that the chain shows to be requested; recorded."""
     period = chain.close_grace_period(channel.terms.escrow, channel.terms.protocol)
     grace = Grace(state.close_requested_at + period, chain.latest_timestamp())
-    lifecycle.store.closing(channel.channel_id, grace.closes_at)
+    session.store.closing(channel.channel_id, grace.closes_at)
     return grace
 
 
-def _ended(lifecycle: Lifecycle, channel: Channel, captured: int) -> Ended:
+def _ended(session: Session, channel: Channel, captured: int) -> Ended:
     """Record the end. On v2 the event of the closing is the word of the chain; without it, ``captured`` is."""
     if channel.terms.protocol is Protocol.V2:
-        taken = lifecycle.captured(channel)
+        taken = session.chain.captured(channel)
         captured = captured if taken is None else taken
-    lifecycle.ended(channel, State.CLOSED, captured)
+    settling.end(session, channel, State.CLOSED, captured)
     return Ended(captured, max(0, channel.deposit - captured))

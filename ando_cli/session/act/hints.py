@@ -15,11 +15,11 @@ from ando_cli.tempo.protocol import Protocol
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ando_cli.session.act.lifecycle import Lifecycle
+    from ando_cli.session.act.session import Session
     from ando_cli.session.channel import Channel, ChannelKey
 
 
-def adopt(lifecycle: Lifecycle, key: ChannelKey, snapshot: Mapping[str, Any]) -> Channel | None:
+def adopt(session: Session, key: ChannelKey, snapshot: Mapping[str, Any]) -> Channel | None:
     """Put the channel that ``snapshot`` proves on record, where no channel is live for ``key``.
 
     The caller holds the lock for ``key``.
@@ -34,18 +34,18 @@ def adopt(lifecycle: Lifecycle, key: ChannelKey, snapshot: Mapping[str, Any]) ->
     proven = snapshots.prove(snapshot, key)
     if proven is None:
         return None
-    if proven.terms.signer != lifecycle.payer and not lifecycle.holds_delegate(proven.terms.signer):
+    if proven.terms.signer != session.keys.payer and not session.keys.holds(proven.terms.signer):
         return None  # nothing could be signed for it here
-    if lifecycle.store.channel(proven.terms.channel_id) is not None:
+    if session.store.channel(proven.terms.channel_id) is not None:
         return None
-    state = lifecycle.checked_chain().channel(key.escrow, proven.terms.channel_id, Protocol.V2)
+    state = session.chain.checked().channel(key.escrow, proven.terms.channel_id, Protocol.V2)
     channel = snapshots.adopted(proven, state, key)
     if channel is not None:
-        lifecycle.store.adopt(channel)
+        session.store.adopt(channel)
     return channel
 
 
-def catch_up(lifecycle: Lifecycle, channel: Channel, snapshot: Mapping[str, Any]) -> bool:
+def catch_up(session: Session, channel: Channel, snapshot: Mapping[str, Any]) -> bool:
     """Raise the record of ``channel`` to what ``snapshot`` proves to have been signed for it elsewhere.
 
     Returns:
@@ -60,11 +60,11 @@ def catch_up(lifecycle: Lifecycle, channel: Channel, snapshot: Mapping[str, Any]
         return False
     if proven.terms != channel.terms or proven.cumulative_amount <= channel.cumulative_amount:
         return False
-    state = lifecycle.checked_chain().channel(channel.terms.escrow, channel.channel_id, Protocol.V2)
+    state = session.chain.checked().channel(channel.terms.escrow, channel.channel_id, Protocol.V2)
     found = snapshots.adopted(proven, state, channel.key)
     if found is None:
         return False
-    store, raised = lifecycle.store, found.cumulative_amount
+    store, raised = session.store, found.cumulative_amount
     with store.transaction():
         before = store.channel(channel.channel_id)
         if before is None or not store.raise_cumulative(channel.channel_id, channel.cumulative_amount, raised):

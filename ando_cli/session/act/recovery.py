@@ -23,8 +23,8 @@ from ando_cli.tempo.channel import ChannelTerms
 from ando_cli.tempo.protocol import Protocol
 
 if TYPE_CHECKING:
-    from ando_cli.session.act.lifecycle import Lifecycle
-    from ando_cli.tempo.rpc import ChannelState
+    from ando_cli.session.act.session import Session
+    from ando_cli.tempo.channel import ChannelState
 
 
 class Outcome(StrEnum):
@@ -64,7 +64,7 @@ class Recovery:
     """Looks for channels, for one gateway.
 
     Args:
-        lifecycle: the wallet, the chain and the store.
+        session: the wallet, the chain and the store.
         gateway: whom the channels that are found pay.
         authorised: what the user knows to have signed before, in base units.
         accepted_payee: the fingerprint of a payee that the user accepts in the place of the pinned one.
@@ -73,19 +73,19 @@ class Recovery:
 
     def __init__(
         self,
-        lifecycle: Lifecycle,
+        session: Session,
         gateway: str,
         *,
         authorised: int | None = None,
         accepted_payee: str | None = None,
         dry_run: bool = False,
     ) -> None:
-        self._lifecycle = lifecycle
+        self._session = session
         self._gateway = gateway
         self._authorised = authorised
         self._accepted_payee = accepted_payee
         self._dry_run = dry_run
-        self._pinned = lifecycle.store.pinned_payee(gateway, lifecycle.network.name)
+        self._pinned = session.store.pinned_payee(gateway, session.network.name)
         self._taken: list[Channel] = []
         """What a dry run would have recorded."""
 
@@ -104,13 +104,13 @@ class Recovery:
         Raises:
             PaymentError, NetworkError: as ``by_id``.
         """
-        state = self._lifecycle.checked_chain().channel(terms.escrow, terms.channel_id, terms.protocol)
+        state = self._session.chain.checked().channel(terms.escrow, terms.channel_id, terms.protocol)
         if state is None:
             raise _not_found()
         return self._take(terms, state)
 
     def _take(self, terms: ChannelTerms, state: ChannelState) -> Found:
-        if terms.payer != self._lifecycle.payer:
+        if terms.payer != self._session.keys.payer:
             raise PaymentError(
                 "this channel belongs to another wallet",
                 hint="only its own wallet can use or close it: `ando wallet address` shows which one is here",
@@ -128,7 +128,7 @@ class Recovery:
             )
         if found.outcome is Outcome.OTHER_TOKEN:
             raise UntrustedError(
-                f"this channel holds another token than {self._lifecycle.network.token_symbol}",
+                f"this channel holds another token than {self._session.network.token_symbol}",
                 hint="a token is trusted by its [networks.*] table in config.toml",
                 code=Code.WRONG_TOKEN,
             )
@@ -141,7 +141,7 @@ class Recovery:
             UsageError: there are several, and the user named one amount.
             NetworkError: the chain could not be asked.
         """
-        chain, network = self._lifecycle.checked_chain(), self._lifecycle.network
+        chain, network = self._session.chain.checked(), self._session.network
         opened: list[tuple[ChannelTerms, ChannelState]] = []
         incomplete: AndoError | None = None
         for protocol, escrows in ((Protocol.V1, network.escrows), (Protocol.V2, network.precompiles)):
@@ -164,18 +164,18 @@ class Recovery:
     ) -> tuple[list[ChannelTerms], NetworkError | None]:
         from ando_cli.tempo.history import IncompleteSearchError  # web3 takes its time
 
-        lifecycle = self._lifecycle
-        chain = lifecycle.checked_chain()
+        session = self._session
+        chain = session.chain.checked()
         try:
-            return chain.opened_channels(escrow, lifecycle.payer, protocol=protocol, from_block=from_block), None
+            return chain.opened_channels(escrow, session.keys.payer, protocol=protocol, from_block=from_block), None
         except IncompleteSearchError as error:
             return list(error.found), error
 
     def _locate(self, channel_id: str, from_block: int) -> tuple[ChannelTerms, ChannelState]:
         """What a channel is made of, from the record or from the chain, and how it stands there."""
-        lifecycle, network = self._lifecycle, self._lifecycle.network
-        chain = lifecycle.checked_chain()
-        known = lifecycle.store.channel(channel_id)
+        session, network = self._session, self._session.network
+        chain = session.chain.checked()
+        known = session.store.channel(channel_id)
         if known is not None:
             state = chain.channel(known.terms.escrow, channel_id, known.terms.protocol)
             if state is None:
@@ -210,12 +210,12 @@ class Recovery:
         )
 
     def _adopt(self, terms: ChannelTerms, state: ChannelState) -> Found:
-        store = self._lifecycle.store
+        store = self._session.store
         known = store.channel(terms.channel_id)
         gateway = self._gateway if known is None else known.gateway
         at_least = self._at_least(state)
         found = Channel(
-            channel_id=terms.channel_id, gateway=gateway, network=self._lifecycle.network.name, terms=terms,
+            channel_id=terms.channel_id, gateway=gateway, network=self._session.network.name, terms=terms,
             state=State.OPEN, deposit=state.deposit, cumulative_amount=at_least, accepted=state.settled,
             spent=state.settled,
         )  # fmt: skip
@@ -228,12 +228,12 @@ class Recovery:
                     code=Code.DEPOSIT_IN_FLIGHT,
                 )
             return Found(known, Outcome.KNOWN, state.settled)
-        if terms.token != self._lifecycle.network.token:
+        if terms.token != self._session.network.token:
             return Found(found, Outcome.OTHER_TOKEN, state.settled)
         accepted = self._accepted_payee == fingerprint(terms.payee)
         if known is None and self._pinned not in (None, terms.payee) and not accepted:
             return Found(found, Outcome.OTHER_PAYEE, state.settled)
-        with self._lifecycle.exclusive(found.key):
+        with self._session.exclusive(found.key):
             channel, outcome = self._place(found, store.channel(terms.channel_id), state)
             if outcome is not Outcome.KNOWN and not self._dry_run:
                 store.adopt(channel)
@@ -255,10 +255,10 @@ class Recovery:
             )
         live = self._live(channel)
         if state.close_requested_at:
-            chain = self._lifecycle.checked_chain()
+            chain = self._session.chain.checked()
             closes_at = state.close_requested_at + chain.close_grace_period(terms.escrow, terms.protocol)
             channel, outcome = replace(channel, state=State.CLOSING, closes_at=closes_at), Outcome.CLOSING
-        elif terms.signer != terms.payer and not self._lifecycle.holds_delegate(terms.signer):
+        elif terms.signer != terms.payer and not self._session.keys.holds(terms.signer):
             channel, outcome = replace(channel, state=State.SPARE), Outcome.DELEGATED
         elif live is not None and live.channel_id != channel.channel_id:
             channel, outcome = replace(channel, state=State.SPARE), Outcome.SPARE
@@ -279,7 +279,7 @@ class Recovery:
         for taken in self._taken:
             if taken.key == channel.key and taken.state is State.OPEN:
                 return taken
-        return self._lifecycle.store.live(channel.key)
+        return self._session.store.live(channel.key)
 
     def _at_least(self, state: ChannelState) -> int:
         """What counts as authorised: what the user says, within what the chain shows."""

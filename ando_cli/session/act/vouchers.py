@@ -1,96 +1,22 @@
-"""Vouchers by hand, outside any request: what one is for, the guard before one is signed, and how one is checked.
+"""Vouchers by hand, outside any request: the guard before one is signed.
 
-The guard is the one that a paid request passes (design.md, "Rules of the money"): what is signed was recorded before,
+It is the one that a paid request passes (design.md, "Rules of the money"): what is signed was recorded before,
 it only rises, and never above the deposit.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ando_cli.errors import Code, PaymentError, StoreError
-from ando_cli.frozen import frozen
 from ando_cli.money import amount
 from ando_cli.session.channel import Channel, State
 from ando_cli.session.record.ledger import Entry, Outcome
-from ando_cli.tempo.voucher import recover_voucher_signer, sign_voucher, voucher_digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ando_cli.session.record.store import Store
-    from ando_cli.tempo.keys import PrivateKey
-    from ando_cli.tempo.protocol import Protocol
-
-DOMAIN_VERSION = "1"
-"""The version in the EIP-712 domain of both protocols."""
-
-
-@frozen
-class Drawer:
-    """The channel that vouchers are drawn on: all that a digest depends on beside the amount. Lower-case hex."""
-
-    channel_id: str
-    escrow: str
-    chain_id: int
-    protocol: Protocol
-
-    @classmethod
-    def of(cls, channel: Channel) -> Drawer:
-        """The channel on record."""
-        terms = channel.terms
-        return cls(channel.channel_id, terms.escrow, terms.chain_id, terms.protocol)
-
-    @property
-    def domain(self) -> dict[str, Any]:
-        """The EIP-712 domain, named as the standard names its members."""
-        return {
-            "name": self.protocol.facts.domain_name,
-            "version": DOMAIN_VERSION,
-            "chainId": self.chain_id,
-            "verifyingContract": self.escrow,
-        }
-
-    def digest(self, cumulative_amount: int) -> str:
-        """What a signature signs, as hex.
-
-        Raises:
-            ValueError: the amount does not fit the protocol.
-        """
-        digest = voucher_digest(
-            self.channel_id, cumulative_amount, escrow=self.escrow, chain_id=self.chain_id, protocol=self.protocol
-        )
-        return "0x" + digest.hex()
-
-    def sign(self, key: PrivateKey, cumulative_amount: int) -> str:
-        """The signature, 65 bytes as hex. It is money: what it is for has to be recorded before.
-
-        Raises:
-            ValueError: the amount does not fit the protocol.
-        """
-        return sign_voucher(
-            key, self.channel_id, cumulative_amount,
-            escrow=self.escrow, chain_id=self.chain_id, protocol=self.protocol,
-        )  # fmt: skip
-
-    def recover(self, cumulative_amount: int, signature: str) -> str:
-        """Who signed: an address in lower case. Of 65 bytes or, as EIP-2098 has it, of 64.
-
-        Raises:
-            ValueError: nobody did, or the signature is malformed or has a high ``s``. The message quotes nothing.
-        """
-        return recover_voucher_signer(
-            self.channel_id, cumulative_amount, signature,
-            escrow=self.escrow, chain_id=self.chain_id, protocol=self.protocol,
-        )  # fmt: skip
-
-    def fault(self, cumulative_amount: int, signature: str, signer: str) -> str | None:
-        """What is wrong with a voucher that ``signer`` should have signed; ``None`` where it is good."""
-        try:
-            found = self.recover(cumulative_amount, signature)
-        except ValueError as error:
-            return str(error)
-        return None if found == signer.lower() else "another account signed it, or it is for another amount or channel"
 
 
 def record_voucher(

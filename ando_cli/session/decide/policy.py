@@ -56,8 +56,9 @@ def fingerprint(payee: str) -> str:
 
 
 def check_trust(request: SessionRequest, trust: Trust) -> None:
-    """Refuse a request that names another protocol, chain, escrow, token or payee than the ones we trust, or amounts
-    that its protocol cannot hold.
+    """Refuse a request that names another protocol, chain, escrow, token or payee than the ones we trust.
+
+    A request for an amount that its protocol cannot hold is refused too.
 
     Raises:
         PaymentError: with a code for each of them. Nothing was signed.
@@ -154,18 +155,28 @@ def explicit_deposit(wanted: int, needed: int, caps: Caps, committed: Committed,
     return _least(wanted, wanted, caps, committed, balance, fee_reserve)
 
 
+def exceeds_max_spend(by: int, caps: Caps, committed: Committed) -> bool:
+    """Tell whether authorising ``by`` more than before passes ``--max-spend``."""
+    return caps.max_spend is not None and committed.raised + by > caps.max_spend
+
+
 def check_raise(by: int, caps: Caps, committed: Committed) -> None:
     """Refuse to authorise ``by`` more than before where it passes ``--max-spend``.
 
     Raises:
         PaymentError: nothing was signed.
     """
-    if caps.max_spend is not None and committed.raised + by > caps.max_spend:
-        raise BudgetExceededError(
-            f"the gateway asks for a voucher of {amount(by)} more, above the {amount(caps.max_spend)} of --max-spend",
-            hint=f"nothing was signed; allow it with --max-spend {amount(committed.raised + by)}",
-            code=Code.MAX_SPEND_EXCEEDED,
-        )
+    if exceeds_max_spend(by, caps, committed):
+        raise max_spend_exceeded(by, caps, committed)
+
+
+def max_spend_exceeded(by: int, caps: Caps, committed: Committed) -> PaymentError:
+    """Return the error for a raise by ``by`` that passes ``--max-spend``."""
+    return BudgetExceededError(
+        f"the gateway asks for a voucher of {amount(by)} more, above the {amount(caps.max_spend or 0)} of --max-spend",
+        hint=f"nothing was signed; allow it with --max-spend {amount(committed.raised + by)}",
+        code=Code.MAX_SPEND_EXCEEDED,
+    )
 
 
 def _least(needed: int, wanted: int, caps: Caps, committed: Committed, balance: int, fee_reserve: int) -> int:

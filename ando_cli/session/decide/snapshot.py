@@ -23,7 +23,7 @@ from ando_cli.tempo.voucher import recover_voucher_signer
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ando_cli.tempo.rpc import ChannelState
+    from ando_cli.tempo.channel import ChannelState
 
 SESSION_HEADER = "Payment-Session"
 SNAPSHOT_HEADER = "Payment-Session-Snapshot"

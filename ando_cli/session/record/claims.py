@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import os
 import sys
-from enum import IntEnum
 from typing import TYPE_CHECKING
 
-from ando_cli.frozen import frozen
+from ando_cli.errors import InvariantError
+from ando_cli.session.traffic import Claim, Hold, Traffic
 
 if TYPE_CHECKING:
     import sqlite3
@@ -26,39 +26,6 @@ SCHEMA = """
 
 _LAPSE_SECONDS = 3600
 """After that long a claim binds nobody, whatever process has its number now."""
-
-
-class Hold(IntEnum):
-    """What the other requests on a channel have to leave be for the moment."""
-
-    NOTHING = 0
-    RAISES = 1
-    EVERYTHING = 2
-
-
-@frozen
-class Traffic:
-    """What other requests of ours are doing with a channel.
-
-    ``claimed``: what of the authorised amount they count on, in base units; ``in_flight``: how many credentials of
-    theirs are not answered yet, ``loose`` of them without a claim to any amount; ``hold``: what they ask the rest of us
-    to leave be.
-    """
-
-    claimed: int = 0
-    in_flight: int = 0
-    loose: int = 0
-    hold: Hold = Hold.NOTHING
-
-
-@frozen
-class Claim:
-    """What one request is doing with a channel."""
-
-    channel_id: str
-    amount: int = 0
-    sent: bool = False
-    hold: Hold = Hold.NOTHING
 
 
 def read(db: sqlite3.Connection, channel_id: str, mine: int | None, now: int) -> Traffic:
@@ -93,7 +60,8 @@ def write(db: sqlite3.Connection, number: int | None, claim: Claim, now: int) ->
         "INSERT INTO claims (channel_id, amount, sent, hold, at, pid, process) VALUES (?, ?, ?, ?, ?, ?, ?)",
         (claim.channel_id, str(claim.amount), claim.sent, claim.hold, now, os.getpid(), _this_process()),
     )
-    assert cursor.lastrowid is not None
+    if cursor.lastrowid is None:
+        raise InvariantError("a record was written without a number to find it by")
     return cursor.lastrowid
 
 

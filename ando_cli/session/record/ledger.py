@@ -10,6 +10,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from ando_cli.errors import InvariantError
 from ando_cli.frozen import frozen
 from ando_cli.session.channel import FUNDED, State
 
@@ -123,7 +124,8 @@ def book(db: sqlite3.Connection, row: int | None, entry: Entry, outcome: Outcome
             outcome, *amounts,
         ),
     )  # fmt: skip
-    assert cursor.lastrowid is not None
+    if cursor.lastrowid is None:
+        raise InvariantError("a record was written without a number to find it by")
     return cursor.lastrowid
 
 

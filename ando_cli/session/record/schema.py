@@ -6,7 +6,7 @@ Amounts are decimal text: they can pass 64 bits.
 from __future__ import annotations
 
 from ando_cli.session.channel import Channel, Pending, State
-from ando_cli.session.record import claims as traffic
+from ando_cli.session.record import claims
 from ando_cli.tempo.abi import ZERO_HASH
 from ando_cli.tempo.channel import ChannelTerms
 from ando_cli.tempo.protocol import Protocol
@@ -41,7 +41,7 @@ MIGRATIONS = (
     ) STRICT;
     CREATE INDEX ledger_at ON ledger (at);
     """
-    + traffic.SCHEMA,
+    + claims.SCHEMA,
     # What a budget adds up, without looking at the requests that raised nothing.
     """
     CREATE INDEX ledger_raises ON ledger (network, at, authorised, outcome)

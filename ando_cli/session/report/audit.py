@@ -18,7 +18,7 @@ from ando_cli.session.record.ledger import Outcome, Rail, Row
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from ando_cli.session.act.comparison import Comparison
+    from ando_cli.session.decide.comparison import Comparison
 
 
 @frozen

@@ -19,7 +19,7 @@ from ando_cli.mpp.challenge import parse_challenges
 from ando_cli.mpp.malformed import MalformedError
 from ando_cli.mpp.receipt import parse_receipt
 from ando_cli.redact import short
-from ando_cli.session.act.vouchers import DOMAIN_VERSION, Drawer
+from ando_cli.session.drawer import DOMAIN_VERSION, Drawer
 from ando_cli.tempo.abi import normalise_address
 from ando_cli.tempo.protocol import Protocol
 

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ando_cli.errors import PaymentError, StoreError
-from ando_cli.session.act.vouchers import Drawer, record_voucher
+from ando_cli.session.act.vouchers import record_voucher
 from ando_cli.session.channel import Channel, State
+from ando_cli.session.drawer import Drawer
 from ando_cli.session.record.store import Store
 from ando_cli.tempo.protocol import Protocol
 from tests.support.session_doubles import CHAIN_ID, ESCROW, KEY, MILLION, PAYEE, channel, opening

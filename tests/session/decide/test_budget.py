@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ando_cli.errors import PaymentError
+from ando_cli.session.act import deposits
 from ando_cli.session.act.vouchers import record_voucher
 from ando_cli.session.channel import State
 from ando_cli.session.decide.budget import Budget, Budgets, Standing, check, standings, warning
@@ -26,7 +27,7 @@ from tests.support.session_doubles import (
     Consent,
     FakeChain,
     channel,
-    lifecycle,
+    make_session,
     opening,
     session_request,
 )
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from ando_cli.session.act.lifecycle import Lifecycle
+    from ando_cli.session.act.session import Session
 
 DAY = 86_400
 DAILY = Budgets(day=2 * MILLION)
@@ -46,7 +47,7 @@ def standing(used: int, limit: int = 10 * MILLION) -> Standing:
 
 
 class Bench:
-    """A store with a ledger, and lifecycles that go by budgets."""
+    """A store with a ledger, and sessions that go by budgets."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -55,8 +56,8 @@ class Bench:
         self.store = Store(folder / "sessions.db", clock=self.clock)
         self.warnings: list[str] = []
 
-    def session(self, budgets: Budgets | None, **changes: Any) -> Lifecycle:
-        return lifecycle(
+    def session(self, budgets: Budgets | None, **changes: Any) -> Session:
+        return make_session(
             self.folder, self.chain, self.clock, store=self.store, budgets=budgets, warn=self.warnings.append, **changes
         )
 
@@ -168,14 +169,14 @@ def test_a_channel_that_never_came_to_be_still_counts_because_only_a_node_says_s
 # What is opened and signed
 
 
-def open_(session: Lifecycle) -> int:
+def open_(session: Session) -> int:
     """Open a channel, as the rail does; returns its deposit."""
     request, store = session_request(), session.store
 
     def book(opened: Any, committed: Any) -> None:
         store.book(None, Entry(opened.channel_id, GATEWAY, NETWORK.name, "/p", authorised=committed.raised))
 
-    return session.open(session.channel_key(GATEWAY, request), request, book).deposit
+    return deposits.open_channel(session, session.channel_key(GATEWAY, request), request, book).deposit
 
 
 def test_an_open_is_refused_before_the_user_is_asked_and_before_anything_is_signed(bench: Bench) -> None:
@@ -200,7 +201,7 @@ def test_a_deposit_that_nobody_but_a_budget_allows_is_bounded_by_what_is_left_of
     assert open_(bench.session(budgets, by_budget=lambda: True)) == 1_500_000
     known, session = replace(channel(2), deposit=MILLION), bench.session(budgets, by_budget=lambda: True)
     with pytest.raises(PaymentError) as caught:
-        session.top_up_by(known, session_request(), MILLION)
+        deposits.top_up_by(session, known, session_request(), MILLION)
     assert "the budget leaves 0.50, and the channel needs a deposit of 1.00" in exceeded(caught)
 
 
@@ -241,7 +242,7 @@ def test_threads_that_open_at_once_do_not_pass_it_together(bench: Bench) -> None
 
         barrier.wait()
         try:
-            session.open(key, request, book)
+            deposits.open_channel(session, key, request, book)
         except PaymentError as error:
             outcomes.append(error.code)
         else:
@@ -264,5 +265,5 @@ def test_a_channel_whose_open_cannot_be_booked_is_not_recorded_either(bench: Ben
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        session.open(session.channel_key(GATEWAY, request), request, broken)
+        deposits.open_channel(session, session.channel_key(GATEWAY, request), request, broken)
     assert (bench.store.channels(), bench.store.ledger(), bench.used(DAILY)) == ([], [], [0])

@@ -19,7 +19,7 @@ from ando_cli.session.channel import Channel, State
 from ando_cli.session.decide.snapshot import Proven, adopted, from_headers, prove
 from ando_cli.session.record.store import Store
 from ando_cli.tempo.keys import PrivateKey
-from tests.support.session_doubles import KEY, MILLION, OTHER_PAYEE, Clock, FakeChain, LockedDelegates, lifecycle
+from tests.support.session_doubles import KEY, MILLION, OTHER_PAYEE, Clock, FakeChain, LockedDelegates, make_session
 from tests.support.session_snapshots import (
     DEPOSIT,
     PURPOSE,
@@ -188,14 +188,14 @@ def test_a_header_that_cannot_be_read_is_ignored(value: str) -> None:
 
 
 class Bench:
-    """A lifecycle whose store knows nothing, and a chain that shows the channel."""
+    """A session whose store knows nothing, and a chain that shows the channel."""
 
     def __init__(self, folder: Path) -> None:
         clock = Clock()
         self.chain = FakeChain(clock)
         self.chain.channels[TERMS.channel_id] = on_chain()
         self.store = Store(folder / "sessions.db", clock=clock)
-        self.lifecycle = lifecycle(folder, self.chain, clock, store=self.store)
+        self.session = make_session(folder, self.chain, clock, store=self.store)
 
     def have(self, **changes: Any) -> Channel:
         found = adopted(TRUTH, on_chain(), PURPOSE)
@@ -219,11 +219,11 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
 
 
 def test_a_channel_whose_record_was_lost_is_adopted_at_what_was_signed(bench: Bench) -> None:
-    assert hints.adopt(bench.lifecycle, PURPOSE, snapshot()) is not None
+    assert hints.adopt(bench.session, PURPOSE, snapshot()) is not None
     live = bench.store.live(PURPOSE)
     assert live is not None
     assert (live.channel_id, live.cumulative_amount, live.deposit) == (TERMS.channel_id, SIGNED, DEPOSIT)
-    assert bench.lifecycle.committed.raised == 0
+    assert bench.session.tally.committed.raised == 0
 
 
 def delegated(bench: Bench, folder: Path, kept: FileDelegates | None) -> tuple[dict[str, Any], PrivateKey]:
@@ -231,17 +231,17 @@ def delegated(bench: Bench, folder: Path, kept: FileDelegates | None) -> tuple[d
     key = FileDelegates(folder).make()
     terms = replace(TERMS, authorized_signer=key.address)
     bench.chain.channels[terms.channel_id] = on_chain()
-    bench.lifecycle = lifecycle(folder, bench.chain, Clock(), store=bench.store, delegates=kept)
+    bench.session = make_session(folder, bench.chain, Clock(), store=bench.store, delegates=kept)
     return snapshot(terms=terms, key=key), key
 
 
 def test_a_channel_whose_own_key_is_here_is_adopted_and_signed_for_with_it(bench: Bench, tmp_path: Path) -> None:
     told_of, key = delegated(bench, tmp_path, FileDelegates(tmp_path))
-    assert hints.adopt(bench.lifecycle, PURPOSE, told_of) is not None
+    assert hints.adopt(bench.session, PURPOSE, told_of) is not None
     live = bench.store.live(PURPOSE)
     assert live is not None
     assert (live.cumulative_amount, live.terms.signer) == (SIGNED, key.address)
-    assert bench.lifecycle.signer(live) == key
+    assert bench.session.keys.signer(live) == key
 
 
 @pytest.mark.parametrize("kept", [None, FileDelegates, LockedDelegates])
@@ -250,38 +250,38 @@ def test_a_channel_whose_own_key_is_not_to_be_had_is_not_adopted(
 ) -> None:
     told_of, _ = delegated(bench, tmp_path, kept and kept(tmp_path / "elsewhere"))
     assert prove(told_of, PURPOSE) is not None
-    assert hints.adopt(bench.lifecycle, PURPOSE, told_of) is None
+    assert hints.adopt(bench.session, PURPOSE, told_of) is None
     assert bench.store.channels() == []
 
 
 @pytest.mark.parametrize("state", [State.CLOSING, State.SPARE, State.CLOSED])
 def test_a_channel_that_is_on_record_is_left_as_it_is(bench: Bench, state: State) -> None:
     bench.have(state=state)
-    assert hints.adopt(bench.lifecycle, PURPOSE, snapshot()) is None
+    assert hints.adopt(bench.session, PURPOSE, snapshot()) is None
     assert bench.known.state is state
 
 
 def test_a_record_that_is_behind_catches_up_with_what_was_signed_elsewhere(bench: Bench) -> None:
     before = bench.have(deposit=2 * MILLION)
-    assert hints.catch_up(bench.lifecycle, before, snapshot())
+    assert hints.catch_up(bench.session, before, snapshot())
     known = bench.known
     [row] = bench.store.ledger()
     moved = SIGNED - before.cumulative_amount, SPENT - before.spent
     assert (row.outcome, row.authorised, row.spent) == ("carried", *moved)
     assert (known.cumulative_amount, known.deposit, known.accepted, known.spent) == (SIGNED, DEPOSIT, SIGNED, SPENT)
-    assert bench.lifecycle.committed.raised == 0
+    assert bench.session.tally.committed.raised == 0
 
 
 def test_a_record_never_falls_back(bench: Bench) -> None:
     known = bench.have(cumulative_amount=4 * MILLION)
-    assert not hints.catch_up(bench.lifecycle, known, snapshot())
+    assert not hints.catch_up(bench.session, known, snapshot())
     assert bench.known.cumulative_amount == 4 * MILLION
 
 
 def test_without_a_signature_of_our_own_nothing_is_raised(bench: Bench) -> None:
     known = bench.have()
     for lie in (snapshot(key=THIEF), told(("highestVoucher",), ABSENT), told(("acceptedCumulative",), str(DEPOSIT))):
-        assert not hints.catch_up(bench.lifecycle, known, lie)
+        assert not hints.catch_up(bench.session, known, lie)
     assert bench.known == bench.store.channel(known.channel_id)
     assert bench.known.cumulative_amount == MILLION
 
@@ -292,5 +292,5 @@ def test_the_chain_overrules_a_catching_up_too(bench: Bench, state: Any) -> None
     bench.chain.channels.pop(TERMS.channel_id)
     if state is not None:
         bench.chain.channels[TERMS.channel_id] = state
-    assert not hints.catch_up(bench.lifecycle, known, snapshot())
+    assert not hints.catch_up(bench.session, known, snapshot())
     assert bench.known.cumulative_amount == MILLION

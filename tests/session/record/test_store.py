@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ando_cli.errors import StoreError
+from ando_cli.errors import InvariantError, StoreError
 from ando_cli.inference.usage import Usage
 from ando_cli.session.channel import Pending, State
-from ando_cli.session.record import store as store_module
+from ando_cli.session.record import database
 from ando_cli.session.record.ledger import Entry, Outcome
 from ando_cli.session.record.store import Store
 from tests.support.session_doubles import GATEWAY, KEY, MILLION, NETWORK, OTHER_PAYEE, PAYEE, Clock, channel, opening
@@ -91,7 +91,7 @@ def test_only_what_is_no_signature_may_be_lost_with_the_power(path: Path) -> Non
 
 def test_a_fresh_file_has_the_latest_schema(path: Path) -> None:
     Store(path)
-    assert raw(path, "PRAGMA user_version") == [(len(store_module.MIGRATIONS),)]
+    assert raw(path, "PRAGMA user_version") == [(len(database.MIGRATIONS),)]
 
 
 def test_a_file_of_an_older_version_is_migrated_and_keeps_what_it_holds(
@@ -101,8 +101,8 @@ def test_a_file_of_an_older_version_is_migrated_and_keeps_what_it_holds(
     old.add(channel())
     before = old.channels()
     old.close()
-    latest = (*store_module.MIGRATIONS, "CREATE TABLE next (a INTEGER); CREATE INDEX next_a ON next (a)")
-    monkeypatch.setattr(store_module, "MIGRATIONS", latest)
+    latest = (*database.MIGRATIONS, "CREATE TABLE next (a INTEGER); CREATE INDEX next_a ON next (a)")
+    monkeypatch.setattr(database, "MIGRATIONS", latest)
     assert Store(path).channels() == before
     assert raw(path, "PRAGMA user_version") == [(len(latest),)]
     assert raw(path, "SELECT count(*) FROM next") == [(0,)]
@@ -110,9 +110,9 @@ def test_a_file_of_an_older_version_is_migrated_and_keeps_what_it_holds(
 
 def test_a_migration_that_fails_changes_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Store(path).close()
-    version = len(store_module.MIGRATIONS)
-    broken = (*store_module.MIGRATIONS, "CREATE TABLE next (a INTEGER); CREATE TABLE channels (a INTEGER)")
-    monkeypatch.setattr(store_module, "MIGRATIONS", broken)
+    version = len(database.MIGRATIONS)
+    broken = (*database.MIGRATIONS, "CREATE TABLE next (a INTEGER); CREATE TABLE channels (a INTEGER)")
+    monkeypatch.setattr(database, "MIGRATIONS", broken)
     failure(lambda: Store(path))
     assert raw(path, "PRAGMA user_version") == [(version,)]
     assert raw(path, "SELECT name FROM sqlite_master WHERE name = 'next'") == []
@@ -242,7 +242,7 @@ def test_a_raise_counts_only_on_what_was_the_highest(path: Path) -> None:
     store.add(known)
     assert store.raise_cumulative(known.channel_id, MILLION, 2 * MILLION)
     assert not store.raise_cumulative(known.channel_id, MILLION, 3 * MILLION)
-    with pytest.raises(AssertionError):
+    with pytest.raises(InvariantError):
         store.raise_cumulative(known.channel_id, 2 * MILLION, 2 * MILLION)
     found = store.channel(known.channel_id)
     assert found is not None
@@ -446,7 +446,7 @@ def test_a_store_that_is_damaged_in_the_middle_is_reported(path: Path) -> None:
 def test_a_store_that_another_process_holds_is_waited_for_and_then_busy(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store_module, "BUSY_SECONDS", 0.1)
+    monkeypatch.setattr(database, "BUSY_SECONDS", 0.1)
     store, known = Store(path), channel()
     store.add(known)
     holder = sqlite3.connect(path, isolation_level=None)
@@ -461,7 +461,7 @@ def test_a_store_that_another_process_holds_is_waited_for_and_then_busy(
 def test_a_file_that_is_locked_before_it_has_a_schema_is_busy_and_not_damaged(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store_module, "BUSY_SECONDS", 0.1)
+    monkeypatch.setattr(database, "BUSY_SECONDS", 0.1)
     path.parent.mkdir(parents=True)
     holder = sqlite3.connect(path, isolation_level=None)
     holder.execute("BEGIN EXCLUSIVE")
@@ -478,9 +478,9 @@ class Raced(sqlite3.Connection):
     def execute(self, statement: str, *values: Any) -> sqlite3.Cursor:
         if statement == "PRAGMA journal_mode = WAL" and Raced.refusals > 0:
             Raced.refusals -= 1
-            refusal = sqlite3.OperationalError("database is locked")
-            refusal.sqlite_errorcode = sqlite3.SQLITE_BUSY
-            raise refusal
+            error = sqlite3.OperationalError("database is locked")
+            error.sqlite_errorcode = sqlite3.SQLITE_BUSY  # as SQLite sets it on its own errors
+            raise error
         return super().execute(statement, *values)
 
 
@@ -492,7 +492,7 @@ def test_a_switch_to_writing_ahead_that_another_process_is_making_too_is_tried_a
     assert Store(path).channels() == []
     assert raw(path, "PRAGMA journal_mode") == [("wal",)]
     monkeypatch.setattr(Raced, "refusals", 10**9)
-    monkeypatch.setattr(store_module, "BUSY_SECONDS", 0.1)
+    monkeypatch.setattr(database, "BUSY_SECONDS", 0.1)
     assert failure(lambda: Store(path.with_name("other.db"))) == "store_busy"
 
 

@@ -9,15 +9,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ando_cli.session.act.comparison import Comparison
 from ando_cli.session.channel import State
+from ando_cli.session.decide.comparison import Comparison
 from ando_cli.session.record.ledger import Outcome, Rail, Row
 from ando_cli.session.report.audit import Account, Audit, accounts, audit, orphans
 from tests.support.session_doubles import GATEWAY, MILLION, NETWORK, NOW, FakeChain, channel
 
 if TYPE_CHECKING:
     from ando_cli.session.channel import Channel
-    from ando_cli.tempo.rpc import ChannelState
+    from ando_cli.tempo.channel import ChannelState
 
 QUARTER = MILLION // 4
 OPEN = channel(spent=QUARTER)

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ando_cli.mpp.malformed import MalformedError
-from ando_cli.session.act.vouchers import Drawer
+from ando_cli.session.drawer import Drawer
 from ando_cli.session.report.inspection import HIDDEN, Kind, inspect
 from ando_cli.tempo.keys import PrivateKey
 from ando_cli.tempo.protocol import Protocol

@@ -1,0 +1,136 @@
+"""The requests of one negotiation: the first one, those that carry a credential, and those that fetch a challenge."""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import httpx
+
+from ando_cli.errors import AndoError, Code, InvariantError, OutcomeUnknownError, PaymentError
+from ando_cli.http.extensions import CREDENTIAL, MODEL, PLAN, UNSENT
+from ando_cli.mpp.credential import TopUpPayload, authorization
+from ando_cli.rails.turn import Asked, Turn
+from ando_cli.session.record.ledger import Outcome
+from ando_cli.tempo.protocol import Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from ando_cli.mpp.credential import Payload
+    from ando_cli.rails.offers import Offers
+    from ando_cli.rails.settlement import Settlement
+    from ando_cli.rails.turn import Notes
+    from ando_cli.session.act.session import Session
+    from ando_cli.session.channel import Channel
+
+MAX_UNPAID_REQUESTS = 4
+"""How often one request may be sent unpaid, to be given a challenge."""
+
+
+class Exchange:
+    """Makes the requests of a rail, and sees to it that each is booked however it ends.
+
+    Args:
+        session: pins payees, and has the store.
+        offers: reads the challenges.
+        settlement: keeps the books.
+        gateway_of: names the gateway of a URL.
+        notes: told what is happening.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        offers: Offers,
+        settlement: Settlement,
+        *,
+        gateway_of: Callable[[str], str],
+        notes: Notes,
+    ) -> None:
+        self._session = session
+        self._offers = offers
+        self._settlement = settlement
+        self._gateway_of = gateway_of
+        self._notes = notes
+
+    def flow(
+        self,
+        request: httpx.Request,
+        negotiate: Callable[[httpx.Request, Turn], Generator[httpx.Request, httpx.Response, None]],
+    ) -> Generator[httpx.Request, httpx.Response, None]:
+        """Send ``request``; where it is answered with a challenge that can be taken, go on with ``negotiate``.
+
+        Raises:
+            AndoError: whatever ``negotiate`` raises; the ledger says then what is known of the request.
+        """
+        url = str(request.url)
+        request.headers.setdefault("Idempotency-Key", str(uuid.uuid4()))
+        request.headers["Accept-Payment"] = "tempo/session"
+        named = request.extensions.get(MODEL), request.extensions.get(PLAN)
+        asked = Asked(url, self._gateway_of(url), request.read(), frozenset(request.headers), *named)
+        response = yield request
+        if response.status_code != 402:
+            return
+        turn = Turn(asked, self._offers.take(response, asked), response)
+        try:
+            yield from negotiate(request, turn)
+        except OutcomeUnknownError:
+            raise  # it may have been charged: its row keeps saying that nobody knows
+        except AndoError as error:
+            # So may one whose answer a fault of our own keeps from being taken in.
+            if turn.out is None or not isinstance(error, InvariantError):
+                self._settlement.finish(turn, Outcome.FAILED)
+            raise
+        except BaseException:  # httpx gives up on the flow, or the user does
+            if turn.out is None or UNSENT in turn.out.extensions:
+                self._settlement.finish(turn, Outcome.FAILED)
+            raise
+        finally:
+            self._settlement.release(turn)
+
+    def challenged(self, request: httpx.Request, turn: Turn) -> Generator[httpx.Request, httpx.Response, bool]:
+        """Fetch the challenge that the next credential answers, and take it; False where the answer is not a 402.
+
+        Raises:
+            PaymentError: the request was sent unpaid too often, or the challenge cannot be answered.
+        """
+        if turn.unpaid >= MAX_UNPAID_REQUESTS:
+            raise PaymentError(
+                "the gateway gives no challenge that can be answered in time",
+                hint="check this computer's clock; nothing more was authorised",
+                code=Code.NO_FRESH_CHALLENGE,
+            )
+        turn.unpaid += 1
+        request.headers.pop(turn.header, None)
+        request.extensions.pop(CREDENTIAL, None)
+        turn.answer = yield request
+        if turn.answer.status_code != 402:
+            return False
+        turn.offer = self._offers.take(turn.answer, turn.asked)
+        return True
+
+    def paid(self, request: httpx.Request, turn: Turn, channel: Channel, payload: Payload) -> httpx.Request:
+        """Return the request with a credential for ``channel`` as recorded: the last thing before the bytes leave."""
+        challenge, terms = turn.offer.challenge, channel.terms
+        if turn.offer.payee_accepted:
+            self._session.store.pin(channel.gateway, channel.network, terms.payee)
+        turn.progress = replace(turn.progress, paid_attempts=turn.progress.paid_attempts + 1)
+        request.headers.pop(turn.header, None)
+        turn.header = challenge.header or "Authorization"
+        descriptor = terms.descriptor if terms.protocol is Protocol.V2 else None
+        value = authorization(challenge, payload, chain_id=terms.chain_id, payer=terms.payer, descriptor=descriptor)
+        request.extensions[CREDENTIAL] = True
+        if isinstance(payload, TopUpPayload):
+            # Not this request but another one, sent to the same place: no cache may take the two for one.
+            headers = httpx.Headers(request.headers)
+            headers["Idempotency-Key"] = str(uuid.uuid4())
+            headers[turn.header] = value
+            return httpx.Request(
+                request.method, request.url, headers=headers, content=turn.asked.body, extensions=request.extensions
+            )
+        turn.progress = replace(turn.progress, sent=channel.cumulative_amount)
+        self._notes.stage("waiting for the answer")
+        request.headers[turn.header] = value
+        return request

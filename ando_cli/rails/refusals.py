@@ -1,0 +1,134 @@
+"""What a refusal of the planner is called and how it reads: its error, with what to type about it.
+
+The planner is pure and names a ``Reason``; the facts come from the ``Situation`` that it planned from.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ando_cli.errors import Code, InvariantError, OutcomeUnknownError, PaymentError
+from ando_cli.money import amount
+from ando_cli.mpp.advice import FINAL
+from ando_cli.mpp.problem import ProblemCode
+from ando_cli.redact import clean, short
+from ando_cli.session.decide.planner import MAX_PAID_ATTEMPTS
+from ando_cli.session.decide.policy import max_spend_exceeded
+from ando_cli.session.decide.steps import Reason, Refuse
+
+if TYPE_CHECKING:
+    from ando_cli.mpp.problem import Problem
+    from ando_cli.session.decide.situation import Situation
+
+_REMEDIES = {
+    ProblemCode.MPP_REQUEST_EXCEEDS_VOUCHER_BUCKET: "ask for less: a smaller --max-tokens, or a shorter prompt",
+    ProblemCode.MPP_PAYMENT_VERIFICATION_FAILED: (
+        "check with `ando session list` that the channel is on this network, and that the wallet is the right one"
+    ),
+}
+"""What to do where it can be said more exactly than ``mpp.advice`` does: with the name of a command or an option."""
+
+
+def refusal(step: Refuse, situation: Situation) -> PaymentError:
+    """Return the error for ``step``, which was planned from ``situation``."""
+    error = _error(step.reason, situation)
+    if step.outrun and situation.channel is not None:
+        return error.with_hint(
+            "if more was authorised from this channel on another machine, name it: "
+            f"ando session recover {short(situation.channel.channel_id)} --authorised AMOUNT"
+        )
+    return error
+
+
+def _error(reason: Reason, situation: Situation) -> PaymentError:
+    request, rejection = situation.request, situation.rejection
+    match reason:
+        case Reason.ANSWER_LOST:
+            return OutcomeUnknownError(
+                "the answer to a paid request was lost: whether it was charged is unknown",
+                hint="nothing new was authorised; asking again may be charged again",
+            )
+        case Reason.FINAL:
+            return _final(_rejection(situation))
+        case Reason.REJECTED:
+            return _rejected(_rejection(situation))
+        case Reason.TOO_MANY_ATTEMPTS:
+            says = "" if rejection is None else f"; it says: {clean(rejection.message)}"
+            return PaymentError(
+                f"the gateway turned down {MAX_PAID_ATTEMPTS} payments for one request{says}",
+                hint="nothing more was authorised; try again later",
+                code=Code.TOO_MANY_ATTEMPTS,
+            )
+        case Reason.DELTA_TOO_SMALL:
+            price, least = amount(request.amount), amount(request.min_voucher_delta)
+            return PaymentError(
+                f"the gateway asks for {price} but takes no raise below {least}",
+                hint="nothing was signed; this gateway contradicts itself",
+                code=Code.MIN_VOUCHER_DELTA,
+            )
+        case Reason.MAX_SPEND:
+            return max_spend_exceeded(request.amount, situation.caps, situation.committed)
+        case _:
+            return _without_facts(reason)
+
+
+def _without_facts(reason: Reason) -> PaymentError:
+    """The error for a reason that says all by itself."""
+    match reason:
+        case Reason.SECOND_RAISE:
+            return PaymentError(
+                "the gateway wants a second raise of the voucher for one request",
+                hint="one request raises it once; nothing more was authorised",
+                code=Code.SECOND_RAISE_REFUSED,
+            )
+        case Reason.DEPOSIT_DISPUTED:
+            return PaymentError(
+                "the gateway still says that the deposit is too low, after it was topped up",
+                hint="nothing more was deposited; compare with `ando session list`",
+                code=ProblemCode.MPP_SESSION_DEPOSIT_BELOW_REQUEST_COST.value,
+            )
+        case Reason.CHANNEL_DISPUTED:
+            return PaymentError(
+                "the gateway says that the channel is gone, but the chain shows it open with its deposit",
+                hint="no other channel was opened; ask the gateway's operator, and see `ando session list`",
+                code=Code.CHANNEL_DISPUTED,
+            )
+        case Reason.DEPOSIT_IN_FLIGHT:
+            return PaymentError(
+                "the last deposit is still under way: the chain does not show it yet",
+                hint="nothing else was signed; try again in half a minute",
+                code=Code.DEPOSIT_IN_FLIGHT,
+            )
+        case _:
+            raise InvariantError(f"a payment was refused for no known reason: {reason.name}")
+
+
+def _final(rejection: Problem) -> PaymentError:
+    # The canonical code, whichever vocabulary the gateway spoke: what a code means must not depend on its spelling.
+    code = rejection.canonical
+    if code not in FINAL:
+        raise InvariantError("a code that is not final ended a request")
+    advice = FINAL[code]
+    cls = OutcomeUnknownError if code is ProblemCode.MPP_COMMIT_FAILED else PaymentError
+    return cls(
+        f"{advice.happened} ({clean(rejection.message, 160)})",
+        hint=_REMEDIES.get(code, advice.remedy),
+        code=code.value,
+        # A close can be asked for again: it is the same one.
+        retryable=code in (ProblemCode.MPP_SESSION_CLOSE_UNAVAILABLE, ProblemCode.MPP_SESSION_CLOSE_FAILED),
+    )
+
+
+def _rejected(rejection: Problem) -> PaymentError:
+    return PaymentError(
+        f"the gateway turned the payment down ({rejection.status}): {clean(rejection.message)}",
+        hint="nothing more was authorised; try again later",
+        code=rejection.code or Code.PAYMENT_REJECTED,
+        retryable=rejection.canonical is ProblemCode.MPP_RESERVATION_FAILED,  # the gateway is busy, and took nothing
+    )
+
+
+def _rejection(situation: Situation) -> Problem:
+    if situation.rejection is None:
+        raise InvariantError("a rejection was refused that did not come")
+    return situation.rejection

@@ -1,0 +1,250 @@
+"""Opening a channel and topping it up: the amount is decided, the user asked, the transaction signed and recorded.
+
+Nothing here sends; the payment rail does, once the record is written. The caller holds the lock of the channel
+(``Session.exclusive``): one process at a time makes deposits into one, and the others wait and find it open.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import typing
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from ando_cli.errors import Code, KeyringUnusableError, PaymentError, StoreError, WalletMissingError
+from ando_cli.frozen import frozen
+from ando_cli.session.act.chain import TRANSACTION_SECONDS
+from ando_cli.session.act.session import Deposit
+from ando_cli.session.channel import Channel, ChannelKey, Pending, State
+from ando_cli.session.decide import policy
+from ando_cli.session.decide.policy import Committed
+from ando_cli.tempo.abi import ZERO_ADDRESS
+from ando_cli.tempo.channel import ChannelTerms
+from ando_cli.tempo.protocol import Protocol
+
+if TYPE_CHECKING:
+    from ando_cli.mpp.session import SessionRequest
+    from ando_cli.session.act.session import Session
+    from ando_cli.tempo.fees import Fees
+
+
+class Book(typing.Protocol):
+    """Writes into the ledger what is committed to a channel; called in the transaction that records it."""
+
+    def __call__(self, channel: Channel, committed: Committed, /) -> None:
+        """Write it."""
+
+
+def _unbooked(_: Channel, __: Committed) -> None:
+    """Write nothing into the ledger."""
+
+
+@frozen
+class _Means:
+    """What there is to deposit: the fees of a transaction, the wallet's balance, what of it the fees may take."""
+
+    fees: Fees
+    balance: int
+    reserve: int
+
+
+def open_channel(session: Session, key: ChannelKey, request: SessionRequest, book: Book = _unbooked) -> Channel:
+    """Decide the deposit, ask for consent, sign the transaction, and record the channel as opening.
+
+    Args:
+        session: the parts.
+        key: what the channel is for.
+        request: what the gateway asks for.
+        book: writes into the ledger what is committed, in the same step as the record.
+
+    Raises:
+        PaymentError: a limit or the balance is too small, the clock is wrong, or the answer was no.
+        NetworkError: the chain could not be asked.
+        WalletError: the channel is to have a key of its own, and there is no place to keep it.
+    """
+    keys = session.keys
+    keys.check_for_new()
+    session.check_budgets(request.amount)
+    means = _means(session, request)
+    deposit = _opening_deposit(session, request, means.balance, means.reserve)
+    policy.check_raise(request.amount, session.limits.caps, session.tally.committed)
+    session.user.consent(Deposit(True, deposit, key.gateway, session.network.token_symbol))
+    import ando_cli.tempo.transaction  # noqa: F401 - it takes its time, and the store is held while it signs
+
+    signer = keys.signer_for_new(key.payer)
+    try:
+        with session.store.transaction():
+            warning = session.check_budgets(request.amount)
+            channel = _sign_open(session, key, request, deposit, means.fees, signer)
+            session.store.add(channel)
+            book(channel, Committed(deposited=deposit, raised=request.amount))
+    except Exception:
+        keys.drop(signer, key.payer)  # no channel came to be that it could sign for
+        raise
+    session.tally.add(deposited=deposit, raised=request.amount)
+    if warning:
+        session.user.warn(warning)
+    return channel
+
+
+def expected_deposit(session: Session, request: SessionRequest, needed: int | None = None) -> int:
+    """Decide, as ``open_channel`` and ``top_up`` do, what would be deposited now. Nobody is asked, nothing is signed.
+
+    Where there is no wallet its balance is no limit.
+
+    Args:
+        session: the parts.
+        request: what the gateway asks for.
+        needed: what an open channel lacks, in base units; ``None`` where a channel is opened.
+
+    Raises:
+        PaymentError: a limit or the balance is too small, or the clock is wrong.
+        NetworkError: the chain could not be asked.
+    """
+    try:
+        owner = session.keys.payer
+    except (WalletMissingError, KeyringUnusableError):
+        balance, reserve = sys.maxsize, 0
+    else:
+        means = _means(session, request, owner)
+        balance, reserve = means.balance, means.reserve
+    if needed is None:
+        return _opening_deposit(session, request, balance, reserve)
+    return policy.top_up_amount(request, session.deposit_caps(), session.tally.committed, needed, balance, reserve)
+
+
+def _opening_deposit(session: Session, request: SessionRequest, balance: int, reserve: int) -> int:
+    caps, committed, wanted = session.deposit_caps(), session.tally.committed, session.limits.deposit
+    if wanted is None:
+        return policy.opening_deposit(request, caps, committed, balance, reserve)
+    policy.check_size(wanted, Protocol(request.session_protocol))
+    return policy.explicit_deposit(wanted, request.amount, caps, committed, balance, reserve)
+
+
+def _terms(key: ChannelKey, request: SessionRequest, signer: str) -> ChannelTerms:
+    """What the new channel is made of, but for what its transaction adds."""
+    protocol = Protocol(request.session_protocol)
+    operator = (request.operator or ZERO_ADDRESS) if protocol is Protocol.V2 else ZERO_ADDRESS
+    return ChannelTerms(
+        payer=key.payer, payee=key.payee, token=key.token, salt="0x" + os.urandom(32).hex(),
+        authorized_signer=signer, escrow=key.escrow, chain_id=key.chain_id, protocol=protocol, operator=operator,
+    )  # fmt: skip
+
+
+def _sign_open(
+    session: Session, key: ChannelKey, request: SessionRequest, deposit: int, fees: Fees, signer: str
+) -> Channel:
+    from ando_cli.tempo.transaction import open_transaction
+
+    terms = _terms(key, request, signer)
+    valid_before = int(session.clock.now()) + TRANSACTION_SECONDS
+    signed = open_transaction(
+        terms, deposit, key=session.keys.wallet(), fees=fees, valid_before=valid_before, fee_payer=request.fee_payer
+    )
+    return Channel(
+        channel_id=signed.terms.channel_id, gateway=key.gateway, network=key.network, terms=signed.terms,
+        state=State.OPENING, deposit=deposit, cumulative_amount=request.amount,
+        pending=Pending(signed.transaction, deposit, valid_before),
+    )  # fmt: skip
+
+
+def top_up(session: Session, channel: Channel, request: SessionRequest, needed: int, book: Book = _unbooked) -> Channel:
+    """Decide how much, ask for consent, sign the transaction, and record it as pending.
+
+    Args:
+        session: the parts.
+        channel: what is added to.
+        request: what the gateway asks for.
+        needed: what the channel lacks, in base units.
+        book: as for ``open_channel``.
+
+    Raises:
+        PaymentError: a limit or the balance is too small, the clock is wrong, or the answer was no.
+        NetworkError: the chain could not be asked.
+    """
+    session.keys.signer(channel)  # what cannot be spent is not added to
+    means = _means(session, request)
+    additional = policy.top_up_amount(
+        request, session.deposit_caps(), session.tally.committed, needed, means.balance, means.reserve
+    )
+    return _add(session, channel, request, additional, means.fees, book)
+
+
+def top_up_by(
+    session: Session, channel: Channel, request: SessionRequest, additional: int, book: Book = _unbooked
+) -> Channel:
+    """Add what the user named: as ``top_up``, but an error where a limit does not cover it.
+
+    Raises:
+        PaymentError, NetworkError: as ``top_up``.
+    """
+    session.keys.signer(channel)
+    means = _means(session, request)
+    policy.explicit_deposit(
+        additional, 1, session.deposit_caps(), session.tally.committed, means.balance, means.reserve
+    )
+    return _add(session, channel, request, additional, means.fees, book)
+
+
+def _add(
+    session: Session, channel: Channel, request: SessionRequest, additional: int, fees: Fees, book: Book
+) -> Channel:
+    from ando_cli.tempo.transaction import top_up_transaction
+
+    policy.check_size(channel.deposit + additional, channel.terms.protocol)
+    session.user.consent(Deposit(False, additional, channel.gateway, session.network.token_symbol))
+    # Nothing else tells two equal top-ups of one second apart, and the chain mines the same transaction once.
+    fees = replace(fees, gas_limit=fees.gas_limit - int.from_bytes(os.urandom(2)))
+    valid_before = int(session.clock.now()) + TRANSACTION_SECONDS
+    transaction = top_up_transaction(
+        channel.terms, additional, key=session.keys.wallet(), fees=fees, valid_before=valid_before,
+        fee_payer=request.fee_payer,
+    )  # fmt: skip
+    pending = Pending(transaction, additional, valid_before)
+    with session.store.transaction():
+        if not session.store.topping_up(channel.channel_id, pending):
+            raise StoreError(
+                "the channel changed while it was topped up",
+                hint="try again",
+                code=Code.STORE_CONFLICT,
+                retryable=True,
+            )
+        book(channel, Committed(deposited=additional))
+    session.tally.add(deposited=additional)
+    return replace(channel, pending=pending)
+
+
+def _means(session: Session, request: SessionRequest, owner: str | None = None) -> _Means:
+    """Ask the chain what there is. Where ``owner`` is given, no key is read."""
+    from ando_cli.tempo.fees import max_fee
+
+    chain = session.chain.checked()
+    _check_clock(session, chain.latest_timestamp())
+    fees = chain.fees()
+    balance = chain.balance(request.currency, owner or session.keys.wallet().address)
+    return _Means(fees, balance, 0 if request.fee_payer else max_fee(fees))
+
+
+def _check_clock(session: Session, chain_time: int) -> None:
+    """Check that a transaction that is signed now will be valid.
+
+    Raises:
+        PaymentError: this computer's clock is wrong.
+    """
+    now = session.clock.now()
+    ahead = chain_time - now
+    if ahead > TRANSACTION_SECONDS / 2:
+        raise PaymentError(
+            f"this computer's clock is {ahead:.0f} seconds behind the chain's",
+            hint="set the clock; a transaction signed now would be refused",
+            code=Code.CLOCK_WRONG,
+        )
+    # An idle chain's last block is old, so that alone says nothing; with the gateway of one mind it does.
+    ahead_of_both = min(-ahead, now - (session.tally.gateway_time or now))
+    if ahead_of_both > TRANSACTION_SECONDS:
+        raise PaymentError(
+            f"this computer's clock is {ahead_of_both:.0f} seconds ahead of the gateway's and the chain's",
+            hint="set the clock; a transaction signed now would be refused",
+            code=Code.CLOCK_WRONG,
+        )

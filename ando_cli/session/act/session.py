@@ -1,0 +1,203 @@
+"""One command's session with one gateway's channels: the parts that its steps are carried out with.
+
+A ``Session`` is frozen. What changes while a command runs is in its ``Tally``; what lasts longer is in its store.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import field, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from ando_cli.frozen import frozen
+from ando_cli.session.act.locks import exclusive
+from ando_cli.session.channel import ChannelKey
+from ando_cli.session.decide.policy import Committed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from ando_cli.mpp.session import SessionRequest
+    from ando_cli.session.act.chain import ChainView
+    from ando_cli.session.act.keys import Keys
+    from ando_cli.session.decide.budget import Budgets, Standing
+    from ando_cli.session.decide.policy import Caps
+    from ando_cli.session.record.store import Store
+    from ando_cli.tempo.network import Network
+
+
+def _never() -> bool:
+    return False
+
+
+def _allow(_: Deposit) -> None:
+    """Allow every deposit within the limits."""
+
+
+def _ignore(_: str) -> None:
+    """Tell nobody."""
+
+
+@frozen
+class Deposit:
+    """A deposit that is about to be signed for, as the user is asked about it. ``amount`` in base units."""
+
+    opening: bool
+    amount: int
+    gateway: str
+    symbol: str
+
+
+@frozen
+class Limits:
+    """What the user allows.
+
+    Attributes:
+        caps: the limits of one deposit and of one command.
+        budgets: what may be authorised in a day, in a month and in all; ``None`` where that is not limited.
+        by_budget: tells whether nobody but the budgets allows a deposit, which is then bounded by what is left of them.
+        deposit: what to deposit in a new channel, in base units, if the user named an amount.
+    """
+
+    caps: Caps
+    budgets: Budgets | None = None
+    by_budget: Callable[[], bool] = _never
+    deposit: int | None = None
+
+
+@frozen
+class User:
+    """Who is asked and told.
+
+    Attributes:
+        consent: asked before each deposit; raises ``PaymentError`` where the answer is no.
+        warn: told what the user must know although the command goes on.
+    """
+
+    consent: Callable[[Deposit], None] = _allow
+    warn: Callable[[str], None] = _ignore
+
+
+@frozen
+class Clock:
+    """The time, and waiting. ``now`` is in unix seconds."""
+
+    now: Callable[[], float] = time.time
+    sleep: Callable[[float], None] = time.sleep
+
+
+class Tally:
+    """What changes while a command runs. Safe for many threads.
+
+    Attributes:
+        committed: what the command has committed so far.
+        gateway_time: the gateway's clock in unix seconds, as its last challenge said it; ``None`` where it did not.
+    """
+
+    def __init__(self) -> None:
+        self.committed = Committed()
+        self.gateway_time: float | None = None
+        self._lock = threading.Lock()
+
+    def add(self, *, deposited: int = 0, raised: int = 0) -> None:
+        """Count what was just committed, in base units."""
+        with self._lock:
+            self.committed = Committed(self.committed.deposited + deposited, self.committed.raised + raised)
+
+
+@frozen
+class Session:
+    """The parts.
+
+    Attributes:
+        open_store: opens the place where everything is recorded; ``ando_cli.session.act.locks.once`` makes it one.
+        locks: the folder of the lock files.
+        keys: who pays, and who signs.
+        chain: the chain of the network that is trusted.
+        limits: what the user allows.
+        user: who is asked and told.
+        clock: the time, and waiting.
+        tally: what changes while the command runs.
+    """
+
+    open_store: Callable[[], Store]
+    locks: Path
+    keys: Keys
+    chain: ChainView
+    limits: Limits
+    user: User = User()
+    clock: Clock = Clock()
+    tally: Tally = field(default_factory=Tally)
+
+    @property
+    def store(self) -> Store:
+        """The store.
+
+        Raises:
+            StoreError: it cannot be opened.
+        """
+        return self.open_store()
+
+    @property
+    def network(self) -> Network:
+        """What is trusted."""
+        return self.chain.network
+
+    def channel_key(self, gateway: str, request: SessionRequest) -> ChannelKey:
+        """Return what a channel that pays ``request`` is for.
+
+        Raises:
+            WalletError: there is no usable wallet.
+        """
+        return ChannelKey(
+            gateway=gateway,
+            network=self.network.name,
+            chain_id=request.chain_id,
+            escrow=request.escrow_contract,
+            token=request.currency,
+            payee=request.recipient,
+            payer=self.keys.payer,
+        )
+
+    def exclusive(self, key: ChannelKey) -> AbstractContextManager[None]:
+        """Hold the lock for deposits into ``key``'s channel, across processes.
+
+        Raises:
+            StoreError: another process held it for too long, or the lock file cannot be made.
+        """
+        return exclusive(self.locks, key)
+
+    def check_budgets(self, by: int, network: str | None = None) -> str | None:
+        """Refuse to authorise ``by`` more than before, on ``network`` if it is another one, where it passes a budget.
+
+        Whoever records the raise asks in the same transaction of the store.
+
+        Returns:
+            What to warn the user of once it is recorded, if anything.
+
+        Raises:
+            PaymentError: nothing was signed.
+        """
+        if self.limits.budgets is None:
+            return None
+        from ando_cli.session.decide import budget  # only where one is configured
+
+        standings = self._standings(self.limits.budgets, network)
+        budget.check(by, standings)
+        return budget.warning(by, standings)
+
+    def deposit_caps(self) -> Caps:
+        """Return the limits of one deposit."""
+        limits = self.limits
+        if limits.budgets is None or not limits.by_budget():
+            return limits.caps
+        return replace(limits.caps, budget_left=min(standing.left for standing in self._standings(limits.budgets)))
+
+    def _standings(self, budgets: Budgets, network: str | None = None) -> list[Standing]:
+        from ando_cli.session.decide import budget
+
+        return budget.standings(budgets, self.clock.now(), partial(self.store.authorised, network or self.network.name))

@@ -1,0 +1,79 @@
+"""What is recorded of an answer: receipts that lie, answers without one, a store that fails."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ando_cli.errors import StoreError
+from tests.support.rails_bench import Bench, paid
+from tests.support.rails_gateway import b64url, refuse
+from tests.support.session_doubles import (
+    MILLION,
+    channel,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+RECEIPTS: dict[str, Callable[[dict[str, Any]], dict[str, Any] | str | None]] = {
+    "none": lambda _: None,
+    "not base64": lambda _: "%%%",
+    "not a receipt": lambda _: b64url({"status": "success"}),
+    "failed": lambda r: r | {"status": "failed"},
+    "more accepted than signed": lambda r: r | {"acceptedCumulative": str(MILLION + 1)},
+    "more spent than accepted": lambda r: r | {"acceptedCumulative": "5", "spent": "6"},
+    "far too much": lambda r: r | {"acceptedCumulative": str(2**128 - 1), "spent": str(2**128 - 1)},
+    "another channel": lambda r: r | {"channelId": "0x" + "99" * 32},
+    "amounts as numbers": lambda r: r | {"acceptedCumulative": 1_000_000, "spent": 1},
+}
+
+
+@pytest.mark.parametrize("case", RECEIPTS)
+def test_a_receipt_that_cannot_be_believed_warns_and_changes_no_record(bench: Bench, case: str) -> None:
+    before = bench.have(channel(accepted=10, spent=5))
+    bench.gateway.receipt = RECEIPTS[case]
+    response = bench.send()
+    assert response.status_code == 200
+    assert len(bench.warnings) == 1
+    assert paid(response).spent is None
+    after = bench.store.channel(before.channel_id)
+    assert after is not None
+    assert (after.cumulative_amount, after.accepted, after.spent) == (MILLION, 10, 5)
+    assert [(row["outcome"], row["spent"]) for row in bench.ledger()] == [("answered", None)]
+
+
+def test_a_receipt_that_goes_back_does_not_lower_the_record(bench: Bench) -> None:
+    before = bench.have(channel(accepted=MILLION, spent=MILLION // 2))
+    bench.gateway.receipt = lambda r: r | {"acceptedCumulative": "3", "spent": "2"}
+    assert paid(bench.send()).spent == 0
+    after = bench.store.channel(before.channel_id)
+    assert after is not None
+    assert (after.accepted, after.spent) == (MILLION, MILLION // 2)
+
+
+def test_a_store_that_fails_after_the_answer_does_not_lose_it(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise StoreError("the disk is full")
+
+    bench.have(channel())
+    monkeypatch.setattr(bench.store, "receipted", broken)
+    response = bench.send()
+    assert response.json()["choices"][0]["message"]["content"] == "hi"
+    assert paid(response).spent is None
+    assert "the disk is full" in bench.warnings[0]
+
+
+def test_a_store_that_fails_while_a_refusal_is_booked_does_not_hide_the_refusal(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise StoreError("the disk is full")
+
+    bench.have(channel())
+    monkeypatch.setattr(bench.store, "finish", broken)
+    bench.gateway.script = [lambda _: refuse("mpp_payer_not_allowed")]
+    assert bench.fails() == "mpp_payer_not_allowed"
+    assert "the disk is full" in bench.warnings[0]

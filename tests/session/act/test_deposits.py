@@ -1,0 +1,165 @@
+"""Deposits: consented to before they are signed, and recorded before they are handed out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from ando_cli.errors import PaymentError, StoreError
+from ando_cli.mpp.credential import TopUpPayload
+from ando_cli.session.act import deposits, signing
+from ando_cli.session.act.chain import TRANSACTION_SECONDS
+from ando_cli.session.act.session import Deposit
+from ando_cli.session.channel import State
+from ando_cli.session.decide.policy import Caps, Committed
+from ando_cli.session.record.store import Store
+from tests.support.session_doubles import FEE, GATEWAY, MILLION, NETWORK, NOW, channel, deposited_by, session_request
+
+if TYPE_CHECKING:
+    from tests.support.session_bench import Bench
+
+VALID_BEFORE = NOW + TRANSACTION_SECONDS
+
+
+def test_an_open_is_recorded_with_its_transaction_when_it_is_handed_out(bench: Bench) -> None:
+    opened = deposits.open_channel(bench.session, bench.key, session_request())
+    with_another_connection = Store(bench.folder / "sessions.db").live(bench.key)
+    assert with_another_connection is not None
+    assert with_another_connection.pending == opened.pending
+    assert (with_another_connection.state, with_another_connection.channel_id) == (State.OPENING, opened.channel_id)
+    assert opened.channel_id == opened.terms.channel_id
+    assert opened.pending is not None
+    assert opened.pending.valid_before == VALID_BEFORE
+    assert deposited_by(opened.pending.transaction) == opened.deposit == 5 * MILLION
+    assert opened.cumulative_amount == MILLION
+    assert bench.session.tally.committed == Committed(deposited=5 * MILLION, raised=MILLION)
+
+
+def test_two_channels_of_the_same_parties_have_different_ids(bench: Bench) -> None:
+    first = deposits.open_channel(bench.session, bench.key, session_request())
+    bench.store.ended(first.channel_id, State.CLOSED)
+    assert deposits.open_channel(bench.session, bench.key, session_request()).channel_id != first.channel_id
+
+
+def test_the_user_is_asked_for_the_very_amount_that_is_deposited(bench: Bench) -> None:
+    bench.chain.funds = 3 * MILLION
+    opened = deposits.open_channel(bench.session, bench.key, session_request())
+    assert bench.consent.asked == [Deposit(True, 3 * MILLION - FEE, GATEWAY, "TST")]
+    assert opened.deposit == 3 * MILLION - FEE
+
+
+def test_a_gateway_that_pays_the_fee_leaves_the_whole_balance_for_the_deposit(bench: Bench) -> None:
+    bench.chain.funds = 3 * MILLION
+    assert deposits.open_channel(bench.session, bench.key, session_request(fee_payer=True)).deposit == 3 * MILLION
+
+
+def test_a_deposit_that_the_user_named_is_what_is_deposited(bench: Bench) -> None:
+    assert deposits.open_channel(bench.make(deposit=2 * MILLION), bench.key, session_request()).deposit == 2 * MILLION
+
+
+def test_an_open_that_is_declined_signs_and_records_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ando_cli.tempo import transaction
+
+    monkeypatch.setattr(transaction, "open_transaction", None)  # calling it would be an error of another kind
+    bench.consent.refusal = PaymentError("no", code="declined")
+    with pytest.raises(PaymentError, match="no"):
+        deposits.open_channel(bench.session, bench.key, session_request())
+    assert bench.store.channels() == []
+    assert bench.store.pinned_payee(GATEWAY, NETWORK.name) is None
+    assert bench.session.tally.committed == Committed()
+
+
+def test_a_limit_stops_an_open_before_the_user_is_asked(bench: Bench) -> None:
+    for session in (bench.make(Caps(MILLION - 1)), bench.make(Caps(5 * MILLION, MILLION - 1))):
+        with pytest.raises(PaymentError):
+            deposits.open_channel(session, bench.key, session_request())
+    bench.chain.funds = MILLION
+    with pytest.raises(PaymentError, match="wallet holds"):
+        deposits.open_channel(bench.session, bench.key, session_request())
+    assert (bench.consent.asked, bench.store.channels()) == ([], [])
+
+
+def test_max_spend_holds_over_several_channels_of_one_command(bench: Bench) -> None:
+    session = bench.make(Caps(5 * MILLION, 6 * MILLION))
+    first = deposits.open_channel(session, bench.key, session_request())
+    bench.store.ended(first.channel_id, State.CLOSED)
+    assert deposits.open_channel(session, bench.key, session_request()).deposit == MILLION
+
+
+def test_a_live_channel_for_the_same_key_is_not_doubled(bench: Bench) -> None:
+    deposits.open_channel(bench.session, bench.key, session_request())
+    with pytest.raises(StoreError):
+        deposits.open_channel(bench.session, bench.key, session_request())
+    assert len(bench.store.channels()) == 1
+
+
+def test_a_clock_behind_the_chains_signs_nothing(bench: Bench) -> None:
+    bench.chain.ahead = TRANSACTION_SECONDS
+    with pytest.raises(PaymentError) as caught:
+        deposits.open_channel(bench.session, bench.key, session_request())
+    assert caught.value.code == "clock_wrong"
+    bench.chain.ahead = -3600  # a chain that has not moved for a while is no wrong clock
+    deposits.open_channel(bench.session, bench.key, session_request())
+
+
+def test_a_clock_ahead_of_the_gateways_and_the_chains_signs_nothing(bench: Bench) -> None:
+    bench.chain.ahead = -3600
+    bench.session.tally.gateway_time = bench.clock() - 3600
+    with pytest.raises(PaymentError) as caught:
+        deposits.open_channel(bench.session, bench.key, session_request())
+    assert caught.value.code == "clock_wrong"
+    assert "3600 seconds ahead" in caught.value.message
+    assert (bench.consent.asked, bench.store.channels()) == ([], [])
+
+
+def test_a_gateway_whose_clock_is_wrong_is_not_believed_alone(bench: Bench) -> None:
+    bench.session.tally.gateway_time = bench.clock() - 3600
+    deposits.open_channel(bench.session, bench.key, session_request())
+
+
+# Topping up
+
+
+def test_a_top_up_is_recorded_as_pending_when_it_is_handed_out(bench: Bench) -> None:
+    known = bench.have(channel(deposit=MILLION))
+    topped = deposits.top_up(bench.session, known, session_request(), MILLION)
+    found = Store(bench.folder / "sessions.db").channel(known.channel_id)
+    assert found is not None
+    assert found.pending == topped.pending
+    assert found.pending is not None
+    assert (found.pending.amount, found.pending.valid_before) == (5 * MILLION, VALID_BEFORE)
+    assert deposited_by(found.pending.transaction) == 5 * MILLION
+    assert (found.deposit, found.state) == (MILLION, State.OPEN)
+    assert bench.consent.asked == [Deposit(False, 5 * MILLION, GATEWAY, "TST")]
+    assert bench.session.tally.committed == Committed(deposited=5 * MILLION)
+    payload = signing.payload(bench.session, topped)
+    assert payload == TopUpPayload(known.channel_id, found.pending.transaction, 5 * MILLION)
+
+
+def test_two_equal_top_ups_of_one_second_are_two_transactions(bench: Bench) -> None:
+    known = bench.have(channel())
+    first = deposits.top_up(bench.session, known, session_request(), 1)
+    bench.store.opened(known.channel_id, 10 * MILLION)
+    second = deposits.top_up(bench.session, known, session_request(), 1)
+    assert first.pending is not None
+    assert second.pending is not None
+    assert first.pending.valid_before == second.pending.valid_before
+    assert first.pending.transaction != second.pending.transaction, "the chain would mine the same one once"
+
+
+def test_a_top_up_that_is_declined_records_nothing(bench: Bench) -> None:
+    known = bench.have(channel(deposit=MILLION))
+    bench.consent.refusal = PaymentError("no", code="declined")
+    with pytest.raises(PaymentError, match="no"):
+        deposits.top_up(bench.session, known, session_request(), MILLION)
+    assert bench.store.channel(known.channel_id) == known
+
+
+def test_a_top_up_beside_another_one_is_refused(bench: Bench) -> None:
+    known = bench.have(channel(deposit=MILLION))
+    deposits.top_up(bench.session, known, session_request(), MILLION)
+    with pytest.raises(StoreError) as caught:
+        deposits.top_up(bench.session, known, session_request(), MILLION)
+    assert caught.value.code == "store_conflict"
+    assert bench.session.tally.committed == Committed(deposited=5 * MILLION)

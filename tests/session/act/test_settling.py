@@ -1,0 +1,163 @@
+"""What the chain says became of a channel, and what goes on record of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ando_cli.errors import NetworkError, PaymentError
+from ando_cli.session.act import settling
+from ando_cli.session.act.chain import TRANSACTION_SECONDS
+from ando_cli.session.channel import Channel, Pending, State
+from tests.support.session_doubles import MILLION, NOW, channel, opening
+from tests.support.session_snapshots import TERMS
+
+if TYPE_CHECKING:
+    from ando_cli.tempo.channel import ChannelState
+    from tests.support.session_bench import Bench
+
+VALID_BEFORE = NOW + TRANSACTION_SECONDS
+SETTLED = 60
+"""Seconds after which our own clock may say that a transaction is over, although the chain's does not move."""
+
+
+def test_an_open_that_the_chain_does_not_show_yet_stays_opening(bench: Bench) -> None:
+    known = bench.have(opening())
+    bench.clock.now = VALID_BEFORE - 1
+    assert bench.resolved(known) == known
+
+
+def test_an_open_is_given_up_when_the_chains_time_has_passed_it(bench: Bench) -> None:
+    known = bench.have(opening())
+    bench.chain.ahead = TRANSACTION_SECONDS
+    assert bench.resolved(known).state is State.ABANDONED
+    assert bench.store.live(bench.key) is None
+
+
+def test_an_open_is_given_up_by_our_own_clock_only_after_a_grace(bench: Bench) -> None:
+    known = bench.have(opening())
+    bench.clock.now, bench.chain.ahead = VALID_BEFORE + SETTLED - 1, -10_000
+    assert bench.resolved(known).state is State.OPENING
+    bench.clock.now += 1
+    assert bench.resolved(known).state is State.ABANDONED
+
+
+def test_the_time_is_read_before_the_state_so_that_nothing_is_mined_between_them(bench: Bench) -> None:
+    order: list[str] = []
+    time_of, channel_of = bench.chain.latest_timestamp, bench.chain.channel
+
+    def time() -> int:
+        order.append("time")
+        return time_of()
+
+    def state(*of: Any) -> ChannelState | None:
+        order.append("state")
+        return channel_of(*of)
+
+    bench.chain.latest_timestamp = time  # type: ignore[method-assign]
+    bench.chain.channel = state  # type: ignore[method-assign]
+    bench.resolved(bench.have(opening()))
+    assert order == ["time", "state"]
+
+
+@pytest.mark.parametrize("late", [0, 1000])
+def test_an_open_that_the_chain_shows_is_open_with_the_chains_deposit(bench: Bench, late: int) -> None:
+    known = bench.have(opening())
+    bench.chain.show(known, deposit=4 * MILLION)
+    bench.clock.now += late
+    found = bench.resolved(known)
+    assert (found.state, found.deposit, found.pending) == (State.OPEN, 4 * MILLION, None)
+    assert found.cumulative_amount == MILLION
+
+
+@pytest.mark.parametrize("known", [opening(), channel()], ids=["opening", "open"])
+def test_a_channel_that_the_chain_shows_finalized_is_closed(bench: Bench, known: Channel) -> None:
+    bench.chain.show(bench.have(known), finalized=True)
+    assert bench.resolved(known).state is State.CLOSED
+    assert bench.store.live(bench.key) is None
+
+
+def topping_up(bench: Bench) -> Channel:
+    return bench.have(channel(deposit=MILLION, pending=Pending("0x76", 2 * MILLION, VALID_BEFORE)))
+
+
+def test_a_top_up_that_the_chain_shows_raises_the_deposit(bench: Bench) -> None:
+    known = topping_up(bench)
+    bench.chain.show(known, deposit=3 * MILLION)
+    found = bench.resolved(known)
+    assert (found.deposit, found.pending) == (3 * MILLION, None)
+
+
+def test_a_top_up_that_the_chain_does_not_show_yet_stays_pending(bench: Bench) -> None:
+    known = topping_up(bench)
+    bench.chain.show(known, deposit=3 * MILLION - 1)
+    assert bench.resolved(known) == known
+
+
+def test_a_top_up_that_is_over_is_forgotten_and_the_chains_deposit_taken(bench: Bench) -> None:
+    known = topping_up(bench)
+    bench.chain.show(known, deposit=MILLION)
+    bench.chain.ahead = TRANSACTION_SECONDS
+    found = bench.resolved(known)
+    assert (found.state, found.deposit, found.pending) == (State.OPEN, MILLION, None)
+
+
+def test_a_young_channel_that_the_chain_does_not_show_is_not_given_up(bench: Bench) -> None:
+    known = bench.have(channel())
+    with pytest.raises(PaymentError) as caught:
+        settling.resolve(bench.session, known)
+    assert caught.value.code == "deposit_in_flight"
+    assert bench.store.channel(known.channel_id) == known
+    bench.clock.now += TRANSACTION_SECONDS + SETTLED
+    assert bench.resolved(known).state is State.ABANDONED
+
+
+def test_a_young_channel_whose_closing_is_among_the_chains_events_is_closed(bench: Bench) -> None:
+    known = bench.have(channel(channel_id=TERMS.channel_id, terms=TERMS))
+    with pytest.raises(PaymentError) as caught:
+        settling.resolve(bench.session, known)
+    assert caught.value.code == "deposit_in_flight"
+    bench.chain.taken[known.channel_id] = 7
+    found = bench.resolved(known)
+    assert (found.state, found.spent) == (State.CLOSED, 7)
+
+
+def test_a_chain_that_cannot_be_asked_changes_nothing(bench: Bench) -> None:
+    known = bench.have(opening())
+
+    def silent(*_: object) -> None:
+        raise NetworkError("no answer")
+
+    bench.chain.channel = silent  # type: ignore[assignment,method-assign]
+    bench.clock.now += 10_000
+    with pytest.raises(NetworkError):
+        settling.resolve(bench.session, known)
+    assert bench.store.channel(known.channel_id) == known
+
+
+def test_a_top_up_is_waited_for_until_the_chain_shows_it(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = bench.have(channel(deposit=MILLION, pending=Pending("0x76", 2 * MILLION, VALID_BEFORE)))
+    bench.chain.show(known)
+
+    sleep = bench.clock.sleep
+
+    def mined_after_three(seconds: float) -> None:
+        sleep(seconds)
+        if len(bench.clock.slept) == 3:
+            bench.chain.show(known, deposit=3 * MILLION)
+
+    monkeypatch.setattr(bench.clock, "sleep", mined_after_three)
+    settling.confirm_top_up(bench.session, known)
+    found = bench.store.channel(known.channel_id)
+    assert found is not None
+    assert (found.deposit, found.pending, len(bench.clock.slept)) == (3 * MILLION, None, 3)
+
+
+def test_a_top_up_that_the_chain_never_shows_is_not_believed_and_not_forgotten(bench: Bench) -> None:
+    known = bench.have(channel(deposit=MILLION, pending=Pending("0x76", 2 * MILLION, VALID_BEFORE)))
+    bench.chain.show(known)
+    with pytest.raises(PaymentError) as caught:
+        settling.confirm_top_up(bench.session, known)
+    assert caught.value.code == "deposit_in_flight"
+    assert bench.store.channel(known.channel_id) == known
