@@ -89,11 +89,6 @@ def existing_store(settings: Settings) -> Iterator[Store | None]:
     with closing(open_store(settings)) as store:
         yield store
 
-    try:
-        yield store
-    finally:
-        store.close()
-
 
 class MakeClient(Protocol):
     """Makes a client that pays with ``auth``: a Virtual Key's where it is ``bearer``."""
