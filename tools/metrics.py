@@ -207,7 +207,8 @@ def _longest_chain(graph: Mapping[str, set[str]]) -> list[str]:
         return (*group, *max(chains, key=len, default=()))
 
     chains: list[tuple[str, ...]] = [below(group[0]) for group in group_of.values()]
-    return list(max(chains, key=len, default=()))
+    longest = max(chains, key=len, default=())
+    return list(longest)
 
 
 def _upward(contract: Mapping[str, Any], imports: Mapping[str, set[str]]) -> Iterator[str]:
