@@ -2,16 +2,27 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint format check bench completions clean
+# Everything comes from the lock files, build backend included; pip is the one that Python brings.
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+LOCKED := $(PIP) install --require-hashes
+ITSELF := $(PIP) install --no-deps --no-build-isolation -e .
+UV := $(VENV)/uv
+LOCK := UV_CUSTOM_COMPILE_COMMAND="make update" $(UV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --no-emit-index-annotation --upgrade pyproject.toml --group build
 
-$(VENV)/.installed: pyproject.toml
+.PHONY: demo test lint format check bench completions update metrics clean
+
+$(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[sandbox]'
+
+$(VENV)/.installed: pyproject.toml requirements.lock | $(VENV)/bin/python
+	$(LOCKED) -r requirements.lock
+	$(ITSELF)
 	touch $@
 
-$(VENV)/.installed-test: $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
+$(VENV)/.installed-test: pyproject.toml requirements-dev.lock | $(VENV)/bin/python
+	$(LOCKED) -r requirements-dev.lock
+	$(ITSELF)
 	touch $@
 
 demo: $(VENV)/.installed
@@ -34,6 +45,16 @@ check: lint test
 
 bench: $(VENV)/.installed-test
 	$(BIN)/python benchmarks/run.py
+
+# Renews both locks: what the package needs, and what working on it needs, at the versions of the first.
+update: | $(VENV)/bin/python
+	$(PYTHON) -m venv $(UV)
+	$(UV)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade uv
+	$(LOCK) --output-file requirements.lock
+	$(LOCK) --extra test --constraint requirements.lock --output-file requirements-dev.lock
+
+metrics: $(VENV)/.installed-test
+	$(BIN)/python tools/metrics.py
 
 completions: $(VENV)/.installed
 	$(BIN)/python -m ando_cli.completions completions

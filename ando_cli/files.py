@@ -1,9 +1,10 @@
-"""Files and folders that are the user's alone: 0600 and 0700."""
+"""Files and folders that are the user's alone, 0600 and 0700; and files of any origin, read within a bound."""
 
 from __future__ import annotations
 
+import json
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,3 +41,33 @@ def replace_private(path: Path, data: bytes) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+class TooLargeError(ValueError):
+    """A file is larger than it may be."""
+
+
+def read_bounded(path: Path, limit: int) -> bytes:
+    """Return what is in the file at ``path``.
+
+    Raises:
+        OSError: it cannot be read.
+        TooLargeError: it is larger than ``limit`` bytes.
+    """
+    with path.open("rb") as file:
+        data = file.read(limit + 1)
+    if len(data) > limit:
+        raise TooLargeError(f"larger than {limit} bytes")
+    return data
+
+
+def parse_json(data: bytes) -> Any:
+    """Return the value of a JSON document.
+
+    Raises:
+        ValueError: it is not JSON, or nested deeper than Python reads.
+    """
+    try:
+        return json.loads(data)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None

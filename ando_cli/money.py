@@ -21,6 +21,11 @@ def amount(base_units: int) -> str:
     return f"{sign}{whole}.{digits}"
 
 
+def known_amount(base_units: int | None) -> str | None:
+    """Format base units as ``amount`` does; ``None``, which is not known, stays ``None``."""
+    return None if base_units is None else amount(base_units)
+
+
 def parse_amount(text: str, name: str = "amount") -> int:
     """Parse a decimal string such as ``5`` or ``0.25`` into base units (6 decimals).
 

@@ -36,8 +36,13 @@ def short(identifier: str) -> str:
     return identifier if len(identifier) <= 16 else f"{identifier[:10]}…{identifier[-4:]}"
 
 
+def shown_id(identifier: str, *, full: bool) -> str:
+    """Return a hex identifier as a command shows it: whole with ``--full``, else short."""
+    return identifier if full else short(identifier)
+
+
 def host_only(url: str) -> str:
-    """A URL as far as its host: hosted endpoints carry their key in the path, the query or before the host."""
+    """Return a URL as far as its host: hosted endpoints carry their key in the path, the query or before the host."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port
@@ -46,11 +51,3 @@ def host_only(url: str) -> str:
     host = f"[{host}]" if ":" in host else host
     shown = f"{parts.scheme}://{host}" + (f":{port}" if port else "")
     return shown if url.rstrip("/").lower() == shown else f"{shown}/…"
-
-
-def age(seconds: int) -> str:
-    """How long ago something was, in its largest unit: ``5m``, ``2d``."""
-    for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60)):
-        if seconds >= size:
-            return f"{seconds // size}{unit}"
-    return f"{max(0, seconds)}s"

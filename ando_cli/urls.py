@@ -10,7 +10,7 @@ _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
 def origin(url: str) -> str:
-    """``scheme://host[:port]`` of ``url``, lower-case, without the scheme's default port."""
+    """Return ``scheme://host[:port]`` of ``url``, lower-case, without the scheme's default port."""
     parts = urlsplit(url)
     host = (parts.hostname or "").lower()
     host = f"[{host}]" if ":" in host else host
@@ -20,7 +20,7 @@ def origin(url: str) -> str:
 
 
 def may_carry_credentials(url: str) -> bool:
-    """Whether a credential may travel to ``url``: https, or plain http to a loopback address."""
+    """Return whether a credential may travel to ``url``: https, or plain http to a loopback address."""
     parts = urlsplit(url)
     return parts.scheme == "https" or (parts.scheme == "http" and (parts.hostname or "").lower() in _LOOPBACK)
 

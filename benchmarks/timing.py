@@ -70,4 +70,4 @@ def _cells(row: Row) -> tuple[str, ...]:
 def _seconds(value: float | None) -> str:
     if value is None:
         return "-"
-    return f"{value * 1e3:.1f} ms" if value >= 1e-3 else f"{value * 1e6:.1f} µs"
+    return f"{value * 1e3:.1f} ms" if value >= 1e-3 else f"{value * 1e6:.1f} us"

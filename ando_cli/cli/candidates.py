@@ -6,20 +6,17 @@ Where something is wrong there is nothing to offer: a shell that completes is no
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import typer
 
 from ando_cli.config.schema import CONFIG_FILE, NETWORKS_TABLE, Kind
-from ando_cli.config.settings import KEYS, MODELS_FILE, SANDBOX_GATEWAY, STORE_FILE, Folders, find_folders
+from ando_cli.config.settings import KEYS, SANDBOX_GATEWAY, STORE_FILE, Folders, find_folders
+from ando_cli.files import read_bounded
 from ando_cli.tempo.network import NETWORK_KEYS, NETWORKS
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 _MOST = 500
 _LARGEST_FILE = 1024 * 1024
@@ -86,8 +83,9 @@ def _networks(folders: Folders, _: Sequence[str]) -> Iterable[Offer]:
 
 
 def _models(folders: Folders, _: Sequence[str]) -> Iterable[Offer]:
-    listed = json.loads(_read(folders.state / MODELS_FILE))["models"]
-    return [(name, "") for name in listed if isinstance(name, str)]
+    from ando_cli.runtime.models import known_models
+
+    return [(name, "") for name in known_models(folders)]
 
 
 def _plans(_: Folders, __: Sequence[str]) -> Iterable[Offer]:
@@ -122,15 +120,12 @@ def _added(folders: Folders) -> list[str]:
     import tomllib
 
     try:
-        tables: Any = tomllib.loads(_read(folders.config / CONFIG_FILE)).get(NETWORKS_TABLE, {})
+        tables: Any = tomllib.loads(read_bounded(folders.config / CONFIG_FILE, _LARGEST_FILE).decode()).get(
+            NETWORKS_TABLE, {}
+        )
     except (OSError, ValueError):
         return []
     return list(tables) if isinstance(tables, dict) else []
-
-
-def _read(path: Path) -> str:
-    with path.open(encoding="utf-8") as file:
-        return file.read(_LARGEST_FILE)
 
 
 _LOOKS_OF_KEYS: dict[str, Look] = {"model": _models, "network": _networks}

@@ -11,12 +11,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from typer._click.shell_completion import add_completion_class
-from typer._completion_classes import BashComplete, FishComplete, ZshComplete
-from typer._completion_shared import get_completion_script
+from ando_cli.cli.typer_private import completion_script, register_shells
 
 if TYPE_CHECKING:
-    from typer._click.shell_completion import CompletionItem
+    from ando_cli.cli.typer_private import CompletionItem
 
 VARIABLE = "_ANDO_COMPLETE"
 """Set by the scripts: ``ando`` is to answer them, and nothing else."""
@@ -33,28 +31,24 @@ else
 fi"""
 
 
-class _Zsh(ZshComplete):
-    def format_completion(self, item: CompletionItem) -> str:
-        # A colon ends the word where it is not escaped.
-        value = item.value.replace(":", r"\\:")
-        return f'"{value}":"{_plain(item.help)}"' if item.help else f'"{value}"'
+def _for_zsh(item: CompletionItem) -> str:
+    # A colon ends the word where it is not escaped.
+    value = item.value.replace(":", r"\\:")
+    return f'"{value}":"{_plain(item.help)}"' if item.help else f'"{value}"'
 
 
-class _Fish(FishComplete):
-    def format_completion(self, item: CompletionItem) -> str:
-        return f"{item.value}\t{_plain(item.help)}" if item.help else str(item.value)
+def _for_fish(item: CompletionItem) -> str:
+    return f"{item.value}\t{_plain(item.help)}" if item.help else str(item.value)
 
 
 def register() -> None:
-    """Let Typer answer the three shells. It registers its own only where its own entry point is called."""
-    add_completion_class(BashComplete, "bash")
-    add_completion_class(_Zsh, "zsh")
-    add_completion_class(_Fish, "fish")
+    """Let Typer answer the three shells."""
+    register_shells({"zsh": _for_zsh, "fish": _for_fish})
 
 
 def script(shell: str) -> str:
-    """The completion script for ``shell``, which is a key of ``FILES``."""
-    text = get_completion_script(prog_name="ando", complete_var=VARIABLE, shell=shell)
+    """Return the completion script for ``shell``, which is a key of ``FILES``."""
+    text = completion_script("ando", VARIABLE, shell)
     return text.replace(_ZSH_REGISTRATION, _ZSH_AUTOLOADED) + "\n"
 
 

@@ -13,6 +13,7 @@ from typer.core import TyperArgument, TyperGroup, TyperOption
 
 from ando_cli import __version__
 from ando_cli.cli.help import GLOBAL_PANEL
+from ando_cli.cli.typer_private import annotation_of
 from ando_cli.cli.values import choices
 from ando_cli.config.settings import KEYS
 from ando_cli.errors import ExitCode, UsageError
@@ -21,20 +22,20 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 EXIT_CODES = {
-    ExitCode.OK: "it worked",
-    ExitCode.GENERAL: "it did not, and none of the others says why; the error does",
+    ExitCode.OK: "success",
+    ExitCode.GENERAL: "failure that no other code describes; the error says why",
     ExitCode.USAGE: "the command line, the configuration or the input is wrong; nothing was sent or signed",
-    ExitCode.NETWORK: "a server or the chain could not be reached, or broke off",
+    ExitCode.NETWORK: "a server or the chain could not be reached, or the connection broke",
     ExitCode.PAYMENT: "a payment was refused, by ando or by the gateway, or its outcome is unknown",
     ExitCode.INTERNAL: "a fault of ando itself: it stopped before it broke a rule of the money",
-    ExitCode.INTERRUPTED: "it was interrupted",
+    ExitCode.INTERRUPTED: "interrupted",
 }
 _TYPES = {str: "string", int: "integer", float: "number", bool: "boolean"}
 _ENV = re.compile(r" ?\[env: ([A-Z_, ]+)\]")
 
 
 def describe(root: Any, words: Sequence[str], state: object = None) -> dict[str, Any]:
-    """What there is to call below ``words``, a command's name in parts; without any, the whole tree.
+    """Describe what can be called below ``words``, the parts of a command's name; without any, the whole tree.
 
     The shape is ``{version, exit_codes, global_options, command}``. A command is ``{name, help, arguments, options,
     examples, commands}``, an argument ``{name, help, type, required, repeatable}``, an option ``{names, help, type,
@@ -91,7 +92,7 @@ def _is_global(param: Any) -> bool:
 
 def _argument(param: TyperArgument) -> dict[str, Any]:
     return _filled(
-        name=(param.metavar or (param.name or "").upper()).strip("[]"),
+        name=(param.metavar or (param.name or "").upper()),
         help=param.help,
         type=_type(param),
         required=param.required,
@@ -129,8 +130,7 @@ def _default(param: TyperOption) -> str | None:
 
 
 def _type(param: TyperArgument | TyperOption) -> str:
-    wanted: Any = param.type_descriptor.annotation
-    return _TYPES.get(wanted, "string")
+    return _TYPES.get(annotation_of(param), "string")
 
 
 def _paragraphs(text: str | None) -> str:

@@ -46,12 +46,12 @@ def write_page(
 
 
 def examples(*lines: str) -> str:
-    """Command lines as they stand at the end of a command's page."""
+    """Return command lines as they stand at the end of a command's page."""
     return "\n  ".join(["Examples:", *lines]) + "\n"
 
 
 def summary(help_text: str | None) -> str:
-    """The first paragraph of a command's help."""
+    """Return the first paragraph of a command's help."""
     return (help_text or "").partition("\n\n")[0]
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ando_cli.errors import UsageError
+from ando_cli.files import TooLargeError, read_bounded
 
 if TYPE_CHECKING:
     from ando_cli.terminal.output import Terminal
@@ -14,16 +15,19 @@ INPUT_LIMIT = 16 * 1024 * 1024
 
 
 def read_stdin(terminal: Terminal) -> bytes:
-    """All that is piped in.
+    """Read everything that is piped in.
 
     Raises:
         UsageError: it is larger than ``INPUT_LIMIT``.
     """
-    return _bounded(terminal.read_bytes(INPUT_LIMIT + 1))
+    data = terminal.read_bytes(INPUT_LIMIT + 1)
+    if len(data) > INPUT_LIMIT:
+        raise _too_large()
+    return data
 
 
 def decode(data: bytes) -> str:
-    """What was piped in, as text.
+    """Return what was piped in, as text.
 
     Raises:
         UsageError: it is not UTF-8.
@@ -35,7 +39,7 @@ def decode(data: bytes) -> str:
 
 
 def read_source(terminal: Terminal, source: str) -> bytes:
-    """What an option's value stands for, as curl has it: ``@FILE``, ``@-`` for stdin, or the text itself.
+    """Read what an option's value stands for, as in curl: ``@FILE``, ``@-`` for stdin, or the text itself.
 
     Raises:
         UsageError: the file cannot be read, or is larger than ``INPUT_LIMIT``.
@@ -46,14 +50,13 @@ def read_source(terminal: Terminal, source: str) -> bytes:
         return source.encode("utf-8", errors="surrogateescape")
     path = Path(source[1:])
     try:
-        with path.open("rb") as file:
-            return _bounded(file.read(INPUT_LIMIT + 1))
+        return read_bounded(path, INPUT_LIMIT)
+    except TooLargeError:
+        raise _too_large() from None
     except (OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or "not a file name"
         raise UsageError(f"cannot read {path}: {why}", hint="check the file's name") from None
 
 
-def _bounded(data: bytes) -> bytes:
-    if len(data) > INPUT_LIMIT:
-        raise UsageError(f"the input is larger than {INPUT_LIMIT // 1024 // 1024} MiB", hint="send less of it")
-    return data
+def _too_large() -> UsageError:
+    return UsageError(f"the input is larger than {INPUT_LIMIT // 1024 // 1024} MiB", hint="send less of it")

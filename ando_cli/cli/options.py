@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -36,7 +37,7 @@ PlanOption = Annotated[
     ),
 ]
 MaxTokensOption = Annotated[
-    int | None, typer.Option(metavar="N", help="The longest answer to pay for.", show_default="1024")
+    int | None, typer.Option(metavar="N", help="The most tokens to generate and pay for.", show_default="1024")
 ]
 TemperatureOption = Annotated[float | None, typer.Option(metavar="X", help="Sampling temperature, 0 to 2.")]
 TopPOption = Annotated[float | None, typer.Option("--top-p", metavar="X", help="Nucleus sampling, 0 to 1.")]
@@ -44,7 +45,7 @@ SeedOption = Annotated[int | None, typer.Option(metavar="N", help="Seed for repe
 StopOption = Annotated[list[str] | None, typer.Option(metavar="TEXT", help="Stop before this text; may be repeated.")]
 SetOption = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Any other member of the body, its value in JSON; repeatable."),
+    typer.Option("--set", metavar="KEY=VALUE", help="Set any other member of the body to a JSON value; repeatable."),
 ]
 OutputOption = Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write the answer to FILE.")]
 UsageOption = Annotated[bool, typer.Option("--usage", "-u", help="Show tokens and spend on stderr.")]
@@ -74,17 +75,17 @@ YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before 
 AcceptPayeeOption = Annotated[
     str | None,
     typer.Option(
-        metavar="FINGERPRINT", help="Accept that the gateway is paid at another account.", rich_help_panel=_PANEL
+        metavar="FINGERPRINT", help="Accept that the gateway is now paid on another account.", rich_help_panel=_PANEL
     ),
 ]
 DryRunOption = Annotated[
-    bool, typer.Option("--dry-run", help="Show what would be paid; sign nothing.", rich_help_panel=_PANEL)
+    bool, typer.Option("--dry-run", help="Show what would be paid, and sign nothing.", rich_help_panel=_PANEL)
 ]
 TimeoutOption = Annotated[
-    float | None, typer.Option(metavar="SECONDS", help="The longest wait for the answer.", show_default="300")
+    float | None, typer.Option(metavar="SECONDS", help="How long to wait for the answer.", show_default="300")
 ]
 ConnectTimeoutOption = Annotated[
-    float | None, typer.Option(metavar="SECONDS", help="The longest wait for a connection.", show_default="10")
+    float | None, typer.Option(metavar="SECONDS", help="How long to wait for a connection.", show_default="10")
 ]
 InteractiveOption = Annotated[
     bool,
@@ -138,7 +139,7 @@ class SamplingOptions:
     extra: SetOption = None
 
     def prompt(self, words: list[str] | None) -> Prompt:
-        """What was typed: the words with these options.
+        """Return what was typed: the words with these options.
 
         Raises:
             UsageError: a ``--set`` that is none.
@@ -183,7 +184,7 @@ class PaymentOptions:
     accept_payee: AcceptPayeeOption = None
 
     def not_for_a_key(self) -> dict[str, object]:
-        """Those that a Virtual Key's request has no use for, by name; ``None`` where they were not given."""
+        """Return those that a Virtual Key's request has no use for, by name; ``None`` where they were not given."""
         return {
             "--max-spend": self.max_spend, "--accept-payee": self.accept_payee, "--dry-run": self.dry_run or None,
         }  # fmt: skip
@@ -197,20 +198,45 @@ class ConnectionOptions:
     connect_timeout: ConnectTimeoutOption = None
 
     def with_key(self, profile: str | None) -> PayOptions:
-        """The flags of a command that a Virtual Key pays for, as checked values.
+        """Return the flags of a command that a Virtual Key pays for, as checked values.
 
         Raises:
             UsageError: one of them is not what it should be.
         """
-        return key_options(profile, self.timeout, self.connect_timeout)
+        return replace(self._waits(), profile=None if profile is None else _checked(profile))
 
-    def with_channel(self, payment: PaymentOptions) -> PayOptions:
-        """The flags of a command that a channel pays for, as checked values.
+    def with_channel(
+        self,
+        payment: PaymentOptions,
+        *,
+        deposit: int | None = None,
+        protocol: Protocol | None = None,
+        delegate: bool = False,
+    ) -> PayOptions:
+        """Return the flags of a command that a channel pays for, as checked values.
 
         Raises:
             UsageError: one of them is not what it should be.
         """
-        return pay_options(payment.max_spend, payment.yes, payment.accept_payee, self.timeout, self.connect_timeout)
+        payee, limit = payment.accept_payee, payment.max_spend
+        if payee is not None and not payee.isalnum():
+            raise UsageError("--accept-payee takes the fingerprint from the error message", hint="copy it from there")
+        return replace(
+            self._waits(),
+            max_spend=None if limit is None else parse_amount(limit, "--max-spend"),
+            assume_yes=payment.yes,
+            accept_payee=payee,
+            deposit=deposit,
+            protocol=protocol,
+            delegate=delegate,
+        )
+
+    def _waits(self) -> PayOptions:
+        wait, connecting = self.timeout, self.connect_timeout
+        return PayOptions(
+            timeout=None if wait is None else parse_seconds(wait, "--timeout"),
+            connect_timeout=None if connecting is None else parse_seconds(connecting, "--connect-timeout"),
+        )
 
 
 @frozen
@@ -225,13 +251,13 @@ class KeepOptions:
 
 
 def chosen_rail(rail: str | None, settings: Settings) -> str:
-    """The rail of this command: the option's, else the configured one.
+    """Return the rail of this command: the option's, else the configured one.
 
     Raises:
-        UsageError: there is no such rail.
+        UsageError: the rail is unknown.
     """
     if rail is not None and rail not in RAILS:
-        raise UsageError("there is no such rail", hint="write --rail mpp or --rail key")
+        raise UsageError(f"invalid rail {rail[:64]!r}: expected mpp or key", hint="use --rail mpp or --rail key")
     return rail or settings.rail
 
 
@@ -244,48 +270,7 @@ def refuse_given(rail: str, options: dict[str, object]) -> None:
     other = MPP_RAIL if rail == KEY_RAIL else KEY_RAIL
     for name, value in options.items():
         if value is not None:
-            raise UsageError(f"{name} is not for --rail {rail}", hint=f"leave it out, or use --rail {other}")
-
-
-def key_options(profile: str | None, timeout: float | None, connect_timeout: float | None) -> PayOptions:
-    """The flags of a command that a Virtual Key pays for, as checked values.
-
-    Raises:
-        UsageError: one of them is not what it should be.
-    """
-    return pay_options(None, False, None, timeout, connect_timeout, profile=profile)
-
-
-def pay_options(
-    max_spend: str | None,
-    yes: bool,
-    accept_payee: str | None,
-    timeout: float | None,
-    connect_timeout: float | None,
-    *,
-    deposit: int | None = None,
-    protocol: Protocol | None = None,
-    delegate: bool = False,
-    profile: str | None = None,
-) -> PayOptions:
-    """The flags as checked values.
-
-    Raises:
-        UsageError: one of them is not what it should be.
-    """
-    if accept_payee is not None and not accept_payee.isalnum():
-        raise UsageError("--accept-payee takes the fingerprint that the error showed", hint="copy it from there")
-    return PayOptions(
-        max_spend=None if max_spend is None else parse_amount(max_spend, "--max-spend"),
-        assume_yes=yes,
-        accept_payee=accept_payee,
-        deposit=deposit,
-        protocol=protocol,
-        delegate=delegate,
-        profile=None if profile is None else _checked(profile),
-        timeout=None if timeout is None else parse_seconds(timeout, "--timeout"),
-        connect_timeout=None if connect_timeout is None else parse_seconds(connect_timeout, "--connect-timeout"),
-    )
+            raise UsageError(f"{name} does not work with --rail {rail}", hint=f"leave it out, or use --rail {other}")
 
 
 def _checked(profile: str) -> str:

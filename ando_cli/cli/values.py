@@ -1,8 +1,7 @@
-"""What is typed after an option, as a value. Typer 0.29 asks pydantic for each, and importing that takes longer than
-paying.
+"""What is typed after an option, as a value.
 
-The few types that ``ando`` uses are read here without it; anything else, and any value that asks for further checks, is
-left to Typer.
+Typer 0.29 asks pydantic for each, and importing that takes longer than paying. The few types that ``ando`` uses are
+read here without it; anything else, and any value that asks for further checks, is left to Typer.
 """
 
 from __future__ import annotations
@@ -13,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
-from typer.core import TyperArgument, TyperOption
 
+from ando_cli.cli.typer_private import CompletionItem, Parameter, annotation_of, has_further_checks, take_over
 from ando_cli.frozen import frozen
 
 if TYPE_CHECKING:
@@ -40,7 +39,7 @@ class _Reader:
     most: float | None
 
     def coerce(self, value: Any, *, param: Any, ctx: typer.Context) -> Any:
-        """The value, or for a repeatable parameter, all of them.
+        """Return the value, or for a repeatable parameter, all of them.
 
         Raises:
             typer.BadParameter: it is none.
@@ -61,53 +60,29 @@ class _Reader:
         return value
 
 
-class _Option(TyperOption):
-    def get_runtime_param(self) -> Any:
-        return _reader(self) or super().get_runtime_param()
-
-    def shell_complete(self, ctx: typer.Context, incomplete: str) -> list[Any]:  # type: ignore[override]
-        """What a value can become."""
-        return _complete(self, incomplete) or super().shell_complete(ctx, incomplete)
-
-
-class _Argument(TyperArgument):
-    def get_runtime_param(self) -> Any:
-        return _reader(self) or super().get_runtime_param()
-
-    def shell_complete(self, ctx: typer.Context, incomplete: str) -> list[Any]:  # type: ignore[override]
-        """What a value can become."""
-        return _complete(self, incomplete) or super().shell_complete(ctx, incomplete)
-
-
-def choices(param: TyperOption | TyperArgument) -> list[str]:
-    """All that a value can be, where that is a few words: the members of an enum, or a metavar such as ``mpp|key``."""
-    wanted: Any = param.type_descriptor.annotation
+def choices(param: Parameter) -> list[str]:
+    """Return all that a value can be, if that is a few words: members of an enum, or a metavar like ``mpp|key``."""
+    wanted = annotation_of(param)
     if isinstance(wanted, type) and issubclass(wanted, Enum):
         return [str(choice.value) for choice in wanted]
     return param.metavar.split("|") if param.metavar and re.fullmatch(_CHOICES, param.metavar) else []
 
 
-def _complete(param: TyperOption | TyperArgument, incomplete: str) -> list[Any]:
-    from typer._click.shell_completion import CompletionItem
-
+def _complete(param: Parameter, ctx: typer.Context, incomplete: str) -> list[CompletionItem]:
     return [CompletionItem(choice) for choice in choices(param) if choice.startswith(incomplete)]
 
 
 def quicken(param: Any) -> None:
     """Let a parameter of Typer's read its value in the quick way."""
-    if type(param) is TyperOption:
-        param.__class__ = _Option
-    elif type(param) is TyperArgument:
-        param.__class__ = _Argument
+    take_over(param, _reader, _complete)
 
 
-def _reader(param: TyperOption | TyperArgument) -> _Reader | None:
-    info = param.type_descriptor.parameter_info
-    wanted: Any = param.type_descriptor.annotation
+def _reader(param: Parameter) -> _Reader | None:
+    wanted = annotation_of(param)
     wanted = str if wanted == list[str] else wanted
     if wanted not in _READERS and isinstance(wanted, type) and issubclass(wanted, StrEnum):
         return _Reader(wanted, f"one of {', '.join(wanted)}", None, None)
-    if wanted not in _READERS or info.parser is not None or info.exists or not (info.file_okay and info.dir_okay):
+    if wanted not in _READERS or has_further_checks(param):
         return None
     read, expected = _READERS[wanted]
     return _Reader(read, expected, param.min, param.max)

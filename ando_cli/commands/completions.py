@@ -28,10 +28,10 @@ def completions(
     ctx: typer.Context,
     shell: Annotated[str, typer.Argument(metavar="bash|zsh|fish", help="The shell to print it for.")],
 ) -> None:
-    """Print the script that lets a shell complete ando's words.
+    """Print the completion script for a shell.
 
     It completes commands and options, and the channels, networks, plans, models and configuration keys of this machine.
     """
     if shell not in FILES:
-        raise UsageError("there is no script for this shell", hint=f"choose one of: {', '.join(FILES)}")
+        raise UsageError(f"no completion script for {shell[:64]!r}", hint=f"choose one of: {', '.join(FILES)}")
     invocation(ctx).terminal.answer(script(shell))

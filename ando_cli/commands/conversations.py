@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import json
 import time
-from pathlib import Path  # noqa: TC003 - Typer reads the annotations when it runs
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ando_cli.app import SharedOptionsGroup
 from ando_cli.cli import candidates
 from ando_cli.cli.command import Command
+from ando_cli.cli.globals import SharedOptionsGroup
 from ando_cli.conversation.keeping import kept_conversations
 from ando_cli.errors import DeclinedError, UsageError
 from ando_cli.money import amount
-from ando_cli.redact import age
 from ando_cli.runtime.context import invocation
 from ando_cli.terminal.output import check_writable
+from ando_cli.times import age
 
 if TYPE_CHECKING:
     from ando_cli.conversation.archive import Kept
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 app = typer.Typer(
     cls=SharedOptionsGroup,
     add_completion=False,
-    help="List, show, export and remove the conversations that were kept.",
+    help="List, show, export and remove saved conversations.",
     epilog="""\
-Nothing is kept unless you say so: ando chat --keep keeps one conversation, ando config set keep true every one.
+Nothing is saved unless you ask for it: ando chat --keep saves one conversation, ando config set keep true all of them.
 They are files in the state folder that only you can read.
 
 Examples:
@@ -57,7 +57,7 @@ Examples:
 """,
 )
 def list_(ctx: typer.Context) -> None:
-    """List what is kept; the one that went on last comes first."""
+    """List the saved conversations, the most recent first."""
     state = invocation(ctx)
     terminal = state.terminal
     found, damaged = kept_conversations(state.settings).all()
@@ -67,7 +67,7 @@ def list_(ctx: typer.Context) -> None:
         terminal.json([_row(kept) for kept in found])
         return
     if not found:
-        terminal.note("no conversation is kept: `ando chat --keep` keeps one")
+        terminal.note("no conversation is saved: `ando chat --keep` saves one")
         return
     now = time.time()
     rows = []
@@ -111,7 +111,7 @@ def export(
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write it to FILE.", show_default="stdout")
     ] = None,
 ) -> None:
-    """Write a conversation out as Markdown, or with -j as JSON, which `/load` reads."""
+    """Export a conversation as Markdown, or with -j as JSON, which `/load` reads."""
     state = invocation(ctx)
     kept = kept_conversations(state.settings).find(conversation)
     if output is not None:
@@ -148,11 +148,11 @@ def remove(
     every: Annotated[bool, typer.Option("--all", help="Remove all of them.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
-    """Remove conversations from this machine. What they came to stays in the ledger."""
+    """Remove conversations from this machine. What they cost stays in the ledger."""
     state = invocation(ctx)
     terminal = state.terminal
     if every == bool(conversations):
-        raise UsageError("say which conversation, or --all", hint="`ando conversations list` shows the ids")
+        raise UsageError("name a conversation, or use --all", hint="`ando conversations list` shows the ids")
     kept = kept_conversations(state.settings)
     names = kept.ids() if every else list(dict.fromkeys(kept.named(text) for text in conversations or ()))
     if names and not yes:
@@ -166,7 +166,7 @@ def remove(
     if terminal.json_output:
         terminal.json({"removed": names})
     else:
-        terminal.note(f"removed {', '.join(names)}" if names else "there was none to remove")
+        terminal.note(f"removed {', '.join(names)}" if names else "there was nothing to remove")
 
 
 def _row(kept: Kept) -> dict[str, Any]:

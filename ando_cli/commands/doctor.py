@@ -1,4 +1,4 @@
-"""``ando doctor``: look at everything that paying needs, and say what to do where something is missing."""
+"""``ando doctor``: check everything that paying needs, and report what to do if something is missing."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ Examples:
 def doctor(
     ctx: typer.Context,
     timeout: Annotated[
-        float | None, typer.Option(metavar="SECONDS", help="The longest wait for each answer.", show_default="10")
+        float | None, typer.Option(metavar="SECONDS", help="How long to wait for each answer.", show_default="10")
     ] = None,
 ) -> None:
-    """Look at everything that paying needs, and say what to do where something is missing.
+    """Check everything that paying needs, and report what to do if something is missing.
 
-    Nothing is paid, changed or signed. What is shown is safe to paste: it holds no key, address or name.
-    The exit code is 0 where nothing failed, else 1.
+    Nothing is paid, changed or signed. The output is safe to paste: it contains no key, address or name. The exit code
+    is 0 if no check failed, else 1.
     """
     state = invocation(ctx)
     patience = DEFAULT_TIMEOUT if timeout is None else parse_seconds(timeout, "--timeout")

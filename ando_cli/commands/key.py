@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ando_cli.app import SharedOptionsGroup
 from ando_cli.cli.command import Command
+from ando_cli.cli.globals import SharedOptionsGroup
+from ando_cli.cli.groups import grouped
 from ando_cli.cli.help import examples
-from ando_cli.cli.options import ConnectTimeoutOption, TimeoutOption, key_options
+from ando_cli.cli.options import ConnectionOptions
 from ando_cli.errors import DeclinedError, KeyMissingError, UsageError
 from ando_cli.inference.models import MODELS_PATH, read_models
 from ando_cli.keys.virtual_keys import DEFAULT_PROFILE, VARIABLE, VirtualKey, VirtualKeys, check_key, check_profile
@@ -50,28 +51,29 @@ ProfileOption = Annotated[
         "ando key set --profile work < key.txt",
     ),
 )
+@grouped
 def set_(
     ctx: typer.Context,
+    *,
     profile: ProfileOption = None,
     no_check: Annotated[
-        bool, typer.Option("--no-check", help="Store it without asking the gateway whether it is good.")
+        bool, typer.Option("--no-check", help="Store it without asking the gateway if it is valid.")
     ] = False,
-    timeout: TimeoutOption = None,
-    connect_timeout: ConnectTimeoutOption = None,
+    connection: ConnectionOptions,
 ) -> None:
-    """Take a key from a hidden prompt or from stdin, check it, and store it in the OS keyring."""
+    """Store a key in the OS keyring. It is read from a hidden prompt or from stdin, and checked first."""
     state = invocation(ctx)
     _refuse_sandbox(state)
     terminal, settings = state.terminal, state.settings
     named = _profile(state, profile)
-    options = key_options(named, timeout, connect_timeout)
+    options = connection.with_key(named)
     keys = VirtualKeys(state.environ)
-    keys.check_keyring()  # before anybody types
+    keys.check_keyring()  # before anything is typed
     key = VirtualKey(_read_key(terminal), named, settings.gateway)
     count = None
     if not no_check:
         with assemble(state, options) as parts:
-            terminal.stage("asking the gateway whether the key is good")
+            terminal.stage("asking the gateway if the key is valid")
             client = connect_with_key(state, parts, key.value)
             count = len(read_models(client.get(MODELS_PATH)))
     keys.store(key)
@@ -90,7 +92,7 @@ def set_(
     ),
 )
 def show(ctx: typer.Context, profile: ProfileOption = None) -> None:
-    """Show which key would be used: a short preview, and where it is from."""
+    """Show which key would be used: a short preview and where it comes from."""
     state = invocation(ctx)
     _refuse_sandbox(state)
     terminal = state.terminal
@@ -112,7 +114,7 @@ def show(ctx: typer.Context, profile: ProfileOption = None) -> None:
     ),
 )
 def list_(ctx: typer.Context) -> None:
-    """List the keys that there are."""
+    """List the stored keys, and the one in the environment."""
     state = invocation(ctx)
     _refuse_sandbox(state)
     terminal = state.terminal
@@ -154,7 +156,7 @@ def remove(
     if terminal.json_output:
         terminal.json({"removed": named})
     else:
-        terminal.note(f"removed the key of the profile {named!r}; revoke it in Ando if nobody is to use it any more")
+        terminal.note(f"removed the key of the profile {named!r}; revoke it in Ando if it is no longer needed")
 
 
 def _profile(state: Invocation, profile: str | None) -> str:
@@ -163,7 +165,7 @@ def _profile(state: Invocation, profile: str | None) -> str:
 
 def _refuse_sandbox(state: Invocation) -> None:
     if state.settings.sandbox:
-        raise UsageError("the sandbox looks after its own Virtual Key", hint="leave out --sandbox")
+        raise UsageError("the sandbox manages its own Virtual Key", hint="leave out --sandbox")
 
 
 def _read_key(terminal: Terminal) -> str:

@@ -8,13 +8,15 @@ from typing import Annotated
 import typer
 
 from ando_cli.cli.command import Command
-from ando_cli.cli.options import ConnectTimeoutOption, ProfileOption, TimeoutOption, key_options
+from ando_cli.cli.groups import grouped
+from ando_cli.cli.options import ConnectionOptions, ProfileOption
 from ando_cli.config.settings import KEY_RAIL
 from ando_cli.errors import KeyMissingError, KeyringUnusableError
 from ando_cli.inference.models import MODELS_PATH, read_models
 from ando_cli.keys.virtual_keys import VARIABLE
 from ando_cli.runtime.context import invocation
-from ando_cli.runtime.wiring import connect, remember_models
+from ando_cli.runtime.models import remember_models
+from ando_cli.runtime.wiring import connect
 
 app = typer.Typer(add_completion=False)
 
@@ -27,23 +29,24 @@ Examples:
 
 
 @app.command(cls=Command, epilog=EXAMPLES)
+@grouped
 def models(
     ctx: typer.Context,
+    *,
     search: Annotated[
-        str | None, typer.Option(metavar="TEXT", help="Only those with this text in their name, whatever its case.")
+        str | None, typer.Option(metavar="TEXT", help="Only models with this text in their name; case does not matter.")
     ] = None,
     profile: ProfileOption = None,
-    timeout: TimeoutOption = None,
-    connect_timeout: ConnectTimeoutOption = None,
+    connection: ConnectionOptions,
 ) -> None:
     """List the models that a Virtual Key may use.
 
-    The list belongs to the key: without one there is none, and on the paid route the gateway picks a model by itself.
+    Each key has its own list. Without a key there is none: on the paid route the gateway chooses the model.
     """
     state = invocation(ctx)
     terminal = state.terminal
     try:
-        with connect(state, key_options(profile, timeout, connect_timeout), KEY_RAIL) as client:
+        with connect(state, connection.with_key(profile), KEY_RAIL) as client:
             terminal.stage("asking for the models")
             listed = read_models(client.get(MODELS_PATH))
     except (KeyMissingError, KeyringUnusableError) as error:
@@ -53,13 +56,13 @@ def models(
         )
         message = f"{error.message}; the list of models belongs to a Virtual Key"
         raise error.with_message(message).with_hint(hint) from None
-    remember_models(state.settings, [model.id for model in listed])
+    remember_models(state.settings.folders, [model.id for model in listed])
     found = [model for model in listed if search is None or search.casefold() in model.id.casefold()]
     if terminal.structured:
         terminal.json([{"id": model.id, "owned_by": model.owner, "created": model.created} for model in found])
         return
     if not found:
-        terminal.note("this key may use no model" if search is None else "no model has this in its name")
+        terminal.note("this key may not use any model" if search is None else "no model has this in its name")
         return
     rows = [[model.id, model.owner or "", _day(model.created)] for model in found]
     terminal.table(("model", "owner", "since"), rows, right=(), fold=("owner",))

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from pathlib import Path  # noqa: TC003 - Typer reads the annotations when it runs
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
-from ando_cli.app import SharedOptionsGroup
 from ando_cli.cli.command import Command
+from ando_cli.cli.globals import SharedOptionsGroup
 from ando_cli.cli.help import examples
 from ando_cli.errors import AndoError, StoreError, UsageError
 from ando_cli.files import make_private_folder
 from ando_cli.runtime.context import invocation
-from ando_cli.runtime.wiring import import_sandbox
 from ando_cli.tempo.keys import PrivateKey
 
 app = typer.Typer(
     cls=SharedOptionsGroup,
     add_completion=False,
-    help="Run a local gateway and chain to try things out. No money.",
+    help="Run a local gateway and chain to try things out. No real money.",
 )
 
 
@@ -51,31 +50,31 @@ def run(
         typer.Option(metavar="FILE", help="Keep the chain and the sessions here, not in the state folder."),
     ] = None,
     outside_rpc: Annotated[
-        str | None, typer.Option(metavar="URL", help="Stand on this chain instead of the built-in one.")
+        str | None, typer.Option(metavar="URL", help="Use this chain instead of the built-in one.")
     ] = None,
     escrow: Annotated[str | None, typer.Option(metavar="ADDRESS", help="With --outside-rpc: its v1 escrow.")] = None,
     token: Annotated[str | None, typer.Option(metavar="ADDRESS", help="With --outside-rpc: the currency.")] = None,
     chain_id: Annotated[int | None, typer.Option(metavar="N", help="With --outside-rpc: its chain id.")] = None,
     protocol: Annotated[
-        str, typer.Option(metavar="v1|v2|both", help="The session protocol of the challenges, or both.")
+        str, typer.Option(metavar="v1|v2|both", help="The session protocol that the gateway offers.")
     ] = "v1",
     fund: Annotated[
         list[str] | None,
         typer.Option(metavar="ADDRESS", help="Give this account 100 of play money; may be repeated."),
     ] = None,
 ) -> None:
-    """Serve until Ctrl-C. Point ando at it with --base-url and --rpc-url, as it says.
+    """Serve until Ctrl-C. Use it with --base-url and --rpc-url, which it prints.
 
     The gateway's own key, for an outside chain, comes from ANDO_SANDBOX_PAYEE_KEY.
     """
     state = invocation(ctx)
-    sandbox = import_sandbox()
     from ando_cli.sandbox import faucet
+    from ando_cli.sandbox import server as sandbox
 
     try:
         settings = sandbox.Settings(protocol=protocol)
     except ValueError:
-        raise UsageError(f"--protocol is v1, v2 or both, not {protocol!r}") from None
+        raise UsageError(f"invalid --protocol {protocol!r}: expected v1, v2 or both") from None
     given = {"escrow": escrow, "token": token, "chain_id": chain_id}
     if outside_rpc is None and any(value is not None for value in given.values()):
         raise UsageError("--escrow, --token and --chain-id describe an outside chain", hint="add --outside-rpc URL")
@@ -101,7 +100,7 @@ def run(
             terminal.note(f"The account-owned routes take its Virtual Key: ANDO_VIRTUAL_KEY={virtual_key}")
         terminal.note("Ctrl-C stops it. Answers are canned, signatures are real, money is not.")
 
-    chosen = {name: value for name, value in given.items() if value is not None}
+    chosen: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     try:
         make_private_folder(path.parent)
         config = sandbox.SandboxConfig(

@@ -1,4 +1,4 @@
-"""``ando skill``: print how an agent is to use ando."""
+"""``ando skill``: print instructions for agents that use ando."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Examples:
 """,
 )
 def skill(ctx: typer.Context) -> None:
-    """Print how an agent is to use ando: what to pay with, the rules of money, exit codes, JSON."""
+    """Print instructions for agents that use ando: ways to pay, rules of money, exit codes, JSON."""
     terminal = invocation(ctx).terminal
     text = SKILL.read_text(encoding="utf-8")
     if terminal.json_output:

@@ -38,11 +38,11 @@ def check_name(name: str) -> None:
     else:
         known = [*KEYS, *(f"{NETWORKS_TABLE}.NAME.{each}" for each in sorted(NETWORK_KEYS))]
     if name not in known:
-        raise unknown_key(name, known, "there is no such key")
+        raise unknown_key(name, known, "unknown key")
 
 
 def with_values(text: str, values: Mapping[str, str]) -> str:
-    """``text`` with these keys set; comments and order stay as they are.
+    """Return ``text`` with these keys set; comments and order stay as they are.
 
     Raises:
         UsageError: a key is unknown, a value has more than printable characters, ``text`` is not TOML, or it is laid
@@ -65,7 +65,7 @@ def with_values(text: str, values: Mapping[str, str]) -> str:
 
 
 def without(text: str, names: Iterable[str]) -> tuple[str, list[str]]:
-    """``text`` without these keys or tables, and which of them were there.
+    """Return ``text`` without these keys or tables, and which of them were there.
 
     A key that ``ando`` does not know can be removed too, as it is what keeps the file from being read.
 
@@ -94,12 +94,12 @@ def check(text: str) -> None:
     Raises:
         UsageError: they do not.
     """
-    config = parse_config(text, KEYS, hint="mend it with `ando config edit`")
+    config = parse_config(text, KEYS, hint="correct it with `ando config edit`")
     merge(Flags(), {}, config, Folders(Path(), Path()))
 
 
 def read(path: Path) -> str:
-    """The text of the file; empty where there is none.
+    """Return the text of the file; empty where there is none.
 
     Raises:
         UsageError: it cannot be read.
@@ -134,7 +134,7 @@ def held(path: Path) -> Iterator[None]:
 
 
 def copy(path: Path, text: str) -> Path:
-    """A new file beside ``path`` with ``text`` in it, mode 0600, for an editor.
+    """Write ``text`` to a new file beside ``path``, mode 0600, for an editor, and return its path.
 
     Raises:
         AndoError: it cannot be written.
@@ -165,7 +165,7 @@ def replace(path: Path, text: str) -> None:
 
 
 def template() -> str:
-    """A first file: every key as a comment that says what it is for."""
+    """Return the text of a first file: every key as a comment that explains it."""
     lines = [f"# {CONFIG_FILE} of ando. Flags and ANDO_… variables go before what stands here.", ""]
     table = ""
     for key in sorted(KEYS.values(), key=lambda key: "." in key.name):
@@ -251,7 +251,9 @@ def _changed(text: str, change: Callable[[Any], None]) -> str:
     try:
         expected = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{CONFIG_FILE} is not valid TOML: {error}", hint="mend it with `ando config edit`") from None
+        raise UsageError(
+            f"{CONFIG_FILE} is not valid TOML: {error}", hint="correct it with `ando config edit`"
+        ) from None
     change(expected)
     with suppress(TOMLKitError, tomllib.TOMLDecodeError, TypeError, ValueError, KeyError, AttributeError):
         document = tomlkit.parse(text)
@@ -260,7 +262,7 @@ def _changed(text: str, change: Callable[[Any], None]) -> str:
         if _without_empty(tomllib.loads(after)) == _without_empty(expected):
             return str(after)
     raise UsageError(
-        f"{CONFIG_FILE} is laid out so that this change cannot be made in it",
+        f"{CONFIG_FILE} has a layout in which this change cannot be made",
         hint="make it with `ando config edit`",
         code=Code.CONFIG_LAYOUT,
     )

@@ -37,7 +37,7 @@ class Row:
 def rows(
     flags: Flags, environ: Mapping[str, str], config: Mapping[str, Any], folders: Folders, *, reveal: bool = False
 ) -> list[Row]:
-    """Every key with its value in force, then the networks of the file.
+    """Return every key with its value in force, then the networks of the file.
 
     Args:
         config: what ``read_config`` returns.
@@ -67,7 +67,7 @@ def rows(
 
 
 def text(row: Row) -> str:
-    """The value as a line of text; empty where there is none."""
+    """Return the value as a line of text; empty where there is none."""
     if row.value is None:
         return ""
     if isinstance(row.value, bool):
@@ -78,7 +78,7 @@ def text(row: Row) -> str:
 
 
 def origin(row: Row) -> str:
-    """Where the value comes from, as a reader is told."""
+    """Return where the value comes from, in words."""
     return row.name or (CONFIG_FILE if row.source is Source.FILE else str(row.source))
 
 

@@ -79,7 +79,7 @@ class Given:
 
 
 def find(key: Key, flag: str | None, environ: Mapping[str, str], config: Mapping[str, Any]) -> Given:
-    """The value of ``key`` that is in force. A variable that is empty is as good as unset."""
+    """Return the value of ``key`` that is in force. A variable that is empty is as good as unset."""
     if flag is not None and key.option is not None:
         return Given(flag, Source.FLAG, key.option)
     if environ.get(key.variable):
@@ -92,7 +92,7 @@ def find(key: Key, flag: str | None, environ: Mapping[str, str], config: Mapping
 
 
 def read_config(path: Path, names: Iterable[str]) -> dict[str, Any]:
-    """What the file at ``path`` says; nothing where there is none.
+    """Read the file at ``path``; without one, nothing is set.
 
     Raises:
         UsageError: it cannot be read, or as ``parse_config``.
@@ -103,7 +103,7 @@ def read_config(path: Path, names: Iterable[str]) -> dict[str, Any]:
         return {}
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"cannot read {path.name}: {type(error).__name__}", hint=f"check the file {path}") from None
-    return parse_config(text, names, hint=f"mend {path}")
+    return parse_config(text, names, hint=f"correct {path}")
 
 
 def parse_config(text: str, names: Iterable[str], *, hint: str) -> dict[str, Any]:
@@ -131,7 +131,7 @@ def parse_config(text: str, names: Iterable[str], *, hint: str) -> dict[str, Any
 
 
 def unknown_key(name: str, known: Iterable[str], what: str) -> UsageError:
-    """The error for a key that there is not. Its hint is the one that was probably meant, or all of them."""
+    """Return the error for an unknown key. Its hint is the key that was probably meant, or all keys."""
     from difflib import get_close_matches
 
     names = sorted(known)

@@ -49,8 +49,8 @@ KEYS: dict[str, Key] = {
         Key("budget.day", Kind.AMOUNT, "The most that may be authorised in a day."),
         Key("budget.month", Kind.AMOUNT, "The most that may be authorised in a month."),
         Key("budget.total", Kind.AMOUNT, "The most that may be authorised in all."),
-        Key("timeout", Kind.SECONDS, "The longest wait for an answer.", default=DEFAULT_TIMEOUT),
-        Key("connect_timeout", Kind.SECONDS, "The longest wait for a connection.", default=DEFAULT_CONNECT_TIMEOUT),
+        Key("timeout", Kind.SECONDS, "How long to wait for an answer.", default=DEFAULT_TIMEOUT),
+        Key("connect_timeout", Kind.SECONDS, "How long to wait for a connection.", default=DEFAULT_CONNECT_TIMEOUT),
         Key("rail", Kind.TEXT, "How ando chat pays: mpp or key.", default=MPP_RAIL, choices=RAILS),
         Key("profile", Kind.TEXT, "Which of the stored Virtual Keys is used."),
         Key("model", Kind.TEXT, "The model, where -m names none."),
@@ -115,13 +115,13 @@ class Settings:
         return SANDBOX_GATEWAY if self.sandbox else origin(self.base_url)
 
     def gateway_of(self, url: str) -> str:
-        """The identity of the gateway that serves ``url``."""
+        """Return the identity of the gateway that serves ``url``."""
         found = origin(url)
         return self.gateway if found == origin(self.base_url) else found
 
 
 def find_folders(environ: Mapping[str, str]) -> Folders:
-    """The folders: both under ``ANDO_HOME`` where that is set, else where the platform wants them."""
+    """Find the folders: both under ``ANDO_HOME`` if that is set, else where the platform wants them."""
     home = environ.get("ANDO_HOME")
     if home:
         root = Path(home).expanduser().absolute()
@@ -145,7 +145,7 @@ def load(flags: Flags, environ: Mapping[str, str] = os.environ) -> Settings:
 
 
 def merge(flags: Flags, environ: Mapping[str, str], config: Mapping[str, Any], folders: Folders) -> Settings:
-    """The settings that follow from what is given; ``config`` is what ``read_config`` returns.
+    """Return the settings that follow from what is given; ``config`` is what ``read_config`` returns.
 
     Raises:
         UsageError: as ``load``.
@@ -186,12 +186,12 @@ def merge(flags: Flags, environ: Mapping[str, str], config: Mapping[str, Any], f
 
 
 def given(key: Key, flags: Flags, environ: Mapping[str, str], config: Mapping[str, Any]) -> Given:
-    """The value of ``key`` that is in force, as it was given."""
+    """Return the value of ``key`` that is in force, as it was given."""
     return find(key, getattr(flags, key.name) if key.option else None, environ, config)
 
 
 def read_value(key: Key, found: Given) -> Any:
-    """What was given for ``key`` as the settings hold it: amounts in base units, timeouts in seconds.
+    """Return what was given for ``key`` as the settings hold it: amounts in base units, timeouts in seconds.
 
     Raises:
         UsageError: it is not what the key takes; the message names where it was given.
@@ -214,12 +214,14 @@ def read_value(key: Key, found: Given) -> Any:
         # An RPC provider's URL may hold a password; the gateway's may not.
         return check_url(value, name, allow_password=key.secret)
     if key.choices and value not in key.choices:
-        raise UsageError(f"{name} is none that there is", hint=f"choose one of: {', '.join(key.choices)}")
+        raise UsageError(
+            f"invalid {key.name} {value[:64]!r}: expected {' or '.join(key.choices)}", hint=f"correct {name}"
+        )
     return value
 
 
 def parse_seconds(value: str | float, name: str) -> float:
-    """A timeout in seconds, above zero and at most a day.
+    """Return a timeout in seconds, above zero and at most a day.
 
     Raises:
         UsageError: anything else.
@@ -247,7 +249,7 @@ def _network(flags: Flags, environ: Mapping[str, str], config: Mapping[str, Any]
     else:
         known = ", ".join([*NETWORKS, *tables])
         raise UsageError(
-            f"{chosen.name} names an unknown network", hint=f"known networks: {known}; more go into config.toml"
+            f"{chosen.name} names an unknown network", hint=f"known networks: {known}; add others to config.toml"
         )
     rpc_url = read_value(KEYS["rpc_url"], given(KEYS["rpc_url"], flags, environ, config))
     if rpc_url is None:
@@ -258,9 +260,9 @@ def _network(flags: Flags, environ: Mapping[str, str], config: Mapping[str, Any]
 def _switch(key: Key, found: Given) -> bool:
     if found.source is Source.FILE:
         if not isinstance(found.value, bool):
-            raise UsageError(f"{found.name} is neither true nor false", hint=f"write {key.name} = true")
+            raise UsageError(f"{found.name} must be true or false", hint=f"write {key.name} = true")
         return found.value
     wanted = SWITCH.get(found.value.strip().lower())
     if wanted is None:
-        raise UsageError(f"{found.name} is neither on nor off", hint=f"write {found.name}=1 or {found.name}=0")
+        raise UsageError(f"{found.name} must be 1 or 0", hint=f"write {found.name}=1 or {found.name}=0")
     return wanted

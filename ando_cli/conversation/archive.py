@@ -11,13 +11,14 @@ import json
 import os
 import time
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from ando_cli.conversation.model import Conversation, from_json
 from ando_cli.errors import Code, StoreError, UsageError
-from ando_cli.files import make_private_folder, replace_private
+from ando_cli.files import make_private_folder, parse_json, read_bounded, replace_private
 from ando_cli.frozen import frozen
+from ando_cli.times import iso_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,7 +56,10 @@ class Kept:
 
     def to_json(self) -> dict[str, Any]:
         """As the file has it."""
-        times = {"created_at": _iso(self.created), "updated_at": _iso(self.updated)}
+        times = {
+            "created_at": iso_time(self.created, milliseconds=True),
+            "updated_at": iso_time(self.updated, milliseconds=True),
+        }
         return {"id": self.id, "title": self.conversation.title, **times, **self.conversation.to_json()}
 
 
@@ -183,12 +187,11 @@ class Conversations:
 
     def _read(self, name: str) -> Kept:
         try:
-            with self._path(name).open("rb") as file:
-                data = file.read(LARGEST + 1)
-            value: Any = json.loads(data) if len(data) <= LARGEST else None
+            data = read_bounded(self._path(name), LARGEST)
+            value: Any = parse_json(data)
             conversation = from_json(value)
             return Kept(name, conversation, _seconds(value["created_at"]), _seconds(value["updated_at"]), _digest(data))
-        except (OSError, ValueError, OverflowError, KeyError, TypeError, RecursionError, UsageError) as error:
+        except (OSError, ValueError, OverflowError, KeyError, TypeError, UsageError) as error:
             why = getattr(error, "strerror", None) or "its file is damaged"
             raise StoreError(
                 f"the conversation {name} cannot be read: {why}",
@@ -218,10 +221,6 @@ def _new_id(now: float) -> str:
 
 def _digest(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
-
-
-def _iso(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _seconds(text: str) -> float:

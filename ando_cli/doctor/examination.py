@@ -82,7 +82,7 @@ def examine(subject: Subject) -> list[Line]:
 
 
 def without_settings(error: AndoError) -> list[Line]:
-    """What can be said where the settings do not load."""
+    """Return what can be reported where the settings do not load."""
     return [machine.versions(), Line.of_error("configuration", error)]
 
 
@@ -166,7 +166,7 @@ class _Task(Generic[_T]):
             self._error = error
 
     def result(self, timeout: float) -> _T:
-        """The answer, waited for until ``timeout`` seconds after the question.
+        """Return the answer; wait for it until ``timeout`` seconds after the question.
 
         Raises:
             AndoError: the question's own, or there is no answer yet.
@@ -179,7 +179,7 @@ class _Task(Generic[_T]):
         )
 
     def result_or(self, timeout: float, otherwise: Callable[[AndoError], _T]) -> _T:
-        """The answer, or what is said of the error in its stead."""
+        """Return the answer, or what is said of the error in its stead."""
         try:
             return self.result(timeout)
         except AndoError as error:

@@ -25,7 +25,7 @@ PACKAGES = ("httpx", "web3", "eth-account", "pytempo", "coincurve", "keyring", "
 
 
 def versions() -> Line:
-    """The versions of everything that a report of a mistake should name."""
+    """Return the versions of everything that a report of a mistake should name."""
     found = {name: _version(name) for name in PACKAGES}
     missing = [name for name, version in found.items() if version is None]
     told = [f"ando {__version__}", f"Python {platform.python_version()} on {platform.system()} {platform.machine()}"]
@@ -36,7 +36,7 @@ def versions() -> Line:
 
 
 def configuration(folders: Folders) -> Line:
-    """The file that was read, which loads if this is asked at all."""
+    """Return the line on the configuration file, which loads if this is asked at all."""
     path = folders.config / CONFIG_FILE
     if not path.exists():
         return Line("configuration", Status.PASS, f"the defaults: there is no {path}")
@@ -44,7 +44,7 @@ def configuration(folders: Folders) -> Line:
 
 
 def state(folders: Folders) -> Line:
-    """The state folder and the store in it, as far as can be seen without changing them."""
+    """Return the line on the state folder and its store, as far as can be seen without changing them."""
     folder = folders.state
     if not folder.exists():
         return Line("state", Status.PASS, f"nothing yet: {folder} is made when it is needed")
@@ -60,7 +60,7 @@ def state(folders: Folders) -> Line:
 
 
 def keyring() -> Line:
-    """The OS keyring, which keeps the wallet, delegated keys and Virtual Keys where there is one."""
+    """Return the line on the OS keyring, which keeps the wallet, delegated keys and Virtual Keys."""
     try:
         names = oskeyring.usable()
     except WalletError as error:

@@ -41,12 +41,12 @@ class Line:
 
     @classmethod
     def of_error(cls, name: str, error: AndoError, status: Status = Status.FAIL) -> Line:
-        """The line for an error."""
+        """Return the line for an error."""
         return cls(name, status, error.message, error.hint)
 
 
 def tidy(lines: Iterable[Line], environ: Mapping[str, str]) -> list[Line]:
-    """The lines without what is private: no address or other long hex, and no folder that names the user."""
+    """Return the lines without what is private: no address or other long hex, and no folder that names the user."""
     folders = {environ.get("ANDO_HOME", ""): "$ANDO_HOME", str(_home(environ)): "~"}
     names = sorted((name for name in folders if len(name) > 1), key=len, reverse=True)
 

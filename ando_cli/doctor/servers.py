@@ -79,7 +79,7 @@ def chain(settings: Settings, timeout: float) -> Seen:
 
 
 def balance(settings: Settings, address: str, timeout: float) -> int:
-    """What ``address`` holds of the network's token, in base units.
+    """Return what ``address`` holds of the network's token, in base units.
 
     Raises:
         NetworkError: the chain cannot be asked.

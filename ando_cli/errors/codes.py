@@ -168,8 +168,6 @@ class Code(StrEnum):
     """The RPC endpoint serves another chain than the network names. Check ``rpc_url``."""
     SANDBOX_DAMAGED = "sandbox_damaged"
     """The sandbox's wallet cannot be used. Remove the sandbox's folder."""
-    SANDBOX_MISSING = "sandbox_missing"
-    """The sandbox is not installed. Install ando with its sandbox extra."""
     SECOND_RAISE_REFUSED = "second_raise_refused"
     """The gateway wants a second raise for one request. Report it to the gateway; nothing more was authorised."""
     SERVER = "server"

@@ -165,8 +165,11 @@ def _plain(response: httpx.Response, **body: Any) -> httpx.Response:
 
 
 def _decoded(response: httpx.Response, limit: int) -> Iterator[bytes]:
-    """The body in pieces of at most ``limit`` bytes. httpx unpacks whatever it is sent at once, and layer by layer, so
-    that a few kilobytes can fill the memory; any coding but the one that we ask for stays as it is."""
+    """Yield the body in pieces of at most ``limit`` bytes.
+
+    httpx unpacks whatever it is sent at once, and layer by layer, so that a few kilobytes can fill the memory. Here any
+    coding but the one that we ask for stays as it is.
+    """
     stream = response.stream
     if not isinstance(stream, httpx.SyncByteStream):
         raise TypeError("the answer's body is not read synchronously")

@@ -35,7 +35,7 @@ class KeyringDelegates:
             oskeyring.read(oskeyring.ADDRESS)
 
     def make(self) -> PrivateKey:
-        """A new key, which is stored and was read back.
+        """Make a new key, store it and read it back.
 
         Raises:
             WalletError: ``delegate_unkept``, the keyring cannot be used, or did not give back what it was given.
@@ -50,7 +50,7 @@ class KeyringDelegates:
         return key
 
     def find(self, signer: str) -> PrivateKey | None:
-        """The key of the account ``signer``; ``None`` where it is not kept here, or is damaged.
+        """Return the key of the account ``signer``; ``None`` where it is not kept here, or is damaged.
 
         Raises:
             WalletError: ``wallet_locked``, the keyring stayed locked; ``delegate_missing``, there is none.
@@ -58,7 +58,7 @@ class KeyringDelegates:
         try:
             return _parsed(oskeyring.read(_account(signer)), signer)
         except WalletError as error:
-            message = f"the key that was made to sign for this channel is in the OS keyring: {error.message}"
+            message = f"the key that signs for this channel is in the OS keyring: {error.message}"
             otherwise = "or `ando session close --force` gets the deposit back with the wallet's key alone"
             if isinstance(error, WalletLockedError):
                 raise WalletLockedError(message, hint=f"unlock it; {otherwise}") from None
@@ -85,10 +85,10 @@ class FileDelegates:
         self._folder = folder
 
     def check(self) -> None:
-        """A file can always be tried."""
+        """Return at once: a file can always be tried."""
 
     def make(self) -> PrivateKey:
-        """A new key, which is stored and was read back.
+        """Make a new key, store it and read it back.
 
         Raises:
             WalletError: ``delegate_unkept``, it cannot be written.
@@ -112,7 +112,7 @@ class FileDelegates:
         return key
 
     def find(self, signer: str) -> PrivateKey | None:
-        """The key of the account ``signer``; ``None`` where it is not kept here, or is damaged."""
+        """Return the key of the account ``signer``; ``None`` where it is not kept here, or is damaged."""
         try:
             return _parsed(self._path(signer).read_text(encoding="utf-8"), signer)
         except (OSError, UnicodeDecodeError):
@@ -159,7 +159,7 @@ def _unkept() -> Iterator[None]:
 
 def _not_given_back(place: str) -> WalletError:
     return WalletError(
-        f"{place} did not give back the key that was made for this channel",
+        f"{place} did not return the key that was created for this channel",
         hint=f"nothing was signed; {_WITHOUT}",
         code=Code.DELEGATE_UNKEPT,
     )

@@ -12,7 +12,7 @@ import re
 from typing import TYPE_CHECKING, Any, Literal
 
 from ando_cli.errors import Code, WalletError
-from ando_cli.files import make_private_folder
+from ando_cli.files import TooLargeError, make_private_folder, read_bounded
 from ando_cli.tempo.keys import PrivateKey
 from ando_cli.tempo.recursion import kept_recursion_limit
 
@@ -24,7 +24,7 @@ _ADDRESS = re.compile(r"(?:0x)?([0-9a-f]{40})")
 
 
 def encrypt(key: PrivateKey, password: str) -> str:
-    """The keystore JSON that holds ``key`` under ``password``. Takes about a second, on purpose.
+    """Encrypt ``key`` under ``password``, as keystore JSON. Takes about a second, on purpose.
 
     Raises:
         WalletError: ``wallet_password``, the password is empty.
@@ -39,7 +39,7 @@ def encrypt(key: PrivateKey, password: str) -> str:
 
 
 def decrypt(text: str, password: str) -> PrivateKey:
-    """The key in the keystore JSON ``text``.
+    """Decrypt the key in the keystore JSON ``text``.
 
     Raises:
         WalletError: ``wallet_password``, it is the wrong one; ``wallet_malformed``, this is no keystore v3 with a key,
@@ -56,18 +56,18 @@ def decrypt(text: str, password: str) -> PrivateKey:
     ) as error:  # what a damaged file raises is the library's affair: KeyError, TypeError, AssertionError
         if "MAC mismatch" in str(error):
             raise WalletError(
-                "the keystore does not open with this password",
-                hint="type it again, or put ANDO_KEYSTORE_PASSWORD right",
+                "wrong password for the keystore",
+                hint="type it again, or correct ANDO_KEYSTORE_PASSWORD",
                 code=Code.WALLET_PASSWORD,
             ) from None
         raise _malformed("is damaged") from None
     if _stated(document) not in (None, key.address):
-        raise _malformed("holds another key than that of its address")
+        raise _malformed("holds a key that does not match its address")
     return key
 
 
 def stated_address(text: str) -> str | None:
-    """The address that the keystore JSON ``text`` states in clear, lower-case hex, or ``None`` where it states none.
+    """Return the address that the keystore JSON ``text`` states in clear, lower-case hex, or ``None``.
 
     Raises:
         WalletError: ``wallet_malformed``, this is no keystore v3.
@@ -76,23 +76,20 @@ def stated_address(text: str) -> str | None:
 
 
 def read(path: Path) -> str:
-    """The text of the keystore file at ``path``.
+    """Return the text of the keystore file at ``path``.
 
     Raises:
         WalletError: ``wallet_unreadable``, the file is absent or cannot be read; ``wallet_malformed``, it is not text
             or longer than a keystore is.
     """
     try:
-        with path.open("rb") as file:
-            data = file.read(_SIZE_LIMIT + 1)
+        text = read_bounded(path, _SIZE_LIMIT).decode("utf-8-sig")
     except OSError as error:
         raise io_error("read", path, error) from None
-    try:
-        text = data.decode("utf-8-sig")
+    except TooLargeError:
+        raise _malformed("is too long") from None
     except UnicodeDecodeError:
         raise _malformed("is not text") from None
-    if len(data) > _SIZE_LIMIT:
-        raise _malformed("is too long")
     return text
 
 
@@ -145,7 +142,7 @@ def delete(path: Path) -> None:
 
 
 def io_error(action: Literal["read", "write", "delete"], path: Path, error: OSError) -> WalletError:
-    """The ``WalletError`` for an operating system's error at ``path``."""
+    """Return the ``WalletError`` for an operating system's error at ``path``."""
     reason = error.strerror or type(error).__name__
     return WalletError(
         f"cannot {action} {path.name}: {reason}",
@@ -194,6 +191,4 @@ def _stated(document: dict[str, Any]) -> str | None:
 
 
 def _malformed(what: str) -> WalletError:
-    return WalletError(
-        f"the keystore file {what}", hint="put back a copy of the file from a backup", code=Code.WALLET_MALFORMED
-    )
+    return WalletError(f"the keystore file {what}", hint="restore the file from a backup", code=Code.WALLET_MALFORMED)

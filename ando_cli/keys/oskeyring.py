@@ -39,7 +39,7 @@ _T = TypeVar("_T")
 
 
 def read(account: str = WALLET) -> str | None:
-    """What is stored for ``account``, or ``None`` where the keyring holds nothing.
+    """Return what is stored for ``account``, or ``None`` where the keyring holds nothing.
 
     Raises:
         WalletError: ``keyring_unusable``, there is no keyring or it failed; ``wallet_locked``, it stayed locked or did
@@ -67,7 +67,7 @@ def delete(account: str = WALLET) -> None:
 
 
 def usable() -> list[str]:
-    """The names of the backends that secrets are kept in, the preferred one first.
+    """Return the names of the backends that secrets are kept in, the preferred one first.
 
     Raises:
         WalletError: as ``read``.

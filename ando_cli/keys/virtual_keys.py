@@ -61,7 +61,7 @@ class VirtualKeys:
         self._profile = profile or DEFAULT_PROFILE
 
     def find(self, profile: str | None, gateway: str) -> VirtualKey:
-        """The key to use at ``gateway``: that of the environment, unless a profile is named.
+        """Return the key to use at ``gateway``: that of the environment, unless a profile is named.
 
         Raises:
             WalletError: there is none (``key_missing``), it is for another gateway (``key_elsewhere``), or the keyring
@@ -84,7 +84,7 @@ class VirtualKeys:
         return found
 
     def look(self, profile: str | None) -> VirtualKey | None:
-        """The key of ``profile``, or where none is named the one that would be used; ``None`` where there is none.
+        """Return the key of ``profile``, or without a name the key that would be used; ``None`` if there is none.
 
         Raises:
             WalletError: the keyring cannot be used.
@@ -131,7 +131,7 @@ class VirtualKeys:
         return found
 
     def all(self) -> list[VirtualKey]:
-        """The key of the environment, where there is one, and the stored ones by profile.
+        """Return the key of the environment, where there is one, and the stored ones by profile.
 
         Raises:
             WalletError: the keyring cannot be used, and the environment has no key either.
@@ -149,7 +149,7 @@ class VirtualKeys:
 
 
 def check_key(text: str, name: str = "the key") -> str:
-    """A Virtual Key as it was typed, without white space around it.
+    """Return a Virtual Key as it was typed, without white space around it.
 
     Raises:
         UsageError: it cannot be one. The message does not repeat it.
@@ -161,18 +161,20 @@ def check_key(text: str, name: str = "the key") -> str:
             hint="it was not sent; a wallet is imported with `ando wallet import`",
         )
     if not _SHORTEST <= len(key) <= _LONGEST or not all("!" <= c <= "~" for c in key):
-        raise UsageError(f"{name} is not a Virtual Key", hint="copy it whole from the connection's page in Ando")
+        raise UsageError(f"{name} is not a Virtual Key", hint="copy all of it from the page of the connection in Ando")
     return key
 
 
 def check_profile(name: str) -> str:
-    """The name of a profile.
+    """Return the name of a profile.
 
     Raises:
         UsageError: it is none.
     """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}", name):
-        raise UsageError("a profile's name is letters, digits, dots, dashes", hint="for example: --profile work")
+        raise UsageError(
+            "a profile's name can only have letters, digits, dots and dashes", hint="for example: --profile work"
+        )
     return name
 
 
@@ -186,7 +188,7 @@ def _stored(profile: str) -> VirtualKey | None:
         return VirtualKey(check_key(kept["key"]), profile, str(kept["gateway"]))
     except (ValueError, TypeError, KeyError, AttributeError, UsageError):
         raise WalletError(
-            f"what the keyring holds for the profile {profile!r} is damaged",
+            f"the keyring entry of the profile {profile!r} is damaged",
             hint="store the key again with `ando key set`",
             code=Code.KEY_DAMAGED,
         ) from None

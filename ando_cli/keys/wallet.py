@@ -95,7 +95,7 @@ class WalletStore:
         return Wallet(self._open_keystore(keystore.read(self._path)), place)
 
     def address(self) -> str:
-        """The wallet's address, from its key; the keyring's note of it is put right where it differs.
+        """Return the wallet's address, from its key; correct the note of it in the keyring if it differs.
 
         A keystore that states the address in clear is not decrypted for it.
 
@@ -114,7 +114,7 @@ class WalletStore:
         return keystore.stated_address(text) or self._open_keystore(text).address
 
     def noted_address(self) -> str:
-        """The wallet's address, without reading its key from the keyring where the address is noted beside it.
+        """Return the wallet's address, without reading its key if the address is noted beside it in the keyring.
 
         A wallet that has no note yet gets one. A note can be wrong where the keyring was changed by others: it is not
         what to send money to, and before anything is signed the key itself is compared.
@@ -130,7 +130,7 @@ class WalletStore:
         return self.address()
 
     def place(self) -> Place | None:
-        """Where a wallet is stored, or ``None``. The environment stores nothing and is not looked at.
+        """Return where a wallet is stored, or ``None``. The environment stores nothing and is not looked at.
 
         Raises:
             WalletError: the keyring cannot be asked, and there is no keystore file either.
@@ -153,8 +153,8 @@ class WalletStore:
             return
         if found:
             raise WalletError(
-                f"there is a wallet in the {found} already, and another in its stead would put its money out of reach",
-                hint="back it up with `ando wallet export -o FILE`, then `ando wallet remove` it",
+                f"there already is a wallet in the {found}, and replacing it would put its money out of reach",
+                hint="back it up with `ando wallet export -o FILE`, then delete it with `ando wallet remove`",
                 code=Code.WALLET_EXISTS,
             )
 
@@ -176,8 +176,8 @@ class WalletStore:
             kept = self._save_in_keyring(key)
         if kept != key.to_hex():
             raise WalletError(
-                f"the {place} did not give back the key that it was given",
-                hint="this key was not used: `ando wallet remove` it and try another place",
+                f"the {place} did not return the key that was stored in it",
+                hint="this key was not used: delete it with `ando wallet remove`, and try another place",
                 code=Code.WALLET_UNVERIFIED,
             )
 
@@ -196,7 +196,7 @@ class WalletStore:
         return place
 
     def current_password(self, question: str) -> str:
-        """The password of a keystore that exists: from the environment, else asked for.
+        """Return the password of a keystore that exists: from the environment, else asked for.
 
         Raises:
             WalletError: ``wallet_locked``, there is neither the variable nor a terminal.
@@ -206,13 +206,13 @@ class WalletStore:
             return password
         if self._ask_password is None:
             raise WalletLockedError(
-                "a keystore takes a password, and there is no terminal to ask on",
+                "a keystore needs a password, and there is no terminal to ask on",
                 hint=f"set {PASSWORD_VARIABLE}",
             )
         return self._ask_password(question)
 
     def new_password(self, question: str) -> str:
-        """The password for a new keystore: from the environment, else asked for twice.
+        """Return the password for a new keystore: from the environment, else asked for twice.
 
         Raises:
             WalletError: ``wallet_password``, it is empty or the two differ; else as ``current_password``.
@@ -253,7 +253,7 @@ class WalletStore:
             raise WalletMissingError(f"no wallet is stored: the key comes from {self.variable}", hint="unset it")
         raise WalletMissingError(
             "there is no wallet yet",
-            hint="make one with `ando wallet create`, or bring yours with `ando wallet import` or ANDO_PRIVATE_KEY",
+            hint="create one with `ando wallet create`, or use your own with `ando wallet import` or ANDO_PRIVATE_KEY",
         )
 
     def _save_in_keyring(self, key: PrivateKey) -> str | None:

@@ -1,11 +1,11 @@
-"""Challenges: what a ``WWW-Authenticate: Payment`` header asks for.
+r"""Challenges: what a ``WWW-Authenticate: Payment`` header asks for.
 
 The grammar (RFC 9110 sections 5.6 and 11.6.1), which the scanner below follows rule by rule::
 
     header      = [ element ] *( OWS "," OWS [ element ] )
     element     = scheme | scheme 1*SP token68 | scheme 1*SP param | param
     param       = token BWS "=" BWS ( token | quoted )
-    quoted      = DQUOTE *( qdtext | "\\" character ) DQUOTE
+    quoted      = DQUOTE *( qdtext | "\" character ) DQUOTE
     token68     = 1*( ALPHA | DIGIT | "-" | "." | "_" | "~" | "+" | "/" ) *"="
     scheme      = token
 

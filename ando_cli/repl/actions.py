@@ -9,14 +9,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ando_cli.config.settings import KEY_RAIL, MODELS_FILE, MPP_RAIL, RAILS
+from ando_cli.config.settings import KEY_RAIL, MPP_RAIL, RAILS
 from ando_cli.conversation.model import from_json
 from ando_cli.errors import UsageError
-from ando_cli.files import replace_private
+from ando_cli.files import TooLargeError, parse_json, read_bounded, replace_private
 from ando_cli.inference.prompt import PLANS
 from ando_cli.money import amount, parse_amount
 from ando_cli.redact import clean, short
 from ando_cli.repl import slash, status
+from ando_cli.runtime.models import known_models
 from ando_cli.terminal.editor import edit
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ _NONE = "-"
 
 
 def offers(text: str, settings: Settings) -> Iterable[Word]:
-    """What a command that is being typed can become."""
+    """Return what a command that is being typed can become."""
     if not text.startswith("/") or text.startswith("//") or "\n" in text:
         return []
     name, space, argument = text[1:].partition(" ")
@@ -44,18 +45,10 @@ def offers(text: str, settings: Settings) -> Iterable[Word]:
         return [word for word in commands if word[0].startswith(text)]
     choices: Iterable[str] = {"plan": PLANS, "rail": RAILS}.get(name, ())
     if name == "model":
-        choices = _models(settings)
+        choices = [clean(name, 100) for name in known_models(settings.folders)]
     elif name in ("save", "load"):
         choices = _files(argument)
     return [(choice, "") for choice in choices if choice.lower().startswith(argument.lower())][:_MOST_OFFERS]
-
-
-def _models(settings: Settings) -> list[str]:
-    """The models that were listed last."""
-    with suppress(OSError, ValueError, KeyError, TypeError):
-        names = json.loads((settings.folders.state / MODELS_FILE).read_bytes())["models"]
-        return [clean(name, 100) for name in names if isinstance(name, str)]
-    return []
 
 
 def _files(begun: str) -> Iterable[str]:
@@ -162,14 +155,13 @@ def _save(repl: Repl, argument: str) -> None:
 def _load(repl: Repl, argument: str) -> None:
     path = _path(argument)
     try:
-        with path.open("rb") as file:
-            data = file.read(LARGEST_FILE + 1)
-        if len(data) > LARGEST_FILE:
-            raise UsageError(f"{path} is larger than {LARGEST_FILE // 1024 // 1024} MiB", hint="give another file")
-        conversation = from_json(json.loads(data))
+        conversation = from_json(parse_json(read_bounded(path, LARGEST_FILE)))
+    except TooLargeError:
+        what = f"{path} is larger than {LARGEST_FILE // 1024 // 1024} MiB"
+        raise UsageError(what, hint="give another file") from None
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}", hint="check the file's name") from None
-    except (ValueError, RecursionError):
+    except ValueError:
         raise UsageError(f"{path} is not JSON", hint="/save writes a file that can be loaded") from None
     # How this is paid is the user's to say, and not a file's.
     repl.begin(replace(conversation, rail=repl.conversation.rail))

@@ -29,7 +29,7 @@ class History:
         self._path = path
 
     def load(self) -> list[str]:
-        """All entries, the oldest first."""
+        """Return all entries, the oldest first."""
         with suppress(OSError):
             data = self._path.read_bytes()
             if len(data) > LARGEST:

@@ -35,7 +35,7 @@ class Keyboard(Protocol):
     """Where the next text comes from."""
 
     def read(self) -> str:
-        """What is typed next.
+        """Read what is typed next.
 
         Raises:
             EOFError: nothing more: Ctrl-D.
@@ -50,7 +50,7 @@ class LineKeyboard:
         self._screen = screen
 
     def read(self) -> str:
-        """One line."""
+        """Read what is typed next."""
         self._screen.put(PROMPT)
         line = ""
         try:
@@ -97,7 +97,7 @@ class PromptKeyboard:
         )
 
     def read(self) -> str:
-        """One text."""
+        """Read what is typed next."""
         try:
             return self._session.prompt(PROMPT)
         except KeyboardInterrupt:

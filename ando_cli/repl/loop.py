@@ -120,13 +120,13 @@ class Repl:
         self.change(conversation)
 
     def channel(self) -> Channel | None:
-        """The channel that pays, as it was last seen."""
+        """Return the channel that pays, as it was last seen."""
         with suppress(AndoError):
             return self.talk.look_for_channel()
         return None
 
     def status(self, width: int) -> str:
-        """The line below."""
+        """Return the line below."""
         symbol = self.settings.network.token_symbol
         dot = "·" if self.screen.look.unicode else "|"
         return status.status_line(self.conversation, self.channel(), symbol, width, dot)

@@ -80,7 +80,7 @@ class _Answer(Markdown):
 
 
 def split(text: str, *, whole: bool) -> tuple[list[str], str]:
-    """The blocks of a text that cannot change any more, whatever follows, and the rest of it.
+    """Return the blocks of a text that cannot change any more, whatever follows, and the rest of it.
 
     Args:
         text: without control characters (``redact.printable``).
@@ -101,7 +101,7 @@ def split(text: str, *, whole: bool) -> tuple[list[str], str]:
 
 
 def render(block: str, look: Look) -> list[Line]:
-    """The lines of one block without control characters, and without empty lines around it."""
+    """Return the lines of one block without control characters, and without empty lines around it."""
     shown = None
     if len(block) <= LONGEST_BLOCK:
         # It was paid for: what cannot be drawn is shown as it is written.

@@ -51,7 +51,7 @@ class Screen(Terminal):
         """Whether a turn is under way."""
 
     def size(self) -> tuple[int, int]:
-        """Columns and rows."""
+        """Return columns and rows."""
         with suppress(OSError, ValueError):
             columns, rows = os.get_terminal_size(self.stdout.fileno())
             if columns > 0 and rows > 0:
@@ -66,7 +66,7 @@ class Screen(Terminal):
 
     @contextmanager
     def turn(self) -> Iterator[Arriving]:
-        """One turn: a spinner until the answer arrives, which is drawn as it comes. Ctrl-C ends the waiting.
+        """Run one turn: a spinner until the answer arrives, which is drawn as it comes. Ctrl-C ends the waiting.
 
         Raises:
             KeyboardInterrupt: the user gave up. What had arrived stays on the screen.
@@ -87,7 +87,7 @@ class Screen(Terminal):
 
     @contextmanager
     def progress(self) -> Iterator[None]:
-        """A part of the turn that Ctrl-C may end: waiting for somebody."""
+        """Let Ctrl-C end this part of the turn, which waits for somebody."""
         if not self._waiting:
             yield
             return
@@ -106,7 +106,7 @@ class Screen(Terminal):
         return answer.strip().lower() in ("y", "yes")
 
     def secret_prompt(self) -> Callable[[str], str] | None:
-        """As ``Terminal`` has it, without the spinner in between."""
+        """Return what asks for a secret, without the spinner in between; ``None`` if there is nobody to ask."""
         prompt = super().secret_prompt()
         if prompt is None:
             return None

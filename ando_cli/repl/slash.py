@@ -62,7 +62,7 @@ class Called:
 
 
 def read(line: str) -> Said | Called | None:
-    """What was typed: a question, a command, or nothing.
+    """Return what was typed: a question, a command, or nothing.
 
     Raises:
         UsageError: there is no such command, or it takes another argument.
@@ -90,7 +90,7 @@ def read(line: str) -> Said | Called | None:
 
 
 def help_text(width: int) -> str:
-    """The commands in a table of that many columns, and the keys."""
+    """Return the commands in a table of that many columns, and the keys."""
     column = max(len(f"/{command.name} {command.argument}") for command in COMMANDS.values()) + 2
     lines = []
     for command in COMMANDS.values():

@@ -37,8 +37,7 @@ class Invocation:
         return load(self.flags, self.environ)
 
     def open_wallet(self, *, asking: bool = True) -> WalletStore:
-        """The wallet of this invocation: its environment, its configuration folder, and unless it is not ``asking``,
-        its terminal to ask on.
+        """Return the wallet of this invocation, which asks on its terminal unless it is not ``asking``.
 
         Raises:
             UsageError: with ``--sandbox``, whose wallet looks after itself; or a setting is wrong.
@@ -46,7 +45,7 @@ class Invocation:
         from ando_cli.keys.wallet import WalletStore
 
         if self.settings.sandbox:
-            raise UsageError("the sandbox looks after its own wallet", hint="leave out --sandbox")
+            raise UsageError("the sandbox manages its own wallet", hint="leave out --sandbox")
         path = self.settings.folders.config / "keystore.json"
         return WalletStore(self.environ, path, self.terminal.secret_prompt() if asking else None)
 
@@ -68,7 +67,8 @@ class Invocation:
 
 
 def invocation(ctx: typer.Context) -> Invocation:
-    """The ``Invocation`` of the running command."""
+    """Return the ``Invocation`` of the running command."""
     found = ctx.find_root().obj
-    assert isinstance(found, Invocation)
+    if not isinstance(found, Invocation):
+        raise TypeError("the root context holds no Invocation")
     return found

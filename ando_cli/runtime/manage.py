@@ -7,12 +7,16 @@ from typing import TYPE_CHECKING
 from ando_cli.errors import AndoError, Code, PaymentError, UsageError
 from ando_cli.inference import paid
 from ando_cli.rails.management import Close, Managed, ManagementAuth, TopUpBy
+from ando_cli.redact import short
 from ando_cli.session.channel import LIVE, Channel, State
 from ando_cli.session.record.lookup import find_channel
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ando_cli.runtime.context import Invocation
     from ando_cli.runtime.wiring import Parts
+    from ando_cli.session.record.store import Store
 
 
 def manage(state: Invocation, parts: Parts, action: TopUpBy | Close, channel: Channel) -> Managed:
@@ -37,39 +41,74 @@ def manage(state: Invocation, parts: Parts, action: TopUpBy | Close, channel: Ch
             raise
     if auth.managed is None:
         raise PaymentError(
-            "the gateway asked for no payment, so there is nothing that it could do with a channel",
+            "the gateway asked for no payment, so it cannot act on a channel",
             hint="check --base-url; `ando session close --force` closes a channel without the gateway",
             code=Code.NO_CHALLENGE,
         )
     return auth.managed
 
 
-def pick(parts: Parts, text: str | None, states: tuple[State, ...]) -> Channel:
-    """The channel that is meant: by its id, or the only one of this network that is in one of ``states``.
+def pick(parts: Parts, text: str | None, states: Sequence[State]) -> Channel:
+    """Return the channel to act on: by its id, or the only one of this network that is in one of ``states``.
 
     Raises:
-        UsageError: none is, or more than one.
+        UsageError: the id names none or more than one, or a channel of another network; or there are several.
         PaymentError: there is none in one of these states.
     """
-    store = parts.session.store
+    network = parts.settings.network.name
+    channel = choose(parts.session.store, text, network, states)
+    check_network(channel, network)
+    if channel.state not in states:
+        raise PaymentError(f"this channel is {channel.state}", hint="ando session list", code=Code.CHANNEL_CLOSED)
+    return channel
+
+
+def choose(
+    store: Store | None, text: str | None, network: str, states: Sequence[State], *, acting: bool = True
+) -> Channel:
+    """Return the channel that ``text`` names, whatever its state and network.
+
+    Without ``text``, it is the only channel of ``network`` that is in one of ``states``; of several, the live one.
+
+    Args:
+        store: the records; ``None`` where there are none yet.
+        text: an id, or any unique prefix of it.
+        network: the network in use.
+        states: those to choose from without an id.
+        acting: whether the channel is acted on: a channel in another state is then of no use.
+
+    Raises:
+        UsageError: the id names none or more than one; or without an id, it is not clear which one is meant.
+        PaymentError: there is none.
+    """
     if text is not None:
-        channel = find_channel(store, text)
-        if channel.network != parts.settings.network.name:
-            raise UsageError(
-                f"this channel is on the network {channel.network}", hint=f"add --network {channel.network}"
-            )
-        if channel.state not in states:
-            raise PaymentError(f"this channel is {channel.state}", hint="ando session list", code=Code.CHANNEL_CLOSED)
-        return channel
-    found = [channel for channel in store.channels() if is_ours(parts, channel) and channel.state in states]
+        return find_channel(store, text)
+    here = [channel for channel in (store.channels() if store else ()) if channel.network == network]
+    found = [channel for channel in here if channel.state in states]
     live = [channel for channel in found if channel.state in LIVE]
-    if len(live or found) == 1:  # the one in use is meant, whatever else there is
+    if len(live or found) == 1:
         return (live or found)[0]
-    if not found:
-        raise PaymentError("there is no such channel on this network", hint="ando session list", code=Code.NO_CHANNEL)
-    raise UsageError(f"there are {len(found)} channels: say which one", hint="give an id from `ando session list`")
+    if not here:
+        raise PaymentError("no channel is on record for this network", hint="ando session list", code=Code.NO_CHANNEL)
+    named = ", ".join(f"{short(channel.channel_id)} ({channel.state})" for channel in (live or found or here)[:5])
+    if not found and acting:
+        wanted = " or ".join(states)
+        raise PaymentError(f"no channel on this network is {wanted}", hint=f"there are {named}", code=Code.NO_CHANNEL)
+    count = f"{len(live or found)} channels match" if found else "no channel is live"
+    raise UsageError(f"{count}: give the id of one", hint=f"there are {named}")
 
 
-def is_ours(parts: Parts, channel: Channel) -> bool:
-    """Whether the channel is on the network in use."""
-    return channel.network == parts.settings.network.name
+def check_network(channel: Channel, network: str) -> None:
+    """Check that ``channel`` is on the network in use.
+
+    Raises:
+        UsageError: it is on another one.
+    """
+    if channel.network != network:
+        raise UsageError(f"this channel is on the network {channel.network}", hint=f"add --network {channel.network}")
+
+
+def channels_in_use(parts: Parts, states: Sequence[State]) -> list[Channel]:
+    """Return the channels of the network in use that are in one of ``states``."""
+    network = parts.settings.network.name
+    return [each for each in parts.session.store.channels() if each.network == network and each.state in states]

@@ -7,16 +7,15 @@ no wallet, and a voucher on an open channel needs no chain.
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import time
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
-from ando_cli.config.settings import KEY_RAIL, MODELS_FILE, MPP_RAIL, STORE_FILE
-from ando_cli.errors import Code, ConsentRequiredError, PaymentDeclinedError, StoreError, UsageError
-from ando_cli.files import make_private_folder, replace_private
+from ando_cli.config.settings import KEY_RAIL, MPP_RAIL, STORE_FILE
+from ando_cli.errors import Code, ConsentRequiredError, PaymentDeclinedError, StoreError
+from ando_cli.files import make_private_folder
 from ando_cli.frozen import frozen
 from ando_cli.http.client import AndoClient
 from ando_cli.keys.delegates import FileDelegates, KeyringDelegates
@@ -34,7 +33,6 @@ from ando_cli.tempo.keys import PrivateKey
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
-    from types import ModuleType
 
     import httpx
 
@@ -68,7 +66,7 @@ class PayOptions:
 
 
 def open_store(settings: Settings) -> Store:
-    """The store of these settings.
+    """Open the store of these settings.
 
     Raises:
         StoreError: it cannot be used.
@@ -78,7 +76,7 @@ def open_store(settings: Settings) -> Store:
 
 @contextmanager
 def existing_store(settings: Settings) -> Iterator[Store | None]:
-    """Open the store of these settings, or give ``None`` where there is none yet: looking must not create one.
+    """Open the store of these settings; ``None`` if there is none yet: looking must not create one.
 
     It is closed with the block.
 
@@ -92,41 +90,16 @@ def existing_store(settings: Settings) -> Iterator[Store | None]:
         yield store
 
 
-def remember_models(settings: Settings, names: list[str]) -> None:
-    """Keep the names of the models for the shell's completion, which must not ask the gateway."""
-    folder = settings.folders.state
-    with suppress(OSError):
-        make_private_folder(folder)
-        replace_private(folder / MODELS_FILE, json.dumps({"models": names}).encode())
-
-
-def import_sandbox() -> ModuleType:
-    """The sandbox's server, which is an optional part.
-
-    Raises:
-        UsageError: its packages are not installed.
-    """
-    try:
-        from ando_cli.sandbox import server
-    except ModuleNotFoundError as error:
-        raise UsageError(
-            f"the sandbox needs the package {error.name}",
-            hint="pip install 'ando-cli[sandbox]'",
-            code=Code.SANDBOX_MISSING,
-        ) from None
-    return server
-
-
 class MakeClient(Protocol):
     """Makes a client that pays with ``auth``: a Virtual Key's where it is ``bearer``."""
 
-    def __call__(self, auth: httpx.Auth, *, bearer: bool = False) -> AndoClient: ...
+    def __call__(self, auth: httpx.Auth, *, bearer: bool = False) -> AndoClient:
+        """Return the client, which is closed with the parts."""
 
 
 @frozen
 class Parts:
-    """What a command works with: the settings in force, the session, what finds a Virtual Key, and what makes a
-    client for a rail."""
+    """What a command works with: the settings in force, the session, a finder of Virtual Keys, a maker of clients."""
 
     settings: Settings
     session: Session
@@ -136,7 +109,7 @@ class Parts:
 
 @contextmanager
 def connect(state: Invocation, options: PayOptions, rail: str = MPP_RAIL) -> Iterator[AndoClient]:
-    """A client that pays on ``rail``, with everything behind it; closed with the block.
+    """Open a client that pays on ``rail``, with everything behind it; closed with the block.
 
     Raises:
         UsageError: a setting is wrong.
@@ -148,7 +121,7 @@ def connect(state: Invocation, options: PayOptions, rail: str = MPP_RAIL) -> Ite
 
 
 def connect_with_channel(state: Invocation, parts: Parts, options: PayOptions) -> AndoClient:
-    """A client that pays from the channel of each gateway."""
+    """Return a client that pays from the channel of each gateway."""
     return parts.client(
         PaymentAuth(
             parts.session,
@@ -162,7 +135,7 @@ def connect_with_channel(state: Invocation, parts: Parts, options: PayOptions) -
 
 
 def connect_with_key(state: Invocation, parts: Parts, key: str | None = None) -> AndoClient:
-    """A client that sends a Virtual Key: ``key``, or the one that is found.
+    """Return a client that sends a Virtual Key: ``key``, or the one that is found.
 
     Raises:
         WalletError: there is none, or it is for another gateway.
@@ -191,7 +164,7 @@ def pause(terminal: Terminal, seconds: float) -> None:
 
 @contextmanager
 def assemble(state: Invocation, options: PayOptions) -> Iterator[Parts]:
-    """The parts that a command puts to use itself; closed with the block.
+    """Assemble the parts that a command works with; closed with the block.
 
     Raises:
         UsageError: a setting is wrong.
@@ -272,7 +245,7 @@ def assemble(state: Invocation, options: PayOptions) -> Iterator[Parts]:
 
 
 def find_budgets(settings: Settings) -> Budgets | None:
-    """The budgets that are configured; ``None`` where there are none."""
+    """Return the budgets that are configured; ``None`` where there are none."""
     limits = (settings.budget_day, settings.budget_month, settings.budget_total)
     if limits == (None, None, None):
         return None
@@ -313,7 +286,8 @@ def _sandbox(settings: Settings) -> Iterator[tuple[Settings, PrivateKey, Any]]:
     """A sandbox for the length of one command, a wallet in it that always has play money, and the sandbox itself."""
     folder = settings.folders.state
     key = _sandbox_key(folder / "wallet.key")
-    server = import_sandbox()
+    from ando_cli.sandbox import server
+
     with server.Sandbox(server.SandboxConfig(path=folder / "chain.db")) as sandbox:
         balance_of = {"to": settings.network.token, "data": "0x70a08231" + key.address[2:].rjust(64, "0")}
         if int(sandbox.rpc("eth_call", balance_of, "latest"), 16) < _SANDBOX_RATION:

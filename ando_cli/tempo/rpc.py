@@ -183,8 +183,9 @@ class Rpc:
         return broadcast(self._endpoint, transaction)
 
     def fees(self) -> Fees:
-        """Return the fees to sign a transaction with: the gas price now, twice over for headroom, never above
-        :data:`MAX_FEE` in all.
+        """Return the fees to sign a transaction with.
+
+        They are twice the gas price now, for headroom, and never above :data:`MAX_FEE` in all.
 
         Raises:
             PaymentError: the endpoint asks for more than that.

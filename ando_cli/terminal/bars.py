@@ -12,7 +12,7 @@ FULL = "█"
 
 
 def bars(values: Sequence[int], cells: int, *, plain: bool = False) -> list[str]:
-    """One bar for each of ``values``, the largest of which fills ``cells`` characters.
+    """Return one bar for each of ``values``, the largest of which fills ``cells`` characters.
 
     What is above zero is never without a mark, and what is not has none. ``plain`` bars are ASCII.
     """

@@ -52,7 +52,7 @@ class Sheet:
 
 
 def draw(sheet: Sheet, width: int, *, plain_bars: bool = False) -> list[Table]:
-    """``sheet`` for a screen of ``width`` characters: one table, or where it does not fit one for each row."""
+    """Return ``sheet`` for a screen of ``width`` characters: one table, or where it does not fit one for each row."""
     cells = [[redact.clean(cell, _LONGEST_CELL) for cell in row] for row in sheet.rows]
     shown = list(sheet.columns)
     for column in reversed(sheet.spare):

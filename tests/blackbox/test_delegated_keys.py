@@ -64,7 +64,7 @@ def test_chatting_on_a_delegated_channel_reads_its_key_and_the_address_and_not_t
     assert gateway.actions[-1] == "voucher"
 
     assert "wallet" in ring.read_by(box, "session", "topup", "1", "--yes"), "a top-up is the wallet's transaction"
-    assert box.run("session", "open", "--delegate").worked().stderr.startswith("there is an open channel already")
+    assert box.run("session", "open", "--delegate").worked().stderr.startswith("there already is an open channel")
 
     assert "wallet" not in ring.read_by(box, "session", "close")
     assert ring.delegates == []
@@ -140,9 +140,9 @@ def test_an_open_channel_of_the_wallets_own_is_not_taken_for_a_delegated_one(
     gateway.warm_up()
     done = box.run("session", "open", "--delegate", "--yes")
     assert done.code == 4
-    assert "signed for with the wallet's own key" in done.stderr
+    assert "the wallet's own key signs for it" in done.stderr
     warned = box.run("session", "open", ANDO_DELEGATE="1").worked()
-    assert "signed for with the wallet's own key" in warned.stderr
+    assert "the wallet's own key signs for it" in warned.stderr
     assert ring.delegates == []
 
 

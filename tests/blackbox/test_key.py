@@ -208,7 +208,7 @@ def test_errors_about_the_key_have_their_exit_codes(keyed: Holder) -> None:
 def test_the_sandbox_brings_its_own_key(box: Box) -> None:
     done = box.run("--sandbox", "chat", "--rail", "key", "-m", MODEL, "-vvv", "hi").worked()
     assert done.stdout.startswith("This is a canned answer")
-    assert "looks after its own" in box.run("--sandbox", "key", "list").refused(2)
+    assert "manages its own" in box.run("--sandbox", "key", "list").refused(2)
 
 
 def test_a_gateway_with_a_wallet_too_never_sees_both(gateway: Gateway) -> None:

@@ -59,8 +59,8 @@ def test_a_dry_top_up_signs_and_sends_nothing(opened: Gateway) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["topup"], "say how much"),
-        (["topup", "1", "--to", "2"], "say how much"),
+        (["topup"], "give either an amount"),
+        (["topup", "1", "--to", "2"], "give either an amount"),
         (["topup", "nothing"], "not an amount"),
         (["topup", "1", "--channel", "xyz"], "not the id of a channel"),
         (["close", "abcdef"], "no channel on record"),

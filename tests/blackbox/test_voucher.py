@@ -151,7 +151,7 @@ def test_a_raise_needs_consent_and_keeps_to_the_caps(owner: Box) -> None:
     owner.run(*sign, "--max-spend", "0.5").worked()
     assert on_record(owner, channel_id) == 1_500_000
     passed = owner.run(*sign[:-1], "3", "--yes", ANDO_MAX_SPEND="0.5").worked()
-    assert "passes the 0.50 of max_spend" in passed.stderr
+    assert "is above the 0.50 of max_spend" in passed.stderr
 
 
 @pytest.mark.parametrize(("answer", "code"), [("y", 0), ("n", 4), ("", 4)])
@@ -187,7 +187,7 @@ def test_a_channel_that_is_not_open_is_not_raised(owner: Box) -> None:
 def test_only_the_channels_own_signer_signs(owner: Box) -> None:
     channel_id = record(owner, signer=PAYEE)
     done = owner.run("voucher", "sign", "--channel", channel_id, "--amount", "2", "--yes")
-    assert "the key that was made to sign for this channel" in done.refused(1)
+    assert "the key that signs for this channel" in done.refused(1)
     assert on_record(owner, channel_id) == MILLION
     bare = owner.run("voucher", "sign", "--channel", channel_id, "--amount", "2", "--yes", ANDO_PRIVATE_KEY=None)
     bare.refused(1)

@@ -169,7 +169,7 @@ def test_fish_and_zsh_are_told_what_a_word_means_on_one_line_each(tmp_path: Path
     assert tokens.startswith("--max-tokens\t")
     assert spend.startswith(f"--max-spend\t{meaning}")
     tokens, spend = ask(tmp_path, "zsh", "ando chat --max").splitlines()
-    assert tokens.startswith("""_arguments '*: :(("--max-tokens":"The longest answer""")
+    assert tokens.startswith("""_arguments '*: :(("--max-tokens":"The most tokens""")
     assert spend.startswith(f'"--max-spend":"{meaning}')
 
 

@@ -114,3 +114,10 @@ def test_what_there_is_not_is_an_error(words: list[str], hint: str) -> None:
     with pytest.raises(UsageError) as caught:
         describe(get_command(app), words)
     assert caught.value.hint == hint
+
+
+def test_an_argument_is_named_without_brackets_and_shown_with_one_pair_where_it_is_optional(
+    tree: dict[str, Any],
+) -> None:
+    for command in described(tree["command"]):
+        assert not {"[", "]"} & {letter for each in command.get("arguments", []) for letter in each["name"]}, command

@@ -59,14 +59,14 @@ def test_comments_and_order_stay(ando: Ando, file: Path) -> None:
     [
         ("max_spent", "5", "did you mean max_spend?"),
         ("networks.local.rpc", "x", "did you mean networks.local.rpc_url?"),
-        ("networks.local", "x", "no such key"),
+        ("networks.local", "x", "unknown key"),
         ("networks.tempo.chain_id", "1", "built in"),
         ("networks.local.chain_id", "4217", "missing"),
         ("max_spend", "lots", "not an amount"),
         ("max_spend", "-", "not an amount"),
         ("timeout", "soon", "not a number of seconds"),
         ("timeout", "0", "not a number of seconds"),
-        ("delegate", "maybe", "neither true nor false"),
+        ("delegate", "maybe", "must be true or false"),
         ("base_url", "https://user:0badc0de@gateway.example", "leave them out"),
         ("network", "nowhere", "unknown network"),
         ("network", "a\nb", "cannot be shown"),
@@ -241,5 +241,5 @@ def test_what_was_changed_meanwhile_is_not_overwritten(ando: Ando, file: Path, t
     write(file, "timeout = 1\n")
     script = tmp_path / "slow.py"
     script.write_text(f"import sys\nopen({str(file)!r}, 'w').write('timeout = 2')\nopen(sys.argv[1], 'w').write('')\n")
-    assert "somebody else" in ando("config", "edit", VISUAL=f"{sys.executable} {script}").refused(2)
+    assert "another program" in ando("config", "edit", VISUAL=f"{sys.executable} {script}").refused(2)
     assert file.read_text() == "timeout = 2"

@@ -174,9 +174,8 @@ def test_progress_is_nothing_without_a_terminal() -> None:
         assert written(silent.stderr) == ""
 
 
-def test_a_table_keeps_numbers_whole_on_a_narrow_screen(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "24")
-    drawn = terminal()
+def test_a_table_keeps_numbers_whole_on_a_narrow_screen() -> None:
+    drawn = terminal(COLUMNS="24")
     drawn.table(("where", "left"), [("https://gateway.example", "123.456789")], right=("left",), fold=("where",))
     assert "123.456789" in written(drawn.stdout)
     assert max(map(len, written(drawn.stdout).splitlines())) <= 24
@@ -211,33 +210,30 @@ TABLE: dict[str, Any] = {
 }
 
 
-def drawn(screen: Screen, monkeypatch: pytest.MonkeyPatch, columns: int, **more: Any) -> list[str]:
+def drawn(screen: Screen, columns: int, **more: Any) -> list[str]:
     """A table on a screen of that width."""
-    monkeypatch.setenv("COLUMNS", str(columns))
-    terminal(out=screen, NO_COLOR="1").table(**TABLE, **more)
+    terminal(out=screen, NO_COLOR="1", COLUMNS=str(columns)).table(**TABLE, **more)
     return [re.sub(r"\x1b\[[0-9;]*m", "", line).rstrip() for line in written(screen).splitlines()]
 
 
-def test_a_table_has_bars_as_far_as_there_is_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    lines = drawn(Screen(), monkeypatch, 50, bars=[1_000_000, 250_000])
+def test_a_table_has_bars_as_far_as_there_is_room() -> None:
+    lines = drawn(Screen(), 50, bars=[1_000_000, 250_000])
     assert lines == [
         "day               tokens spent",
         "2026-11-01 1,000,000,000  1.00 ###################",
         "2026-11-02             5  0.25 ####",
     ], "where nobody says what the encoding is"
-    assert len(drawn(Screen(), monkeypatch, 200, bars=[4, 1])[1]) <= 80
-    assert "#" not in "".join(drawn(Screen(), monkeypatch, 36, bars=[4, 1])), "too short to say anything"
+    assert len(drawn(Screen(), 200, bars=[4, 1])[1]) <= 80
+    assert "#" not in "".join(drawn(Screen(), 36, bars=[4, 1])), "too short to say anything"
 
 
-def test_bars_are_blocks_where_the_encoding_has_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "█" in drawn(type("Utf8", (Screen,), {"encoding": "utf-8"})(), monkeypatch, 80, bars=[4, 1])[1]
-    assert "#" in drawn(Narrow(), monkeypatch, 80, bars=[4, 1])[1]
+def test_bars_are_blocks_where_the_encoding_has_them() -> None:
+    assert "█" in drawn(type("Utf8", (Screen,), {"encoding": "utf-8"})(), 80, bars=[4, 1])[1]
+    assert "#" in drawn(Narrow(), 80, bars=[4, 1])[1]
 
 
-def test_a_narrow_terminal_does_without_what_can_be_spared_so_that_amounts_stay_whole(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    lines = drawn(Screen(), monkeypatch, 20, spare=("tokens",))
+def test_a_narrow_terminal_does_without_what_can_be_spared_so_that_amounts_stay_whole() -> None:
+    lines = drawn(Screen(), 20, spare=("tokens",))
     assert lines == ["day        spent", "2026-11-01  1.00", "2026-11-02  0.25"]
 
 

@@ -16,6 +16,7 @@ from ando_cli.session.act import settling
 from ando_cli.session.act.chain import TRANSACTION_SECONDS
 from ando_cli.session.channel import State
 from ando_cli.tempo.protocol import Protocol
+from ando_cli.times import duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -159,12 +160,6 @@ def withdraw(session: Session, channel: Channel) -> Ended:
     transaction = _transact(session, chain, channel, withdraw_transaction)
     ended = _ended(session, channel, state.settled)
     return Ended(ended.captured, ended.refunded, transaction)
-
-
-def duration(seconds: int) -> str:
-    """Write ``seconds`` for people: ``14 min 59 s``."""
-    minutes, rest = divmod(seconds, 60)
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
 
 
 def _transact(session: Session, chain: Chain, channel: Channel, build: Callable[..., str]) -> str:

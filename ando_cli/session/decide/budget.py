@@ -7,13 +7,13 @@ with the same money. Amounts are base units.
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from ando_cli.errors import BudgetExceededError
 from ando_cli.frozen import frozen
 from ando_cli.money import amount
 from ando_cli.session.decide.periods import day_of, month_of
+from ando_cli.times import local_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -91,7 +91,7 @@ def check(by: int, standings: Iterable[Standing]) -> None:
     for standing in standings:
         if by > standing.left:
             budget, renews_at = standing.budget, standing.renews_at
-            again = "it does not renew" if renews_at is None else f"it renews at {_local(renews_at)}"
+            again = "it does not renew" if renews_at is None else f"it renews at {local_time(renews_at)}"
             raise BudgetExceededError(
                 f"{budget.name} is {amount(budget.limit)}, of which {amount(standing.used)} is used: "
                 f"this needs {amount(by)} more",
@@ -107,7 +107,3 @@ def warning(by: int, standings: Iterable[Standing]) -> str | None:
         if (standing.used + by) * 100 >= standing.budget.limit * WARNING_PERCENT
     ]
     return "; ".join(near) or None
-
-
-def _local(at: int) -> str:
-    return datetime.fromtimestamp(at).strftime("%Y-%m-%d %H:%M")

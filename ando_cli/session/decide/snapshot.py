@@ -1,5 +1,7 @@
-"""What a gateway tells about a v2 channel: ``sessionSnapshot`` in a challenge, ``Payment-Session-Snapshot`` beside an
-answer. A hint, and pure: nothing in it counts but what our own signature and the channel's own id prove.
+"""What a gateway tells about a v2 channel: a hint. Pure.
+
+It is ``sessionSnapshot`` in a challenge, and ``Payment-Session-Snapshot`` beside an answer. Nothing in it counts but
+what our own signature and the channel's own id prove.
 
 ``prove`` takes what proves itself: a descriptor of this wallet's channel for the very purpose that is being paid, whose
 hash is the id, and in it a voucher that this channel's signer signed. ``adopted`` holds that against the chain. So a

@@ -1,4 +1,4 @@
-"""``ando spend --check``: the ledger held against the records of the channels, and against the chain."""
+"""``ando spend --check``: compare the ledger with the records of the channels, and with the chain."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from ando_cli.cli.options import pay_options
 from ando_cli.errors import Code, ExitCode, PaymentError
-from ando_cli.money import amount
-from ando_cli.redact import short
-from ando_cli.runtime.wiring import assemble, existing_store
+from ando_cli.money import amount, known_amount
+from ando_cli.redact import shown_id
+from ando_cli.runtime.wiring import PayOptions, assemble, existing_store
 from ando_cli.session.act import comparison
 from ando_cli.session.channel import FUNDED, State
 from ando_cli.session.report.audit import Account, Audit, Orphans, accounts, audit, orphans
@@ -23,8 +22,8 @@ if TYPE_CHECKING:
     from ando_cli.terminal.output import Terminal
 
 
-def check(state: Invocation, *, offline: bool, full: bool) -> None:
-    """Show for each channel of this network what every side says was spent.
+def check_spending(state: Invocation, *, offline: bool, full: bool) -> None:
+    """Show for each channel of this network how much was spent, according to each source.
 
     Raises:
         PaymentError: they differ, and lost receipts do not explain it.
@@ -56,19 +55,19 @@ def check(state: Invocation, *, offline: bool, full: bool) -> None:
     if differing:
         raise PaymentError(
             f"{len(differing)} of {len(audits)} sessions do not add up",
-            hint="bring the records up to the chain with `ando session sync`, then look again",
+            hint="update the records with `ando session sync`, then check again",
             code=Code.SPEND_DIFFERS,
         )
 
 
 def _ask(state: Invocation, listed: Sequence[Account]) -> list[Audit]:
-    """Hold the accounts against the chain.
+    """Compare the accounts with the chain.
 
     Raises:
-        NetworkError: it could not be asked.
+        NetworkError: the chain could not be asked.
     """
     audits = []
-    with assemble(state, pay_options(None, False, None, None, None)) as parts, state.terminal.progress():
+    with assemble(state, PayOptions()) as parts, state.terminal.progress():
         state.terminal.stage("asking the chain")
         for account in listed:
             compared = comparison.compare(parts.session, account.channel)
@@ -90,7 +89,7 @@ def _shape(each: Audit, full: bool) -> dict[str, Any]:
         "ledger": amount(account.booked),
         "carried": amount(account.carried),
         "record": amount(channel.spent),
-        "on_chain": None if each.taken is None else amount(each.taken),
+        "on_chain": known_amount(each.taken),
         "uncertain": account.uncertain,
         "at_most": amount(account.at_most),
         "agrees": each.agrees,
@@ -110,7 +109,7 @@ def _draw(
     terminal: Terminal, audits: Sequence[Audit], lost: Orphans, *, full: bool, offline: bool, symbol: str
 ) -> None:
     if not audits:
-        terminal.note("there is no session on record to check")
+        terminal.note("there is no session on record")
         return
     columns = ["session", "state", "authorised", "ledger", "record", "chain", ""]
     rows = []
@@ -127,16 +126,18 @@ def _draw(
             terminal.answer(f"{named}: {finding.message}")
         if each.account.at_most:
             most, count = amount(each.account.at_most), each.account.uncertain
-            terminal.answer(f"{named}: up to {most} more for {count} without a receipt, until another receipt comes")
+            terminal.answer(f"{named}: up to {most} more for {count} without a receipt, until the next receipt arrives")
         if each.account.carried:
             terminal.answer(f"{named}: {amount(each.account.carried)} of it was spent before it was recovered here")
     if lost.requests:
-        terminal.note(f"{amount(lost.spent)} in {lost.requests} requests is of sessions that were forgotten: no check")
+        terminal.note(
+            f"{amount(lost.spent)} in {lost.requests} requests belongs to forgotten sessions and was not checked"
+        )
     if offline:
         terminal.note("the chain was not asked")
     elif any(each.taken is None and each.account.channel.state is State.CLOSED for each in audits):
         terminal.note(
-            "what was taken from a session without a number there is by the record alone: "
+            "for a session without a number under chain, only the record says what was taken: "
             "the RPC serves no event of its closing"
         )
     if all(each.agrees for each in audits):
@@ -145,5 +146,4 @@ def _draw(
 
 
 def _named(each: Audit, full: bool) -> str:
-    channel_id = each.account.channel.channel_id
-    return channel_id if full else short(channel_id)
+    return shown_id(each.account.channel.channel_id, full=full)

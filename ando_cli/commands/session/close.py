@@ -1,0 +1,212 @@
+"""``ando session close``: settle what was spent, and get the rest of the deposit back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ando_cli.cli.command import Command
+from ando_cli.cli.groups import grouped
+from ando_cli.cli.help import examples
+from ando_cli.cli.options import ConnectionOptions, DryRunOption, PaymentOptions
+from ando_cli.commands.session._options import FullOption, OptionalIdArgument
+from ando_cli.errors import (
+    AndoError,
+    Code,
+    ExitCode,
+    NetworkError,
+    PaymentError,
+    ServerError,
+    UsageError,
+)
+from ando_cli.frozen import frozen
+from ando_cli.money import amount
+from ando_cli.rails.management import Close
+from ando_cli.redact import short, shown_id
+from ando_cli.runtime.context import invocation
+from ando_cli.runtime.manage import channels_in_use, manage, pick
+from ando_cli.runtime.wiring import assemble
+from ando_cli.session.act import closing
+from ando_cli.session.act.closing import Ended
+from ando_cli.session.channel import FUNDED, Channel, State
+from ando_cli.times import duration, iso_time
+
+if TYPE_CHECKING:
+    from ando_cli.runtime.context import Invocation
+    from ando_cli.runtime.wiring import Parts
+    from ando_cli.terminal.output import Terminal
+
+_WAIT_STEP = 5.0
+
+app = typer.Typer(add_completion=False)
+
+
+@frozen
+class _Way:
+    """How to close: as the flags say."""
+
+    force: bool
+    finish: bool
+    wait: bool
+    full: bool
+    dry_run: bool
+
+    @property
+    def name(self) -> str:
+        return "finish" if self.finish else "force" if self.force else "cooperative"
+
+
+@app.command(
+    cls=Command,
+    epilog=examples(
+        "ando session close",
+        "ando session close --force 0x8c2f",
+        "ando session close --finish --wait 0x8c2f",
+        "ando session close --all --dry-run",
+    ),
+)
+@grouped
+def close(
+    ctx: typer.Context,
+    *,
+    channel_id: OptionalIdArgument = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="Close every channel of this network that is not closed.")
+    ] = False,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Close on the chain, without the gateway. Takes a grace period and two fees."),
+    ] = False,
+    finish: Annotated[
+        bool, typer.Option("--finish", help="Withdraw after --force, once the grace period is over.")
+    ] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="With --force or --finish: wait until it is over.")] = False,
+    full: FullOption = False,
+    dry_run: DryRunOption = False,
+    connection: ConnectionOptions,
+) -> None:
+    """Close a channel: the gateway takes what was spent, the rest of the deposit comes back.
+
+    If the gateway refuses or cannot be reached, --force asks the chain to close, and --finish withdraws the money after
+    the grace period.
+    """
+    state = invocation(ctx)
+    if every and channel_id is not None:
+        raise UsageError("--all and an id exclude each other", hint="leave one of them out")
+    if force and finish:
+        raise UsageError("--force comes first, --finish after the grace period", hint="leave one of them out")
+    if wait and not (force or finish):
+        raise UsageError("--wait goes with --force or --finish", hint="leave it out")
+    way = _Way(force, finish, wait, full, dry_run)
+    with assemble(state, connection.with_channel(PaymentOptions(yes=True))) as parts:
+        if every:
+            shown = [_end_or_tell(state, parts, channel, way) for channel in channels_in_use(parts, FUNDED)]
+        else:
+            shown = [_end(state, parts, pick(parts, channel_id, FUNDED), way)]
+    _show(state.terminal, shown, many=every)
+    failed = sum(each["action"] == "failed" for each in shown)
+    if failed and state.terminal.json_output:
+        raise typer.Exit(ExitCode.PAYMENT)  # the list names them, and says why
+    if failed:
+        raise PaymentError(
+            f"{failed} of {len(shown)} channels are not closed",
+            hint="`ando session close --force` closes them without the gateway, then `--finish` withdraws the money",
+            code=Code.NOT_ALL_CLOSED,
+        )
+
+
+def _end_or_tell(state: Invocation, parts: Parts, channel: Channel, way: _Way) -> dict[str, Any]:
+    """Close one of several channels; what fails is part of the answer."""
+    try:
+        return _end(state, parts, channel, way)
+    except AndoError as error:
+        named = {"id": shown_id(channel.channel_id, full=way.full)}
+        return {**named, "action": "failed", "code": error.code, "message": error.message}
+
+
+def _end(state: Invocation, parts: Parts, channel: Channel, way: _Way) -> dict[str, Any]:
+    """Close one channel the way that the flags say, as far as possible now."""
+    named = {"id": shown_id(channel.channel_id, full=way.full)}
+    if way.dry_run:
+        return {**named, "action": "none", "dry_run": True, "way": way.name, "left": amount(channel.left)}
+    if not way.force and not way.finish:
+        return {**named, **_ended(_close_with_gateway(state, parts, channel), way.full)}
+    if way.force:
+        state.terminal.stage("asking the chain to close")
+        grace = closing.request(parts.session, channel)
+        if isinstance(grace, Ended):
+            return {**named, **_ended(grace, way.full)}
+        if not way.wait:
+            moment = {"closes_at": iso_time(grace.closes_at), "seconds_left": grace.left}
+            return {**named, "action": "close_requested", **moment}
+    if way.wait:
+        _wait(state.terminal, parts, channel)
+    state.terminal.stage("withdrawing")
+    return {**named, **_ended(closing.withdraw(parts.session, channel), way.full)}
+
+
+def _close_with_gateway(state: Invocation, parts: Parts, channel: Channel) -> Ended:
+    if channel.state is State.CLOSING:
+        raise PaymentError(
+            "this channel is already being closed on the chain",
+            hint=f"ando session close --finish {short(channel.channel_id)}",
+            code=Code.CLOSING,
+        )
+    try:
+        ended = manage(state, parts, Close(), channel).ended
+    except (NetworkError, PaymentError, ServerError) as error:
+        hint = "`ando session close --force` needs no gateway"
+        raise error.with_hint(f"{error.hint}; {hint}" if error.hint else hint) from None
+    if ended is None:
+        raise PaymentError(
+            "the close worked, but its result is not known", hint="ando session sync", code=Code.OUTCOME_UNKNOWN
+        )
+    return ended
+
+
+def _wait(terminal: Terminal, parts: Parts, channel: Channel) -> None:
+    """Wait until the grace period is over, with a bar on a terminal."""
+    grace = closing.grace(parts.session, channel)
+    if isinstance(grace, Ended) or not grace.left:
+        return
+    terminal.note(f"the grace period ends in {duration(grace.left)}; Ctrl-C is safe, and --finish continues from there")
+    with terminal.countdown("grace period", grace.left) as advance:
+        while not isinstance(grace, Ended) and grace.left:
+            parts.session.clock.sleep(min(_WAIT_STEP, grace.left))
+            grace = closing.grace(parts.session, channel)
+            advance(0 if isinstance(grace, Ended) else grace.left)
+
+
+def _ended(ended: Ended, full: bool) -> dict[str, Any]:
+    return {
+        "action": "closed",
+        "captured": amount(ended.captured),
+        "refunded": amount(ended.refunded),
+        "transaction": None if ended.transaction is None else shown_id(ended.transaction, full=full),
+    }
+
+
+def _show(terminal: Terminal, shown: list[dict[str, Any]], *, many: bool) -> None:
+    if terminal.json_output:
+        terminal.json(shown if many else shown[0])
+        return
+    if not shown:
+        terminal.note("there is no channel to close")
+    for each in shown:
+        if each["action"] == "closed":
+            transaction = f", transaction {each['transaction']}" if each["transaction"] else ""
+            terminal.answer(
+                f"{each['id']}  closed: {each['captured']} captured, {each['refunded']} refunded{transaction}"
+            )
+        elif each["action"] == "failed":
+            terminal.warn(f"{each['id']}: {each['message']}")
+        elif each["action"] == "close_requested":
+            left = duration(each["seconds_left"])
+            terminal.answer(
+                f"{each['id']}  close requested: the money can be withdrawn in {left}, at {each['closes_at']}"
+            )
+            terminal.note(f"then: ando session close --finish {each['id']}")
+        else:
+            terminal.answer(f"{each['id']}  would be closed ({each['way']}), with {each['left']} left")
+            terminal.note("dry run: nothing was signed")

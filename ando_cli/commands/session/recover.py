@@ -1,0 +1,190 @@
+"""``ando session recover``: find channels of this wallet that are not on record."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ando_cli.cli import candidates
+from ando_cli.cli.command import Command
+from ando_cli.cli.help import examples
+from ando_cli.cli.options import AcceptPayeeOption, ConnectionOptions, PaymentOptions
+from ando_cli.commands.session._options import FullOption, TryOption
+from ando_cli.errors import NetworkError, PaymentError, UsageError
+from ando_cli.money import amount, parse_amount
+from ando_cli.redact import short, shown_id
+from ando_cli.runtime.context import invocation
+from ando_cli.runtime.manage import check_network
+from ando_cli.runtime.wiring import assemble
+from ando_cli.session.act.recovery import REFUSED, Found, Outcome, Recovery, Search
+from ando_cli.session.decide.policy import fingerprint
+from ando_cli.session.record.lookup import find_channel
+
+if TYPE_CHECKING:
+    from ando_cli.runtime.context import Invocation
+    from ando_cli.runtime.wiring import Parts
+    from ando_cli.session.decide.snapshot import Proven
+    from ando_cli.session.record.store import Store
+    from ando_cli.terminal.output import Terminal
+
+_FULL_ID = r"(0[xX])?[0-9a-fA-F]{64}"
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command(cls=Command, epilog=examples("ando session recover", "ando session recover --ask-gateway --dry-run"))
+def recover(
+    ctx: typer.Context,
+    channel_id: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="ID",
+            help="The full id of the channel. Without it, the events of the escrow are searched.",
+            autocompletion=candidates.channels,
+        ),
+    ] = None,
+    from_block: Annotated[
+        int, typer.Option(metavar="N", min=0, help="Search the events from this block on.", show_default=False)
+    ] = 0,
+    authorised: Annotated[
+        str | None,
+        typer.Option(metavar="AMOUNT", help="What was authorised before, if known. Default: what the chain settled."),
+    ] = None,
+    ask_gateway: Annotated[
+        bool,
+        typer.Option(
+            "--ask-gateway", help="Ask the gateway first: if it shows a signature of ours, the signed amount counts."
+        ),
+    ] = False,
+    accept_payee: AcceptPayeeOption = None,
+    full: FullOption = False,
+    dry_run: TryOption = False,
+) -> None:
+    """Find channels of this wallet that are not on record, and pay from them again. Signs nothing.
+
+    The channels are assumed to belong to the gateway of --base-url.
+    """
+    state = invocation(ctx)
+    terminal = state.terminal
+    already = None if authorised is None else parse_amount(authorised, "--authorised")
+    if ask_gateway and already is not None:
+        raise UsageError("--ask-gateway and --authorised exclude each other", hint="give one of them")
+    options = ConnectionOptions().with_channel(PaymentOptions(accept_payee=accept_payee))
+    with assemble(state, options) as parts, terminal.progress():
+        session, settings = parts.session, parts.settings
+        wanted = None if channel_id is None else _full_id(session.store, channel_id, settings.network.name)
+        proven = _hinted(state, parts, wanted, accept_payee) if ask_gateway else None
+        already = already if proven is None else proven.cumulative_amount
+        search = Recovery(session, settings.gateway, authorised=already, accepted_payee=accept_payee, dry_run=dry_run)
+        terminal.stage("asking the chain")
+        if proven is not None:
+            result = Search([search.by_terms(proven.terms)])
+        elif wanted is not None:
+            result = Search([search.by_id(wanted, from_block)])
+        else:
+            result = search.search(from_block)
+    _show(terminal, result, full=full, dry_run=dry_run)
+
+
+def _show(terminal: Terminal, result: Search, *, full: bool, dry_run: bool) -> None:
+    if result.incomplete is not None:
+        terminal.warn(result.incomplete.message)
+    if terminal.json_output:
+        channels = [_found(each, full) for each in result.found]
+        terminal.json({"dry_run": dry_run, "complete": result.incomplete is None, "channels": channels})
+        return
+    if not result.found:
+        terminal.note("this wallet has no open channel in the escrows that are trusted here")
+    for each in result.found:
+        shown = _found(each, full)
+        amounts = f"deposit {shown['deposit']}, settled {shown['settled']}, authorised {shown['authorised']}"
+        terminal.answer(f"{shown['id']}  {_OUTCOMES[each.outcome]}: {amounts}")
+        hint = _hint(each)
+        if hint:
+            terminal.note(hint)
+    if dry_run:
+        terminal.note("dry run: nothing was recorded")
+
+
+_OUTCOMES = {
+    Outcome.RECOVERED: "recovered",
+    Outcome.SPARE: "recovered as a spare",
+    Outcome.DELEGATED: "recovered, its signing key is missing",
+    Outcome.CLOSING: "recovered, it is being closed",
+    Outcome.RAISED: "raised to what was authorised",
+    Outcome.KNOWN: "known",
+    Outcome.OTHER_PAYEE: "left alone, it pays another account",
+    Outcome.OTHER_TOKEN: "left alone, it holds another token",
+}
+
+
+def _hinted(state: Invocation, parts: Parts, channel_id: str | None, accepted_payee: str | None) -> Proven | None:
+    """Return what the gateway proves about a channel of ours. If it proves nothing, the chain is asked instead."""
+    from ando_cli.inference import paid
+    from ando_cli.rails.hint import HintAuth
+
+    state.terminal.stage("asking the gateway")
+    auth = HintAuth(parts.session, channel_id, gateway_of=parts.settings.gateway_of, accepted_payee=accepted_payee)
+    why = "it shows no signature of ours"
+    try:
+        parts.client(auth).send(paid.smallest())
+    except (NetworkError, PaymentError) as error:
+        why = error.message
+    if auth.proven is None:
+        state.terminal.note(f"the gateway told nothing: {why}")
+    return auth.proven
+
+
+def _hint(found: Found) -> str | None:
+    """Return what to do next with a channel that was found."""
+    named, full_id = short(found.channel.channel_id), found.channel.channel_id
+    match found.outcome:
+        case Outcome.RECOVERED:
+            return f"{found.channel.gateway} is paid from it; if more was authorised, name it with --authorised"
+        case Outcome.SPARE:
+            return f"another channel is live, so nothing is paid from it: ando session close --force {named}"
+        case Outcome.DELEGATED:
+            return f"another key signs for it, so nothing is paid from it: ando session close --force {named}"
+        case Outcome.CLOSING:
+            return f"its close was requested: ando session close --finish {named}"
+        case Outcome.OTHER_PAYEE:
+            name = fingerprint(found.channel.terms.payee)
+            return f"with its gateway's --base-url, or --accept-payee {name}: ando session recover {full_id}"
+        case _:
+            return None
+
+
+def _full_id(store: Store, text: str, network: str) -> str:
+    """The id of a channel that may not be on record: given in full, or as a prefix of one that is."""
+    stripped = text.strip()
+    if re.fullmatch(_FULL_ID, stripped):
+        found = "0x" + stripped.lower()[-64:]
+        known = store.channel(found)
+    else:
+        try:
+            known = find_channel(store, stripped)
+        except UsageError as error:
+            hint = "a channel that is not on record is named by its full id, 0x and 64 hex digits"
+            raise error.with_hint(hint) from None
+        found = known.channel_id
+    if known is not None:
+        check_network(known, network)
+    return found
+
+
+def _found(found: Found, full: bool) -> dict[str, Any]:
+    channel = found.channel
+    refused = found.outcome in REFUSED
+    return {
+        "id": shown_id(channel.channel_id, full=full or refused),
+        "gateway": None if refused else channel.gateway,
+        "network": channel.network,
+        "protocol": str(channel.terms.protocol),
+        "outcome": str(found.outcome),
+        "state": None if refused else str(channel.state),
+        "deposit": amount(channel.deposit),
+        "settled": amount(found.settled),
+        "authorised": None if refused else amount(channel.cumulative_amount),
+    }
