@@ -20,7 +20,7 @@ from ando_cli.errors import ExitCode, UsageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_MEANINGS = {
+EXIT_CODES = {
     ExitCode.OK: "it worked",
     ExitCode.GENERAL: "it did not, and none of the others says why; the error does",
     ExitCode.USAGE: "the command line, the configuration or the input is wrong; nothing was sent or signed",
@@ -60,7 +60,7 @@ def describe(root: Any, words: Sequence[str], state: object = None) -> dict[str,
         ctx = typer.Context(command, info_name=name, parent=ctx)
     return {
         "version": __version__,
-        "exit_codes": {str(int(code)): _MEANINGS[code] for code in ExitCode},
+        "exit_codes": {str(int(code)): EXIT_CODES[code] for code in ExitCode},
         "global_options": shared,
         "command": _command(command, ctx),
     }

@@ -114,8 +114,7 @@ def deliver(terminal: Terminal, answer: bytes, read: Callable[[bytes], str], out
             shown = read(answer).encode(errors="replace")  # JSON can hold half a surrogate pair, UTF-8 cannot
         except ServerError as error:
             terminal.answer_bytes(answer)
-            error.hint = "what came was printed as it is"
-            raise
+            raise error.with_hint("the answer was printed as it arrived") from None
     shown = shown if shown.endswith(b"\n") else shown + b"\n"
     if output is None:
         terminal.answer_bytes(shown)

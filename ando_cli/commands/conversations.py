@@ -12,7 +12,7 @@ import typer
 from ando_cli.app import SharedOptionsGroup
 from ando_cli.cli.command import Command
 from ando_cli.commands._thread import kept_conversations
-from ando_cli.errors import AndoError, Code, UsageError
+from ando_cli.errors import DeclinedError, UsageError
 from ando_cli.money import amount
 from ando_cli.redact import age
 from ando_cli.runtime.context import invocation
@@ -146,7 +146,7 @@ def remove(
         if answer is None:
             raise UsageError("there is no terminal to ask on", hint="remove them with --yes")
         if not answer:
-            raise AndoError("nothing was removed", code=Code.DECLINED)
+            raise DeclinedError("nothing was removed")
     for name in names:
         kept.remove(name)
     if terminal.json_output:

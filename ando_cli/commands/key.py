@@ -10,7 +10,7 @@ from ando_cli.app import SharedOptionsGroup
 from ando_cli.cli.command import Command
 from ando_cli.cli.help import examples
 from ando_cli.cli.options import ConnectTimeoutOption, TimeoutOption, key_options
-from ando_cli.errors import AndoError, Code, UsageError, WalletError
+from ando_cli.errors import DeclinedError, KeyMissingError, UsageError
 from ando_cli.inference.account import MODELS_PATH, read_models
 from ando_cli.keys.virtual_keys import DEFAULT_PROFILE, VARIABLE, VirtualKey, VirtualKeys, check_key, check_profile
 from ando_cli.runtime.context import invocation
@@ -96,9 +96,7 @@ def show(ctx: typer.Context, profile: ProfileOption = None) -> None:
     terminal = state.terminal
     key = VirtualKeys(state.environ, state.settings.profile).look(profile)
     if key is None:
-        raise WalletError(
-            "there is no Virtual Key", hint=f"store one with `ando key set`, or set {VARIABLE}", code=Code.KEY_MISSING
-        )
+        raise KeyMissingError("there is no Virtual Key", hint=f"store one with `ando key set`, or set {VARIABLE}")
     if terminal.json_output:
         terminal.json(_shape(key))
     else:
@@ -150,9 +148,9 @@ def remove(
         if answer is None:
             raise UsageError("there is no terminal to ask on", hint="remove it with --yes")
         if not answer:
-            raise AndoError("nothing was removed", code=Code.DECLINED)
+            raise DeclinedError("nothing was removed")
     if not VirtualKeys(state.environ).remove(named):
-        raise WalletError(f"there is no key in the profile {named!r}", hint="ando key list", code=Code.KEY_MISSING)
+        raise KeyMissingError(f"there is no key in the profile {named!r}", hint="ando key list")
     if terminal.json_output:
         terminal.json({"removed": named})
     else:

@@ -10,7 +10,7 @@ import typer
 from ando_cli.cli.command import Command
 from ando_cli.cli.options import ConnectTimeoutOption, ProfileOption, TimeoutOption, key_options
 from ando_cli.config.settings import KEY_RAIL
-from ando_cli.errors import Code, WalletError
+from ando_cli.errors import KeyMissingError, KeyringUnusableError
 from ando_cli.inference.account import MODELS_PATH, read_models
 from ando_cli.keys.virtual_keys import VARIABLE
 from ando_cli.runtime.context import invocation
@@ -46,14 +46,13 @@ def models(
         with connect(state, key_options(profile, timeout, connect_timeout), KEY_RAIL) as client:
             terminal.stage("asking for the models")
             listed = read_models(client.get(MODELS_PATH))
-    except WalletError as error:
-        if error.code in (Code.KEY_MISSING, Code.KEYRING_UNUSABLE):
-            error.message += "; the list of models belongs to a Virtual Key"
-            error.hint = (
-                f"store one with `ando key set`, or set {VARIABLE}; "
-                "without one, `ando chat` pays per use and needs no model"
-            )
-        raise
+    except (KeyMissingError, KeyringUnusableError) as error:
+        hint = (
+            f"store one with `ando key set`, or set {VARIABLE}; "
+            "without one, `ando chat` pays per use and needs no model"
+        )
+        message = f"{error.message}; the list of models belongs to a Virtual Key"
+        raise error.with_message(message).with_hint(hint) from None
     remember_models(state.settings, [model.id for model in listed])
     found = [model for model in listed if search is None or search.casefold() in model.id.casefold()]
     if terminal.structured:

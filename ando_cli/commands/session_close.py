@@ -16,7 +16,7 @@ from ando_cli.cli.options import (
     YesOption,
     pay_options,
 )
-from ando_cli.errors import AndoError, Code, ExitCode, PaymentError, UsageError
+from ando_cli.errors import AndoError, Code, ExitCode, NetworkError, PaymentError, ServerError, UsageError
 from ando_cli.money import amount, parse_amount
 from ando_cli.rails.management import Close, Managed, TopUpBy
 from ando_cli.redact import short
@@ -203,10 +203,9 @@ def _end(
 def _close_with_gateway(state: Invocation, parts: Parts, channel: Channel) -> Managed:
     try:
         return manage(state, parts, Close(), channel)
-    except AndoError as error:
-        if "--force" not in (error.hint or ""):
-            error.hint = f"{error.hint}; `ando session close --force` needs no gateway"
-        raise
+    except (NetworkError, PaymentError, ServerError) as error:
+        hint = "`ando session close --force` needs no gateway"
+        raise error.with_hint(f"{error.hint}; {hint}" if error.hint else hint) from None
 
 
 def _wait(terminal: Terminal, parts: Parts, channel: Channel) -> None:

@@ -255,9 +255,8 @@ def _full_id(store: Store, text: str, network: str) -> str:
         try:
             known = find_channel(store, stripped)
         except UsageError as error:
-            raise UsageError(
-                error.message, hint="a channel that is not on record is named by its full id, 0x and 64 hex digits"
-            ) from None
+            hint = "a channel that is not on record is named by its full id, 0x and 64 hex digits"
+            raise error.with_hint(hint) from None
         found = known.channel_id
     if known is not None:
         _check_network(known, network)

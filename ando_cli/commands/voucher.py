@@ -11,7 +11,15 @@ import typer
 from ando_cli.app import SharedOptionsGroup
 from ando_cli.cli.command import Command
 from ando_cli.cli.help import examples
-from ando_cli.errors import Code, ExitCode, PaymentError, UsageError
+from ando_cli.errors import (
+    BudgetExceededError,
+    Code,
+    ConsentRequiredError,
+    ExitCode,
+    PaymentDeclinedError,
+    PaymentError,
+    UsageError,
+)
 from ando_cli.money import amount as money
 from ando_cli.money import parse_amount
 from ando_cli.mpp import fields
@@ -110,10 +118,9 @@ def sign(
             _put_on_record(terminal, parts.lifecycle, record, cumulative, allow)
         else:
             if budgets is not None:
-                raise PaymentError(
+                raise BudgetExceededError(
                     "a budget is set, and the channel is not on record: what this voucher adds is not known",
                     hint="nothing was signed; put the channel on record: ando session recover ID",
-                    code=Code.BUDGET_EXCEEDED,
                 )
             _consent(terminal, cumulative, cap, yes, recorded=False)(cumulative)
             terminal.warn("the channel is not on record: its deposit is not known, and nothing is recorded")
@@ -345,7 +352,7 @@ def _consent(
                 terminal.warn(f"{what}, {more}, passes the {money(cap)} of max_spend, as --yes allows")
             return
         if cap is not None and raised_by > cap:
-            raise PaymentError(
+            raise BudgetExceededError(
                 f"{what}, {more}, is above the {money(cap)} of --max-spend",
                 hint=f"nothing was signed; allow it with --max-spend {money(raised_by)}, or with --yes",
                 code=Code.MAX_SPEND_EXCEEDED,
@@ -353,12 +360,11 @@ def _consent(
         answer = terminal.ask(f"A voucher is money. Sign {what}, {more}?")
         if answer is None and not (recorded and (budgeted or cap is not None)):
             limit = f"--max-spend {money(raised_by)} (or ANDO_MAX_SPEND), or with " if recorded else ""
-            raise PaymentError(
+            raise ConsentRequiredError(
                 f"{what}, {more}: there is no terminal to ask on",
                 hint=f"nothing was signed; allow it with {limit}--yes",
-                code=Code.CONSENT_REQUIRED,
             )
         if answer is False:
-            raise PaymentError("the voucher was declined", hint="nothing was signed", code=Code.DECLINED)
+            raise PaymentDeclinedError("the voucher was declined", hint="nothing was signed")
 
     return allow

@@ -11,7 +11,7 @@ import typer
 from ando_cli.app import SharedOptionsGroup
 from ando_cli.cli.command import Command
 from ando_cli.cli.help import examples
-from ando_cli.errors import AndoError, Code, NetworkError, UsageError
+from ando_cli.errors import Code, DeclinedError, RpcError, UsageError
 from ando_cli.keys import keystore
 from ando_cli.keys.wallet import Place
 from ando_cli.money import amount
@@ -108,7 +108,7 @@ def balance(ctx: typer.Context) -> None:
     with state.terminal.progress(), Rpc(network.rpc_url, timeout=state.settings.connect_timeout) as rpc:
         state.terminal.stage("asking the chain")
         if rpc.chain_id() != network.chain_id:
-            raise NetworkError(
+            raise RpcError(
                 f"the RPC serves another chain than the network {network.name}",
                 hint="check --rpc-url, ANDO_RPC_URL and rpc_url in config.toml",
                 code=Code.RPC_WRONG_CHAIN,
@@ -217,4 +217,4 @@ def _confirm(terminal: Terminal, place: Place) -> None:
     if answer is None:
         raise UsageError("there is no terminal to ask on", hint="add --yes to delete the key", code=Code.NEEDS_YES)
     if not answer:
-        raise AndoError("nothing was deleted", hint="answer y to delete the key", code=Code.DECLINED)
+        raise DeclinedError("nothing was deleted", hint="answer y to delete the key")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from ando_cli.errors import Code, NetworkError, ServerError
+from ando_cli.errors import Code, LostAnswerError, NetworkError, ServerError
 from ando_cli.frozen import frozen
 from ando_cli.inference.chat import answer_text, content_of
 from ando_cli.inference.usage import Usage, read_usage, usage_of
@@ -142,7 +142,7 @@ def _choices(chunk: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _cut(response: httpx.Response) -> NetworkError:
-    return NetworkError(
+    return LostAnswerError(
         f"{response.request.url.host} broke off in the middle of the answer",
         hint="what came is not the whole answer, and may have been charged to the key",
         code=Code.ANSWER_CUT,

@@ -10,12 +10,12 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ando_cli.config.settings import KEY_RAIL, MPP_RAIL, STORE_FILE
-from ando_cli.errors import AndoError, Code, Interrupted, UsageError
+from ando_cli.errors import AndoError, Interrupted, OutcomeUnknownError, UsageError
 from ando_cli.http.client import CHAT_PATH
 from ando_cli.inference import chat as mpp
 from ando_cli.inference.usage import Usage, read_usage
 from ando_cli.rails.management import TopUpBy
-from ando_cli.rails.payment import PAID, UNKNOWN_OUTCOMES, Paid
+from ando_cli.rails.payment import PAID, Paid
 from ando_cli.runtime.manage import manage, pick
 from ando_cli.runtime.wiring import connect_with_channel, connect_with_key, pause
 from ando_cli.session.channel import LIVE, State
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
     from ando_cli.runtime.context import Invocation
     from ando_cli.runtime.wiring import Parts, PayOptions
     from ando_cli.session.channel import Channel
-
-_LOST = (*UNKNOWN_OUTCOMES, Code.ANSWER_CUT)
-"""Error codes after which a turn may have been charged although it has no answer."""
 
 
 class Turn:
@@ -63,7 +60,7 @@ class Turn:
                 self.text += text
                 arrived(text)
         except AndoError as error:
-            self.may_be_charged = error.code in _LOST
+            self.may_be_charged = isinstance(error, OutcomeUnknownError)
             raise
         except KeyboardInterrupt as interrupt:
             self.may_be_charged = isinstance(interrupt, Interrupted) or self.text != ""

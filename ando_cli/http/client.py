@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import posixpath
-import re
 import time
 import urllib.request
 import zlib
@@ -19,9 +18,18 @@ from urllib.parse import unquote, urlsplit
 import httpx
 
 from ando_cli import __version__
-from ando_cli.errors import Code, Interrupted, NetworkError, PaymentError, ServerError, UsageError
+from ando_cli.errors import (
+    BudgetExceededError,
+    Code,
+    Interrupted,
+    LostAnswerError,
+    NetworkError,
+    PaymentError,
+    ServerError,
+    UsageError,
+)
 from ando_cli.http import tls
-from ando_cli.mpp.problem import parse_problem
+from ando_cli.mpp.problem import parse_problem, request_id
 from ando_cli.rails.bearer import KEYED, STREAMED, BearerAuth, retry_after
 from ando_cli.rails.payment import CREDENTIAL, DRY_RUN, RESENT, UNSENT, Quote, Quoted
 from ando_cli.session.decide.planner import advice
@@ -284,8 +292,8 @@ def check_key_route(url: str, base_url: str, authorization: str | None) -> None:
 def failure(response: httpx.Response) -> PaymentError | ServerError:
     """The error for an answer that is not a success."""
     problem = parse_problem(response.status_code, response.content)
-    request_id = response.headers.get("x-request-id", "")
-    where = f" (request {request_id[:64]})" if re.fullmatch("[A-Za-z0-9._-]+", request_id) else ""
+    named = request_id(response.headers)
+    where = f" (request {named})" if named else ""
     told = "authorization" in response.request.headers and _key_failure(response, where)
     if told:
         error: PaymentError | ServerError = told
@@ -302,11 +310,35 @@ def failure(response: httpx.Response) -> PaymentError | ServerError:
     else:
         general = "check the request" if response.status_code < 500 else "try again later"
         hint = advice(problem.canonical) or general
+        again = _can_be_repeated(response)
         error = ServerError(
-            f"the server answered {response.status_code}: {problem.message}{where}", hint=hint, code=problem.code
+            f"the server answered {response.status_code}: {problem.message}{where}",
+            hint=hint,
+            code=problem.code,
+            retryable=again,
+            retry_after=_retry_after(response) if again else None,
         )
-    error.body = response.content
-    return error
+    return error.with_answer(response.content, named)
+
+
+def _can_be_repeated(response: httpx.Response) -> bool:
+    """Whether the request can be sent again later without the risk of paying twice: it was not paid, or not taken."""
+    status, request = response.status_code, response.request
+    if CREDENTIAL in request.extensions:
+        return False
+    if _may_cost(request):
+        return status in (429, 503)
+    return status == 429 or (status >= 500 and status != 501)
+
+
+def _may_cost(request: httpx.Request) -> bool:
+    """Whether somebody may be charged for a request that was not paid here: it carries a key, or the caller's own."""
+    return "authorization" in request.headers and request.method not in ("GET", "HEAD")
+
+
+def _retry_after(response: httpx.Response) -> int | None:
+    pause = retry_after(response.headers, time.time())
+    return None if pause is None else math.ceil(pause)
 
 
 def _key_failure(response: httpx.Response, where: str) -> PaymentError | ServerError | None:
@@ -324,18 +356,19 @@ def _key_failure(response: httpx.Response, where: str) -> PaymentError | ServerE
                 code=Code.KEY_REFUSED,
             )
         case 402:
-            return PaymentError(
+            return BudgetExceededError(
                 f"the Virtual Key's budget is exhausted: {message}{where}",
                 hint="raise the connection's limit in Ando, or pay per use with --rail mpp; nothing was paid here",
                 code=Code.KEY_BUDGET_EXHAUSTED,
             )
         case 429:
-            pause = retry_after(response.headers, time.time())
-            when = "later" if pause is None else f"in {math.ceil(pause)} seconds"
+            pause = _retry_after(response)
+            when = "later" if pause is None else f"in {pause} seconds"
             return ServerError(
                 f"the gateway has had too many requests with this key: {message}{where}",
                 hint=f"try again {when}, one request at a time",
                 code=Code.RATE_LIMITED,
+                retry_after=pause,
             )
     return None
 
@@ -484,16 +517,19 @@ def _no_answer(error: httpx.TransportError) -> NetworkError:
             code=Code.CONNECT_FAILED,
         )
     if paid:
-        return NetworkError(
+        return LostAnswerError(
             f"{host} did not answer the paid request, sent twice: whether it was charged is unknown",
             hint="nothing new was authorised; asking again may be charged again",
-            code=Code.OUTCOME_UNKNOWN,
         )
     what = "did not answer in time" if isinstance(error, httpx.TimeoutException) else "broke off the connection"
     if keyed:
-        return NetworkError(
+        return LostAnswerError(
             f"{host} {what}: whether the key was charged is unknown",
             hint="asking again may be charged again",
-            code=Code.OUTCOME_UNKNOWN,
         )
-    return NetworkError(f"{host} {what}", hint="nothing was paid; try again", code=Code.NO_ANSWER)
+    return NetworkError(
+        f"{host} {what}",
+        hint="nothing was paid; try again",
+        code=Code.NO_ANSWER,
+        retryable=not _may_cost(error.request),
+    )

@@ -10,7 +10,7 @@ import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from ando_cli.errors import Code, WalletError
+from ando_cli.errors import Code, WalletError, WalletLockedError
 from ando_cli.files import make_private_folder
 from ando_cli.keys import oskeyring
 from ando_cli.tempo.keys import PrivateKey
@@ -58,13 +58,12 @@ class KeyringDelegates:
         try:
             return _parsed(oskeyring.read(_account(signer)), signer)
         except WalletError as error:
-            locked = error.code == Code.WALLET_LOCKED
-            raise WalletError(
-                f"the key that was made to sign for this channel is in the OS keyring: {error.message}",
-                hint=f"{'unlock it' if locked else 'use the machine that has it'}; or `ando session close --force` "
-                "gets the deposit back with the wallet's key alone",
-                code=Code.WALLET_LOCKED if locked else "delegate_missing",
-            ) from None
+            message = f"the key that was made to sign for this channel is in the OS keyring: {error.message}"
+            otherwise = "or `ando session close --force` gets the deposit back with the wallet's key alone"
+            if isinstance(error, WalletLockedError):
+                raise WalletLockedError(message, hint=f"unlock it; {otherwise}") from None
+            hint = f"use the machine that has it; {otherwise}"
+            raise WalletError(message, hint=hint, code=Code.DELEGATE_MISSING) from None
 
     def remove(self, signer: str) -> None:
         """Delete the key of the account ``signer``, if there is one.

@@ -147,8 +147,11 @@ def delete(path: Path) -> None:
 def io_error(action: Literal["read", "write", "delete"], path: Path, error: OSError) -> WalletError:
     """The ``WalletError`` for an operating system's error at ``path``."""
     reason = error.strerror or type(error).__name__
-    code = Code.WALLET_UNREADABLE if action == "read" else Code.WALLET_UNWRITABLE
-    return WalletError(f"cannot {action} {path.name}: {reason}", hint=f"check {path}", code=code)
+    return WalletError(
+        f"cannot {action} {path.name}: {reason}",
+        hint=f"check {path}",
+        code=Code.WALLET_UNREADABLE if action == "read" else Code.WALLET_UNWRITABLE,
+    )
 
 
 def _publish(temporary: Path, path: Path) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING, TypeVar
 
-from ando_cli.errors import Code, WalletError
+from ando_cli.errors import KeyringUnusableError, WalletError, WalletLockedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -99,7 +99,7 @@ def _with_backends(use: Callable[[Sequence[KeyringBackend]], _T]) -> _T:
         try:
             backends = _usable_backends()
             if not backends:
-                raise WalletError("no usable keyring on this machine", hint=_WAYS_OUT, code=Code.KEYRING_UNUSABLE)
+                raise KeyringUnusableError("no usable keyring on this machine", hint=_WAYS_OUT)
             results.append(use(backends))
         except Exception as error:
             errors.append(error)
@@ -111,14 +111,14 @@ def _with_backends(use: Callable[[Sequence[KeyringBackend]], _T]) -> _T:
         return results[0]
     if not errors:
         message = f"the OS keyring did not answer within {PATIENCE:.0f} seconds"
-        raise WalletError(message, hint=_WAYS_OUT, code=Code.WALLET_LOCKED)
+        raise WalletLockedError(message, hint=_WAYS_OUT)
     # Only the type of a backend's error is shown: its text is free to repeat what it was asked to store.
     name = type(errors[0]).__name__
     if isinstance(errors[0], WalletError):
         raise errors[0]
     if name in _LOCKED:
-        raise WalletError("the OS keyring is locked", hint=_WAYS_OUT, code=Code.WALLET_LOCKED)
-    raise WalletError(f"the OS keyring cannot be used ({name})", hint=_WAYS_OUT, code=Code.KEYRING_UNUSABLE)
+        raise WalletLockedError("the OS keyring is locked", hint=_WAYS_OUT)
+    raise KeyringUnusableError(f"the OS keyring cannot be used ({name})", hint=_WAYS_OUT)
 
 
 def _usable_backends() -> list[KeyringBackend]:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import field
 from typing import TYPE_CHECKING
 
-from ando_cli.errors import Code, UsageError, WalletError
+from ando_cli.errors import Code, KeyMissingError, UsageError, WalletError
 from ando_cli.frozen import frozen
 from ando_cli.keys import oskeyring
 
@@ -71,10 +71,9 @@ class VirtualKeys:
         found = self.look(profile)
         if found is None:
             named = profile or self._profile
-            raise WalletError(
+            raise KeyMissingError(
                 f"there is no Virtual Key{'' if named == DEFAULT_PROFILE else f' in the profile {named!r}'}",
                 hint=f"store one with `ando key set`, or set {VARIABLE}; without a key, `--rail mpp` pays per use",
-                code=Code.KEY_MISSING,
             )
         if found.gateway not in (None, gateway):
             raise WalletError(
@@ -215,4 +214,4 @@ def _keyring() -> Iterator[None]:
     try:
         yield
     except WalletError as error:
-        raise WalletError(error.message, hint=_WITHOUT_KEYRING, code=error.code) from None
+        raise error.with_hint(_WITHOUT_KEYRING) from None

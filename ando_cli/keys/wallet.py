@@ -25,7 +25,7 @@ from dataclasses import field
 from enum import StrEnum
 from typing import TYPE_CHECKING, NoReturn
 
-from ando_cli.errors import Code, WalletError
+from ando_cli.errors import Code, WalletError, WalletLockedError, WalletMissingError
 from ando_cli.frozen import frozen
 from ando_cli.keys import keystore, oskeyring
 from ando_cli.tempo.keys import PrivateKey
@@ -205,10 +205,9 @@ class WalletStore:
         if password:
             return password
         if self._ask_password is None:
-            raise WalletError(
+            raise WalletLockedError(
                 "a keystore takes a password, and there is no terminal to ask on",
                 hint=f"set {PASSWORD_VARIABLE}",
-                code=Code.WALLET_LOCKED,
             )
         return self._ask_password(question)
 
@@ -251,13 +250,10 @@ class WalletStore:
 
     def _missing(self) -> NoReturn:
         if self.variable:
-            raise WalletError(
-                f"no wallet is stored: the key comes from {self.variable}", hint="unset it", code=Code.WALLET_MISSING
-            )
-        raise WalletError(
+            raise WalletMissingError(f"no wallet is stored: the key comes from {self.variable}", hint="unset it")
+        raise WalletMissingError(
             "there is no wallet yet",
             hint="make one with `ando wallet create`, or bring yours with `ando wallet import` or ANDO_PRIVATE_KEY",
-            code=Code.WALLET_MISSING,
         )
 
     def _save_in_keyring(self, key: PrivateKey) -> str | None:

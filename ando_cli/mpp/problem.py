@@ -14,7 +14,7 @@ from ando_cli.mpp.malformed import MalformedError
 from ando_cli.redact import clean
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 LIMIT = 64 * 1024
 """Bytes of an error body that are looked at; a longer one is not read as JSON at all."""
@@ -30,26 +30,48 @@ _T = TypeVar("_T")
 
 
 class ProblemCode(StrEnum):
-    """The codes that call for a reaction of their own: the gateway's sixteen, and two of the session specification."""
+    """The codes that call for a reaction of their own: the gateway's sixteen, and two of the session specification.
+
+    ``tools/docs.py`` writes the text below each member into ``docs/errors.md``.
+    """
 
     PAYMENT_REQUIRED = "payment_required"
+    """The request has to be paid. ando pays it; where the gateway says it again, see its message."""
     MPP_SESSION_DEPOSIT_BELOW_REQUEST_COST = "mpp_session_deposit_below_request_cost"
+    """The deposit is below what the request costs. Compare the channel with ``ando session list``."""
     MPP_MALFORMED_CREDENTIAL = "mpp_malformed_credential"
+    """The gateway could not read the payment credential. Update ando, and report it if it stays."""
     MPP_METHOD_UNSUPPORTED = "mpp_method_unsupported"
+    """The gateway does not take this method of payment. Update ando, or use another gateway."""
     MPP_INVALID_CHALLENGE = "mpp_invalid_challenge"
+    """The credential answers a challenge that is not valid any more. Try again later."""
     MPP_BODY_DIGEST_MISMATCH = "mpp_body_digest_mismatch"
+    """The gateway received another body than the one that it priced. Check for a proxy that changes requests."""
     MPP_REQUEST_QUOTE_INVALID = "mpp_request_quote_invalid"
+    """The gateway could not price the request. Check the plan, the model and the messages."""
     MPP_REQUEST_EXCEEDS_VOUCHER_BUCKET = "mpp_request_exceeds_voucher_bucket"
+    """The request could cost more than one voucher covers. Ask for less, with a smaller ``--max-tokens``."""
     MPP_PAYMENT_VERIFICATION_FAILED = "mpp_payment_verification_failed"
+    """The gateway could not verify the payment. Check the network and the wallet with ``ando session list``."""
     MPP_PAYER_NOT_ALLOWED = "mpp_payer_not_allowed"
+    """The gateway takes no payments from this wallet. Ask its operator, or use another wallet."""
     MPP_VOUCHER_BUCKET_REFRESH_REQUIRED = "mpp_voucher_bucket_refresh_required"
+    """The voucher is used up. ando raises it once within the limits; where that is not enough, see the hint."""
     MPP_RESERVATION_FAILED = "mpp_reservation_failed"
+    """The gateway could not reserve the payment, and took nothing. Try again later."""
     MPP_COMMIT_FAILED = "mpp_commit_failed"
+    """The gateway could not book the payment, and whether it was charged is unknown. Asking again may be charged again.
+    """
     MPP_SESSION_CLOSE_UNAVAILABLE = "mpp_session_close_unavailable"
+    """The gateway cannot close sessions now. Try again later, or run ``ando session close --force``."""
     MPP_SESSION_CLOSE_FAILED = "mpp_session_close_failed"
+    """The gateway failed to close the session. Try again later, or run ``ando session close --force``."""
     MPP_STREAMING_UNAVAILABLE = "mpp_streaming_unavailable"
+    """The gateway does not stream paid answers. Leave ``stream`` out of the body."""
     SESSION_CHANNEL_NOT_FOUND = "session/channel-not-found"
+    """The gateway does not know the channel. ando asks the chain, and opens another one where that agrees."""
     SESSION_CHANNEL_FINALIZED = "session/channel-finalized"
+    """The gateway says that the channel is closed. ando asks the chain, and opens another one where that agrees."""
 
 
 CANONICAL: dict[str, ProblemCode] = {
@@ -126,6 +148,15 @@ def parse_problem(status: int, body: bytes) -> Problem:
         channel_id=_first([*layers, *details], "channelId", fields.hash32),
         challenge_id=_first([*layers, *details], "challengeId", _challenge_id),
     )
+
+
+def request_id(headers: Mapping[str, str]) -> str | None:
+    """Read the id that the gateway gave a request (``x-request-id``), to quote to its operator.
+
+    ``None`` where there is none, or one that is not made of letters, digits, dots, dashes and underscores.
+    """
+    value = headers.get("x-request-id", "")
+    return value[:64] if re.fullmatch("[A-Za-z0-9._-]+", value) else None
 
 
 def _json_object(body: bytes) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from ando_cli.errors import Code, NetworkError, PaymentError
 from ando_cli.frozen import frozen
 from ando_cli.inference.usage import Usage
 from ando_cli.mpp.malformed import MalformedError
-from ando_cli.mpp.problem import ProblemCode, parse_problem
+from ando_cli.mpp.problem import ProblemCode, parse_problem, request_id
 from ando_cli.mpp.receipt import parse_receipt
 from ando_cli.rails.payment import PaymentAuth
 from ando_cli.redact import clean
@@ -177,7 +177,7 @@ class ManagementAuth(PaymentAuth):
         if channel is None or channel.channel_id != self._channel_id or channel.state is not State.OPEN:
             raise PaymentError(
                 "the gateway is not paid from this channel any more",
-                hint="look with `ando session show --chain`; `ando session close --force` needs no gateway",
+                hint="look with `ando session show --chain`",
                 code=Code.CHANNEL_NOT_USED,
             )
         if channel.pending is not None:
@@ -212,10 +212,10 @@ def _transaction(response: httpx.Response) -> str | None:
 
 def _refused(response: httpx.Response) -> PaymentError:
     problem = parse_problem(response.status_code, response.content)
-    error = PaymentError(
-        f"the gateway would not do it ({response.status_code}): {clean(problem.message)}",
-        hint="nothing was lost; `ando session close --force` closes a channel without the gateway",
+    return PaymentError(
+        f"the gateway refused ({response.status_code}): {clean(problem.message)}",
+        hint="the deposit stays safe on the chain",
         code=problem.code or Code.REFUSED,
+        request_id=request_id(response.headers),
+        body=response.content,
     )
-    error.body = response.content
-    return error

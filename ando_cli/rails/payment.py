@@ -17,14 +17,24 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from ando_cli.errors import AndoError, Code, NetworkError, PaymentError, StoreError, WalletError
+from ando_cli.errors import (
+    AndoError,
+    Code,
+    KeyringUnusableError,
+    NetworkError,
+    OutcomeUnknownError,
+    PaymentError,
+    StoreError,
+    UntrustedError,
+    WalletMissingError,
+)
 from ando_cli.frozen import frozen
 from ando_cli.inference.usage import Usage, named, read_usage
 from ando_cli.money import amount
 from ando_cli.mpp.challenge import Challenge, parse_challenges
 from ando_cli.mpp.credential import TopUpPayload, authorization
 from ando_cli.mpp.malformed import MalformedError
-from ando_cli.mpp.problem import Problem, parse_problem
+from ando_cli.mpp.problem import Problem, parse_problem, request_id
 from ando_cli.mpp.receipt import Receipt, parse_receipt
 from ando_cli.mpp.session import SessionRequest, parse_session_request
 from ando_cli.redact import clean
@@ -62,12 +72,6 @@ PAID = "ando.paid"
 
 MAX_UNPAID_REQUESTS = 4
 """How often one request may be sent unpaid, to be given a challenge."""
-
-NO_WALLET = (Code.WALLET_MISSING, Code.KEYRING_UNUSABLE)
-"""Error codes that say that there is no wallet, rather than that there is something wrong with it."""
-
-UNKNOWN_OUTCOMES = (Code.OUTCOME_UNKNOWN, Code.MPP_COMMIT_FAILED)
-"""Error codes after which nobody knows whether the request was charged."""
 
 # What frames a message or is read on the way: a challenge cannot have its credential put there, nor into any header
 # that the request already carries.
@@ -207,10 +211,10 @@ class PaymentAuth(httpx.Auth):
         try:
             with ExitStack() as locks:
                 yield from self._negotiate(request, response, turn, locks)
-        except AndoError as error:
-            # An answer that was lost may have been charged: its row keeps saying that nobody knows.
-            if error.code not in UNKNOWN_OUTCOMES:
-                self._finish(turn, Outcome.FAILED, Usage())
+        except OutcomeUnknownError:
+            raise  # it may have been charged: its row keeps saying that nobody knows
+        except AndoError:
+            self._finish(turn, Outcome.FAILED, Usage())
             raise
         except BaseException:  # httpx gives up on the flow, or the user does
             if turn.out is None or UNSENT in turn.out.extensions:
@@ -233,8 +237,7 @@ class PaymentAuth(httpx.Auth):
             key = lifecycle.channel_key(turn.gateway, terms)
             step, channel = self._plan(turn, key, terms, locked=locked == key)
             if isinstance(step, Refuse):
-                step.error.body = response.content
-                raise step.error
+                raise step.error.with_answer(response.content, request_id(response.headers))
             if isinstance(step, Wait | Voucher) and locked:
                 locks.close()  # whoever has the lock must not wait for those who wait for it
                 locked = None
@@ -477,8 +480,7 @@ class PaymentAuth(httpx.Auth):
         try:
             turn.offer = self._read_offer(response, turn)
         except PaymentError as error:
-            error.body = response.content
-            raise
+            raise error.with_answer(response.content, request_id(response.headers)) from None
 
     def _read_offer(self, response: httpx.Response, turn: Turn) -> Offer:
         """The challenge of a 402 that is answered: of those that can be, one for which there is a channel already, else
@@ -488,7 +490,7 @@ class PaymentAuth(httpx.Auth):
             PaymentError: there is none; for the first one that came close, says what is wrong with it.
         """
         if not may_carry_credentials(turn.url):
-            raise PaymentError(
+            raise UntrustedError(
                 "a payment is not sent over plain http to another machine",
                 hint="use the gateway's https URL; nothing was signed",
                 code=Code.INSECURE_TRANSPORT,
@@ -549,9 +551,7 @@ class PaymentAuth(httpx.Auth):
         lifecycle = self._lifecycle
         try:
             return lifecycle.store.live(lifecycle.channel_key(gateway, offer.request))
-        except WalletError as error:
-            if error.code not in NO_WALLET:
-                raise
+        except (WalletMissingError, KeyringUnusableError):
             return None
 
     def _check_offer(self, challenge: Challenge, turn: Turn) -> Offer:
@@ -560,7 +560,7 @@ class PaymentAuth(httpx.Auth):
         except MalformedError as error:
             raise _unusable(f"the gateway's challenge is malformed: {clean(str(error), 120)}") from None
         if not challenge.digest_matches(turn.body):
-            raise PaymentError(
+            raise UntrustedError(
                 "the challenge is for another request body than the one that was sent",
                 hint="nothing was signed; something between here and the gateway may change requests",
                 code=Code.DIGEST_MISMATCH,

@@ -15,7 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ando_cli.config.settings import KEY_RAIL, MODELS_FILE, MPP_RAIL, STORE_FILE
-from ando_cli.errors import Code, PaymentError, StoreError, UsageError
+from ando_cli.errors import Code, ConsentRequiredError, PaymentDeclinedError, StoreError, UsageError
 from ando_cli.files import make_private_folder, replace_private
 from ando_cli.frozen import frozen
 from ando_cli.http.client import AndoClient
@@ -280,13 +280,12 @@ def _consent(
         money = f"{amount(deposit.amount)} {deposit.symbol}"
         answer = terminal.ask(f"{what} with a deposit of {money} at {deposit.gateway}?")
         if answer is None and limit is None:
-            raise PaymentError(
+            raise ConsentRequiredError(
                 f"{what.lower()} with a deposit of {money}: there is no terminal to ask on",
                 hint=f"allow it with --max-spend {amount(deposit.amount)} (or ANDO_MAX_SPEND), a budget, or --yes",
-                code=Code.CONSENT_REQUIRED,
             )
         if answer is False:
-            raise PaymentError("the deposit was declined", hint="nothing was signed", code=Code.DECLINED)
+            raise PaymentDeclinedError("the deposit was declined", hint="nothing was signed")
 
     return ask
 

@@ -6,7 +6,7 @@ import re
 import time
 from typing import TYPE_CHECKING
 
-from ando_cli.errors import Code, NetworkError
+from ando_cli.errors import Code, NetworkError, RpcAnswerError, RpcError, RpcRefusedError, RpcTimeoutError
 from ando_cli.frozen import frozen
 from ando_cli.tempo.endpoint import WrongAnswerError
 from ando_cli.tempo.keys import keccak256
@@ -59,16 +59,20 @@ def broadcast(endpoint: Endpoint, transaction: str) -> Mined:
             mined = _receipt(endpoint, tx_hash)
         except NetworkError as error:
             # Once it is sent, a node that stumbles for a moment is asked again; one that makes things up is not.
-            if refusal is None and (error.code == Code.RPC_BAD_ANSWER or time.monotonic() > deadline):
-                raise
+            if refusal is None and (isinstance(error, RpcAnswerError) or time.monotonic() > deadline):
+                raise error.with_retryable(False) from None  # it is sent, and may be mined yet
             mined = None
         if mined is not None:
             return mined
         # Looked for even so: what is refused the second time is often what was mined the first time.
         if refusal is not None:
-            raise refusal
+            raise refusal.with_retryable(False)  # it may have arrived all the same
         if time.monotonic() > deadline:
-            raise endpoint.error(f"{endpoint.host} does not show the transaction in a block", Code.TX_NOT_MINED)
+            raise RpcError(
+                f"{endpoint.host} does not show the transaction in a block",
+                hint="check the network's rpc_url or try again later",
+                code=Code.TX_NOT_MINED,
+            )
         time.sleep(_POLL_SECONDS)
 
 
@@ -79,8 +83,10 @@ def _send(endpoint: Endpoint, transaction: str) -> NetworkError | None:
         try:
             with endpoint.asking("the transaction", act="take"):
                 endpoint.request(method, transaction)
+        except RpcTimeoutError:
+            return None
         except NetworkError as error:
-            if error.code == Code.RPC_TIMEOUT or _KNOWN.search(error.message):
+            if isinstance(error, RpcRefusedError) and _KNOWN.search(error.rpc_message or ""):
                 return None
             refusal = error
         else:

@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING, Any, cast
 
 import httpx
 
-from ando_cli.errors import Code, NetworkError, UsageError
+from ando_cli.errors import (
+    Code,
+    RpcAnswerError,
+    RpcError,
+    RpcRefusedError,
+    RpcTimeoutError,
+    RpcUnreachableError,
+    UsageError,
+)
 from ando_cli.http import tls
 from ando_cli.redact import clean
 from ando_cli.tempo.recursion import kept_recursion_limit
@@ -31,6 +39,10 @@ if TYPE_CHECKING:
 # A block of the public chain is well below this, every other answer is a few words.
 _MAX_RESPONSE_BYTES = 4 * 1024 * 1024
 _HINT = "check the network's rpc_url or try again later"
+_BUSY = (429, 502, 503, 504)
+"""HTTP statuses of a server that may answer another time."""
+_LIMIT_EXCEEDED = -32005
+"""The JSON-RPC error code for too many requests (EIP-1474)."""
 
 
 class Endpoint:
@@ -96,36 +108,41 @@ class Endpoint:
         try:
             yield
         except (httpx.TimeoutException, TimeoutError):
-            raise self.error(f"{self.host} did not answer in time for {what}", Code.RPC_TIMEOUT) from None
+            raise RpcTimeoutError(f"{self.host} did not answer in time for {what}", hint=_HINT) from None
         except httpx.HTTPStatusError as error:
             reason = f"{self.host} answered HTTP {error.response.status_code} when asked for {what}"
-            raise self.error(reason, Code.RPC_HTTP_ERROR) from None
+            again = error.response.status_code in _BUSY
+            raise RpcError(reason, hint=_HINT, code=Code.RPC_HTTP_ERROR, retryable=again) from None
         except httpx.HTTPError:
-            raise self.error(f"{self.host} could not be reached for {what}", Code.RPC_UNREACHABLE) from None
+            raise RpcUnreachableError(f"{self.host} could not be reached for {what}", hint=_HINT) from None
         except ContractLogicError:
-            raise self.error(f"the contract refused to tell {self.host} {what}", Code.RPC_REVERTED) from None
+            reason = f"the contract refused to tell {self.host} {what}"
+            raise RpcError(reason, hint=_HINT, code=Code.RPC_REVERTED) from None
         except Web3RPCError as error:
-            reason = f"{self.host} refused to {act} {what}{self._quoted(error)}"
-            raise self.error(reason, Code.RPC_ERROR) from None
+            raise self._refused(f"{self.host} refused to {act} {what}", error) from None
         except WrongAnswerError as error:
-            raise self.error(f"{self.host} gave a wrong answer for {what}: {error}", Code.RPC_BAD_ANSWER) from None
+            raise RpcAnswerError(f"{self.host} gave a wrong answer for {what}: {error}", hint=_HINT) from None
         # web3 and its decoders raise ValueError, TypeError, KeyError, RecursionError and more over what a server
         # sends, and none of it may end the program with a trace.
         except Exception as error:
             reason = f"{self.host} gave an answer for {what} that makes no sense ({type(error).__name__})"
-            raise self.error(reason, Code.RPC_BAD_ANSWER) from None
+            raise RpcAnswerError(reason, hint=_HINT) from None
 
-    def _quoted(self, error: Web3RPCError) -> str:
-        body = (error.rpc_response or {}).get("error")
-        message = body.get("message") if isinstance(body, dict) else None
-        if not isinstance(message, str) or any(secret in message for secret in self._secrets):
-            return ""
-        return f": {clean(message, 120)}"
-
-    @staticmethod
-    def error(message: str, code: Code) -> NetworkError:
-        """An error that an RPC server is the cause of."""
-        return NetworkError(message, hint=_HINT, code=code)
+    def _refused(self, reason: str, error: Web3RPCError) -> RpcRefusedError:
+        """The error for a JSON-RPC error, which is quoted where it quotes no secret."""
+        told: Any = (error.rpc_response or {}).get("error")
+        body: dict[str, Any] = told if isinstance(told, dict) else {}
+        code, message = body.get("code"), body.get("message")
+        quoted = None
+        if isinstance(message, str) and not any(secret in message for secret in self._secrets):
+            quoted = clean(message, 120)
+        return RpcRefusedError(
+            reason if quoted is None else f"{reason}: {quoted}",
+            hint=_HINT,
+            retryable=code == _LIMIT_EXCEEDED,
+            rpc_code=code if isinstance(code, int) else None,
+            rpc_message=quoted,
+        )
 
 
 class WrongAnswerError(Exception):

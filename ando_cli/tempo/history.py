@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from ando_cli.errors import Code, NetworkError
+from ando_cli.errors import Code, NetworkError, RpcError, RpcUnreachableError
 from ando_cli.tempo.abi import UINT64_MAX, ZERO_ADDRESS, ZERO_HASH, address_word, bytes32_word, normalise_address
 from ando_cli.tempo.channel import ChannelTerms
 from ando_cli.tempo.endpoint import WrongAnswerError, quantity
@@ -43,13 +43,8 @@ _DATA = {
 }
 
 
-class IncompleteSearchError(NetworkError):
-    """The node serves too little of its history at a time, or too slowly, to search all that was asked for.
-
-    Attributes:
-        found: the channels that were found all the same, the youngest first.
-        searched_from: the first block that was searched; there is no word on those before it.
-    """
+class IncompleteSearchError(RpcError):
+    """The node serves too little of its history at a time, or too slowly, to search all that was asked for."""
 
     def __init__(self, host: str, found: list[ChannelTerms], searched_from: int) -> None:
         super().__init__(
@@ -57,8 +52,18 @@ class IncompleteSearchError(NetworkError):
             hint="give the channel's id, or use another RPC endpoint",
             code=Code.RPC_SEARCH_INCOMPLETE,
         )
-        self.found = found
-        self.searched_from = searched_from
+        self._found = tuple(found)
+        self._searched_from = searched_from
+
+    @property
+    def found(self) -> tuple[ChannelTerms, ...]:
+        """The channels that were found all the same, the youngest first."""
+        return self._found
+
+    @property
+    def searched_from(self) -> int:
+        """The first block that was searched; there is no word on those before it."""
+        return self._searched_from
 
 
 def opened_channels(
@@ -145,7 +150,7 @@ def _pieces(
                     raise WrongAnswerError("it is not a list")
         except NetworkError as error:
             # How nodes say that it is too much at once differs in everything, the kind of error included.
-            if error.code == Code.RPC_UNREACHABLE or size == 1:
+            if isinstance(error, RpcUnreachableError) or size == 1:
                 raise
             size, recent = size // 2, None
             continue

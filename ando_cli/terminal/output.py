@@ -240,6 +240,9 @@ class Terminal:
                 "message": error.message,
                 "hint": error.hint,
                 "exit_code": int(error.exit_code),
+                "retryable": error.retryable,
+                "retry_after": error.retry_after,
+                "request_id": error.request_id,
             }
             self.json({"error": shown})
         else:

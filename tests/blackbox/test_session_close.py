@@ -167,6 +167,9 @@ def test_a_close_on_the_chain_takes_the_money_back_after_the_grace_period(opened
     assert GRACE - 30 < requested["seconds_left"] <= GRACE
     assert session(box)["state"] == "closing"
     assert re.search(r"1[45] min \d+ s left", box.run("session", "close", "--finish").refused(4))
+    early = box.run("session", "close", "--finish", "-j").error
+    assert (early["code"], early["retryable"]) == ("grace_period", True)
+    assert GRACE - 60 < early["retry_after"] <= GRACE
     assert "--finish" in box.run("session", "close").refused(4)
 
     opened.sandbox.rpc("evm_increaseTime", GRACE)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from ando_cli.errors import AndoError, NetworkError, PaymentError, ServerError, UsageError
+from ando_cli.errors import AndoError, NetworkError, OutcomeUnknownError, PaymentError, ServerError, UsageError
 from ando_cli.http import client as client_module
 from ando_cli.http import tls
 from ando_cli.http.client import (
@@ -334,6 +334,70 @@ def test_a_request_id_that_is_no_identifier_is_not_shown() -> None:
     with pytest.raises(ServerError) as caught:
         ando(Wire(answer)).post(CHAT_PATH, BODY)
     assert "rm" not in caught.value.message
+
+
+def failed(answer: httpx.Response, auth: httpx.Auth | None = None, *first: httpx.Response, **headers: str) -> AndoError:
+    given = [("Authorization", headers["authorization"])] if headers else []
+    client = ando(Wire(*first, answer), auth)
+    return failure(client.send("POST", "/chat/completions" if headers else CHAT_PATH, given, BODY))
+
+
+def test_an_error_carries_the_id_of_the_request() -> None:
+    assert failed(httpx.Response(500, json={}, headers={"x-request-id": "abc-123"})).request_id == "abc-123"
+    assert failed(httpx.Response(402, json={}, headers={"x-request-id": "abc-123"})).request_id == "abc-123"
+    assert failed(httpx.Response(500, json={}, headers={"x-request-id": "a\tb; rm"})).request_id is None
+    assert failed(httpx.Response(500, json={})).request_id is None
+    assert failed(httpx.Response(500, json={}, headers={"x-request-id": "a" * 65})).request_id == "a" * 64
+
+
+@pytest.mark.parametrize(
+    ("status", "free", "keyed"),
+    [
+        (400, False, False), (404, False, False), (428, False, False), (429, True, True), (500, True, False),
+        (501, False, False), (502, True, False), (503, True, True), (504, True, False), (302, False, False),
+    ],
+)  # fmt: skip
+def test_only_what_can_cost_nothing_twice_is_to_be_tried_again(status: int, free: bool, keyed: bool) -> None:
+    def busy() -> httpx.Response:
+        return httpx.Response(status, json={}, headers={"Retry-After": "7"})
+
+    unpaid = failed(busy())
+    assert (unpaid.retryable, unpaid.retry_after) == (free, 7 if free else None)
+    with_key = failed(busy(), authorization="Bearer k")
+    assert with_key.retryable is keyed
+    paid = failed(busy(), Pays(), asks())
+    assert (paid.retryable, paid.retry_after) == (False, None)
+
+
+def test_a_time_to_wait_is_whole_seconds_and_known_only_where_it_was_given() -> None:
+    assert failed(httpx.Response(503, json={})).retry_after is None
+    assert failed(httpx.Response(429, json={}), authorization="Bearer k").retry_after is None
+    given = {"Retry-After": "61"}
+    limited = failed(httpx.Response(429, json={}, headers=given), authorization="Bearer k")
+    assert (limited.code, limited.retryable, limited.retry_after) == ("rate_limited", True, 61)
+
+
+def test_a_connection_that_fails_is_to_be_tried_again_and_an_unknown_outcome_is_not() -> None:
+    with pytest.raises(NetworkError) as unreachable:
+        ando(Wire(httpx.ConnectError("x"))).post(CHAT_PATH, BODY)
+    assert unreachable.value.retryable
+    with pytest.raises(NetworkError) as unanswered:
+        ando(Wire(httpx.ReadError("x"))).post(CHAT_PATH, BODY)
+    assert unanswered.value.retryable
+    with pytest.raises(OutcomeUnknownError) as lost:
+        ando(Wire(asks(), httpx.ReadError("x"), httpx.ReadError("x")), Pays()).post(CHAT_PATH, BODY)
+    assert (lost.value.retryable, lost.value.exit_code) == (False, 3)
+    with pytest.raises(OutcomeUnknownError):
+        ando(Wire(httpx.ReadError("x"))).send("POST", "/models", [("Authorization", "Bearer k")], BODY)
+    with pytest.raises(NetworkError) as own:
+        ando(Wire(httpx.ReadError("x"))).send("POST", CHAT_PATH, [("Authorization", "Payment own")], BODY)
+    assert not own.value.retryable
+
+
+def test_a_gateway_that_claims_one_of_our_codes_does_not_decide_what_its_error_is() -> None:
+    error = failed(httpx.Response(400, json={"error": {"code": "outcome_unknown", "message": "no"}}))
+    assert error.code == "outcome_unknown"
+    assert not isinstance(error, OutcomeUnknownError)
 
 
 def test_something_to_look_at_is_shown_while_each_answer_is_awaited() -> None:

@@ -160,6 +160,7 @@ def test_retry_after_is_honoured_and_a_long_one_told(holder: Holder) -> None:
         holder.ask()
     assert busy.value.code == "rate_limited"
     assert "61 seconds" in (busy.value.hint or "")
+    assert (busy.value.retryable, busy.value.retry_after) == (True, 61)
     assert holder.pauses == [7.0]
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from eth_utils import keccak
 
+from ando_cli.errors import RpcError, RpcRefusedError
 from ando_cli.tempo import broadcast
 from ando_cli.tempo.rpc import Mined, Rpc
 from tests.support.tempo_node import Node, Refusal, refused, unknown_method
@@ -166,6 +167,22 @@ def test_a_connection_that_breaks_off_after_the_send_is_looked_into(node: Node) 
     node.reply = break_off
     with Rpc(node.url) as rpc:
         assert rpc.broadcast(TRANSACTION).succeeded
+
+
+def test_what_may_be_mined_yet_is_not_to_be_tried_again(node: Node) -> None:
+    limited = refuses("busy", -32005)
+    for results in ({SYNC: HASH, ASK: limited}, {SYNC: limited, PLAIN: limited, ASK: None}, {SYNC: HASH, ASK: None}):
+        node.results |= results
+        with Rpc(node.url) as rpc, pytest.raises(RpcError) as caught:
+            rpc.broadcast(TRANSACTION)
+        assert not caught.value.retryable
+
+
+def test_that_a_node_knows_the_transaction_is_not_read_out_of_its_address(node: Node) -> None:
+    node.results |= {SYNC: refuses("no"), PLAIN: refuses("no"), ASK: in_turn(None, RECEIPT)}
+    with Rpc(node.url) as rpc, pytest.raises(RpcRefusedError) as caught:
+        rpc.broadcast(TRANSACTION)
+    assert (caught.value.rpc_code, caught.value.rpc_message) == (-32000, "no")
 
 
 def test_what_is_not_hex_is_not_sent(node: Node) -> None:

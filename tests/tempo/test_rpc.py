@@ -12,11 +12,11 @@ import pytest
 from eth_abi import encode
 from eth_utils import keccak
 
-from ando_cli.errors import ExitCode, NetworkError, PaymentError, UsageError
+from ando_cli.errors import ExitCode, NetworkError, PaymentError, RpcError, RpcRefusedError, UsageError
 from ando_cli.tempo.fees import max_fee
 from ando_cli.tempo.protocol import Protocol
 from ando_cli.tempo.rpc import GAS_LIMIT, MAX_FEE, ChannelState, Rpc
-from tests.support.tempo_node import SECRET_PATH, Node, refused, word
+from tests.support.tempo_node import SECRET_PATH, Node, Refusal, refused, word
 
 if TYPE_CHECKING:
     from http.server import BaseHTTPRequestHandler
@@ -457,3 +457,35 @@ def test_an_rpc_does_not_show_its_url(node: Node) -> None:
     with Rpc(node.with_credentials()) as rpc:
         assert "hunter2" not in repr(rpc)
         assert "key-5f3a" not in repr(rpc)
+
+
+@pytest.mark.parametrize(("code", "again"), [(-32005, True), (-32000, False), (-32601, False)])
+def test_a_refusal_keeps_what_the_server_said_and_is_tried_again_where_it_is_busy(
+    node: Node, code: int, again: bool
+) -> None:
+    def refuse(*_: object) -> None:
+        raise Refusal("too many", code)
+
+    node.results["eth_chainId"] = refuse
+    with Rpc(node.url) as rpc, pytest.raises(RpcRefusedError) as caught:
+        rpc.chain_id()
+    error = caught.value
+    assert (error.rpc_code, error.rpc_message, error.retryable) == (code, "too many", again)
+
+
+def test_a_refusal_that_quotes_a_secret_is_not_kept(node: Node) -> None:
+    def refuse(*_: object) -> None:
+        raise Refusal("key-5f3a is blocked")
+
+    node.results["eth_chainId"] = refuse
+    with Rpc(node.with_credentials()) as rpc, pytest.raises(RpcRefusedError) as caught:
+        rpc.chain_id()
+    assert caught.value.rpc_message is None
+
+
+@pytest.mark.parametrize(("status", "again"), [(429, True), (503, True), (400, False), (500, False)])
+def test_a_server_that_is_busy_can_be_asked_again(node: Node, status: int, again: bool) -> None:
+    node.answer_with(b"no", status)
+    with Rpc(node.url) as rpc, pytest.raises(RpcError) as caught:
+        rpc.chain_id()
+    assert (caught.value.code, caught.value.retryable) == ("rpc_http_error", again)

@@ -41,7 +41,15 @@ def test_an_error_is_two_lines_on_stderr_or_one_object_on_stdout() -> None:
     asked.fail(error)
     assert written(asked.stderr) == ""
     assert json.loads(written(asked.stdout)) == {
-        "error": {"code": "usage", "message": "it is wrong", "hint": "mend it", "exit_code": 2}
+        "error": {
+            "code": "usage",
+            "message": "it is wrong",
+            "hint": "mend it",
+            "exit_code": 2,
+            "retryable": False,
+            "retry_after": None,
+            "request_id": None,
+        }
     }
 
 
@@ -100,7 +108,15 @@ def test_answers_and_errors_can_be_toon() -> None:
     assert decode(written(answering.stdout)) == rows
     failing.fail(UsageError("it is wrong: all of it", hint="mend it"))
     assert decode(written(failing.stdout)) == {
-        "error": {"code": "usage", "message": "it is wrong: all of it", "hint": "mend it", "exit_code": 2}
+        "error": {
+            "code": "usage",
+            "message": "it is wrong: all of it",
+            "hint": "mend it",
+            "exit_code": 2,
+            "retryable": False,
+            "retry_after": None,
+            "request_id": None,
+        }
     }
 
 

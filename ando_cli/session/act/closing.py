@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ando_cli.errors import Code, PaymentError
+from ando_cli.errors import Code, InsufficientFundsError, PaymentError
 from ando_cli.frozen import frozen
 from ando_cli.money import amount
 from ando_cli.session.act.lifecycle import TRANSACTION_SECONDS
@@ -70,7 +70,7 @@ def confirm(lifecycle: Lifecycle, channel: Channel, captured: int) -> Ended:
         lifecycle.sleep(_POLL_SECONDS)
     raise PaymentError(
         "the gateway says that it closed the channel, but the chain does not show it",
-        hint="look again with `ando session sync`; `ando session close --force` closes it without the gateway",
+        hint="look again with `ando session sync`",
         code=Code.CLOSE_UNCONFIRMED,
     )
 
@@ -147,6 +147,7 @@ def withdraw(lifecycle: Lifecycle, channel: Channel) -> Ended:
             f"the grace period is not over: {duration(found.left)} left",
             hint="run `ando session close --finish` then, or add --wait",
             code=Code.GRACE_PERIOD,
+            retry_after=found.left,
         )
     chain = lifecycle.checked_chain()
     state = _open_state(lifecycle, chain, channel)
@@ -176,10 +177,9 @@ def _transact(lifecycle: Lifecycle, chain: Chain, channel: Channel, build: Calla
     terms: ChannelTerms = channel.terms
     needed = max_fee(fees)
     if chain.balance(terms.token, key.address) < needed:
-        raise PaymentError(
+        raise InsufficientFundsError(
             f"the wallet cannot pay the transaction's fee of up to {amount(needed)}",
             hint="send it to the address that `ando wallet address` shows",
-            code=Code.INSUFFICIENT_BALANCE,
         )
     # The chain's clock counts: it is what the transaction is held against, and it may be ahead of ours. An idle chain's
     # is behind, until its next block.

@@ -20,7 +20,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from ando_cli.errors import AndoError, Code, NetworkError, PaymentError, StoreError, WalletError
+from ando_cli.errors import AndoError, Code, NetworkError, PaymentError, StoreError, UntrustedError, WalletError
 from ando_cli.files import make_private_folder
 from ando_cli.frozen import frozen
 from ando_cli.mpp.credential import ClosePayload, OpenPayload, TopUpPayload, VoucherPayload
@@ -384,7 +384,10 @@ class Lifecycle:
         with self.store.transaction():
             if not self.store.topping_up(channel.channel_id, pending):
                 raise StoreError(
-                    "the channel changed while it was topped up", hint="try again", code=Code.STORE_CONFLICT
+                    "the channel changed while it was topped up",
+                    hint="try again",
+                    code=Code.STORE_CONFLICT,
+                    retryable=True,
                 )
             book(channel, Committed(deposited=additional))
         self._commit(deposited=additional)
@@ -588,7 +591,7 @@ class Lifecycle:
         chain = self._chain()
         found = chain.chain_id()
         if found != self.network.chain_id:
-            raise PaymentError(
+            raise UntrustedError(
                 f"the RPC serves chain {found}, not {self.network.name} ({self.network.chain_id})",
                 hint="give the right one with --rpc-url or in config.toml",
                 code=Code.WRONG_CHAIN,

@@ -12,7 +12,7 @@ from dataclasses import replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from ando_cli.errors import AndoError, Code, NetworkError, PaymentError, UsageError
+from ando_cli.errors import AndoError, Code, NetworkError, PaymentError, UntrustedError, UsageError
 from ando_cli.frozen import frozen
 from ando_cli.money import amount
 from ando_cli.redact import short
@@ -121,13 +121,13 @@ class Recovery:
         found = self._adopt(terms, state)
         if found.outcome is Outcome.OTHER_PAYEE:
             name = fingerprint(terms.payee)
-            raise PaymentError(
+            raise UntrustedError(
                 f"this channel pays another account than the one that {self._gateway} is paid at",
                 hint=f"name its gateway with --base-url; if it is this one, accept it with --accept-payee {name}",
                 code=Code.PAYEE_CHANGED,
             )
         if found.outcome is Outcome.OTHER_TOKEN:
-            raise PaymentError(
+            raise UntrustedError(
                 f"this channel holds another token than {self._lifecycle.network.token_symbol}",
                 hint="a token is trusted by its [networks.*] table in config.toml",
                 code=Code.WRONG_TOKEN,
@@ -169,7 +169,7 @@ class Recovery:
         try:
             return chain.opened_channels(escrow, lifecycle.payer, protocol=protocol, from_block=from_block), None
         except IncompleteSearchError as error:
-            return error.found, error
+            return list(error.found), error
 
     def _locate(self, channel_id: str, from_block: int) -> tuple[ChannelTerms, ChannelState]:
         """What a channel is made of, from the record or from the chain, and how it stands there."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from ando_cli.errors import Code, PaymentError
+from ando_cli.errors import BudgetExceededError
 from ando_cli.frozen import frozen
 from ando_cli.money import amount
 from ando_cli.session.decide.periods import day_of, month_of
@@ -92,11 +92,10 @@ def check(by: int, standings: Iterable[Standing]) -> None:
         if by > standing.left:
             budget, renews_at = standing.budget, standing.renews_at
             again = "it does not renew" if renews_at is None else f"it renews at {_local(renews_at)}"
-            raise PaymentError(
+            raise BudgetExceededError(
                 f"{budget.name} is {amount(budget.limit)}, of which {amount(standing.used)} is used: "
                 f"this needs {amount(by)} more",
                 hint=f"nothing was signed; {again}, and is raised with `ando config set {budget.name} AMOUNT`",
-                code=Code.BUDGET_EXCEEDED,
             )
 
 

@@ -41,7 +41,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ando_cli.errors import Code, PaymentError
+from ando_cli.errors import Code, OutcomeUnknownError, PaymentError
 from ando_cli.frozen import frozen
 from ando_cli.money import amount
 from ando_cli.mpp.problem import Problem, ProblemCode
@@ -231,10 +231,9 @@ def sending(progress: Progress, step: Voucher, traffic: Traffic) -> Progress:
 
 def outcome_unknown() -> PaymentError:
     """The error for a paid request whose answer never came, or came after the answer to it was lost."""
-    return PaymentError(
+    return OutcomeUnknownError(
         "the answer to a paid request was lost: whether it was charged is unknown",
         hint="nothing new was authorised; asking again may be charged again",
-        code=Code.OUTCOME_UNKNOWN,
     )
 
 
@@ -423,7 +422,10 @@ def advice(code: ProblemCode | None) -> str | None:
 def _stop(code: ProblemCode, rejection: Problem) -> PaymentError:
     # The canonical code, whichever vocabulary the gateway spoke: what a code means must not depend on its spelling.
     message, hint = _STOP[code]
-    return PaymentError(f"{message} ({clean(rejection.message, 160)})", hint=hint, code=code.value)
+    cls = OutcomeUnknownError if code is ProblemCode.MPP_COMMIT_FAILED else PaymentError
+    # A close can be asked for again: it is the same one.
+    again = code in (ProblemCode.MPP_SESSION_CLOSE_UNAVAILABLE, ProblemCode.MPP_SESSION_CLOSE_FAILED)
+    return cls(f"{message} ({clean(rejection.message, 160)})", hint=hint, code=code.value, retryable=again)
 
 
 def _named_amount(
@@ -435,7 +437,7 @@ def _named_amount(
     copied. What it holds is for the user to say, not for the gateway.
     """
     if code in _OUTRUN and channel is not None and channel.state is State.OPEN and channel.accepted < progress.sent:
-        error.hint = (
+        return error.with_hint(
             "if more was authorised from this channel on another machine, name it: "
             f"ando session recover {short(channel.channel_id)} --authorised AMOUNT"
         )
@@ -466,6 +468,7 @@ def _rejected(rejection: Problem) -> PaymentError:
         f"the gateway turned the payment down ({rejection.status}): {clean(rejection.message)}",
         hint="nothing more was authorised; try again later",
         code=rejection.code or Code.PAYMENT_REJECTED,
+        retryable=rejection.canonical is ProblemCode.MPP_RESERVATION_FAILED,  # the gateway is busy, and took nothing
     )
 
 
@@ -481,7 +484,7 @@ def _deposit_disputed() -> PaymentError:
     return PaymentError(
         "the gateway still says that the deposit is too low, after it was topped up",
         hint="nothing more was deposited; compare with `ando session list`",
-        code=Code.MPP_SESSION_DEPOSIT_BELOW_REQUEST_COST,
+        code=ProblemCode.MPP_SESSION_DEPOSIT_BELOW_REQUEST_COST.value,
     )
 
 

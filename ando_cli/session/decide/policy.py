@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-from ando_cli.errors import Code, PaymentError
+from ando_cli.errors import BudgetExceededError, Code, InsufficientFundsError, PaymentError, UntrustedError
 from ando_cli.frozen import frozen
 from ando_cli.money import amount
 from ando_cli.tempo.protocol import Protocol
@@ -70,21 +70,21 @@ def check_trust(request: SessionRequest, trust: Trust) -> None:
             code=Code.UNSUPPORTED_SESSION_PROTOCOL,
         )
     if request.chain_id != network.chain_id:
-        raise PaymentError(
+        raise UntrustedError(
             f"the gateway asks for payment on chain {request.chain_id}, not on {network.name} ({network.chain_id})",
             hint="name the gateway's network with --network, if you trust it",
             code=Code.WRONG_CHAIN,
         )
     protocol = Protocol(request.session_protocol)
     if not network.trusts(request.escrow_contract, protocol):
-        raise PaymentError(
+        raise UntrustedError(
             f"the gateway names an escrow contract that is not trusted on {network.name}",
             hint=f"nothing was signed; if you trust it, add it to escrows of a [networks.*] table in config.toml: "
             f"{request.escrow_contract}",
             code=Code.UNTRUSTED_ESCROW,
         )
     if request.currency != network.token:
-        raise PaymentError(
+        raise UntrustedError(
             f"the gateway asks for another token than {network.token_symbol} of {network.name}",
             hint="nothing was signed; a token is trusted by its [networks.*] table in config.toml",
             code=Code.WRONG_TOKEN,
@@ -92,7 +92,7 @@ def check_trust(request: SessionRequest, trust: Trust) -> None:
     check_size(max(request.amount, request.suggested_deposit or 0, request.min_voucher_delta), protocol)
     pinned = trust.pinned_payee
     if pinned is not None and pinned != request.recipient and trust.accepted_payee != fingerprint(request.recipient):
-        raise PaymentError(
+        raise UntrustedError(
             "the gateway names another payee than the one it was first paid at",
             hint=f"if the gateway announced the change, accept it with --accept-payee {fingerprint(request.recipient)}",
             code=Code.PAYEE_CHANGED,
@@ -161,7 +161,7 @@ def check_raise(by: int, caps: Caps, committed: Committed) -> None:
         PaymentError: nothing was signed.
     """
     if caps.max_spend is not None and committed.raised + by > caps.max_spend:
-        raise PaymentError(
+        raise BudgetExceededError(
             f"the gateway asks for a voucher of {amount(by)} more, above the {amount(caps.max_spend)} of --max-spend",
             hint=f"nothing was signed; allow it with --max-spend {amount(committed.raised + by)}",
             code=Code.MAX_SPEND_EXCEEDED,
@@ -180,24 +180,22 @@ def _least(needed: int, wanted: int, caps: Caps, committed: Committed, balance: 
     short, price = amount(least), amount(needed)
     if which == "balance":
         fee = f" (with {amount(fee_reserve)} kept for the transaction fee)" if fee_reserve else ""
-        raise PaymentError(
+        raise InsufficientFundsError(
             f"the wallet holds {amount(balance)}{fee}, and the channel needs {price}",
             hint="send funds to the address that `ando wallet address` shows",
-            code=Code.INSUFFICIENT_BALANCE,
         )
     if which == "budget":
-        raise PaymentError(
+        raise BudgetExceededError(
             f"the budget leaves {short}, and the channel needs a deposit of {price}",
             hint="nothing was signed; `ando spend` shows what is used, and --yes allows a deposit beyond it",
-            code=Code.BUDGET_EXCEEDED,
         )
     if which == "max_spend":
-        raise PaymentError(
+        raise BudgetExceededError(
             f"--max-spend leaves {short}, and the channel needs a deposit of {price}",
             hint=f"nothing was signed; allow it with --max-spend {amount(needed + committed.deposited)}",
             code=Code.MAX_SPEND_EXCEEDED,
         )
-    raise PaymentError(
+    raise BudgetExceededError(
         f"max_deposit is {short}, and the channel needs a deposit of {price}",
         hint=f'nothing was signed; allow it with max_deposit = "{price}" in config.toml, or ANDO_MAX_DEPOSIT={price}',
         code=Code.MAX_DEPOSIT_EXCEEDED,

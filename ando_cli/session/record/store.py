@@ -316,7 +316,7 @@ class Store:
             try:
                 db.execute("PRAGMA journal_mode = WAL")
             except sqlite3.OperationalError as error:
-                if "locked" not in str(error) or time.monotonic() >= deadline:
+                if not _is_busy(error) or time.monotonic() >= deadline:
                     raise
                 time.sleep(0.01)
             else:
@@ -371,14 +371,13 @@ class Store:
                 code=Code.STORE_CONFLICT,
             ) from None
         except sqlite3.OperationalError as error:
-            text = str(error)
-            if "locked" in text or "busy" in text:
+            if _is_busy(error):
                 raise StoreError(
                     f"the session store was in use for {BUSY_SECONDS:.0f} seconds",
                     hint="another ando holds it; try again when it is done",
                     code=Code.STORE_BUSY,
                 ) from None
-            raise _unwritable(self._path.parent, text) from None
+            raise _unwritable(self._path.parent, str(error)) from None
         except sqlite3.DatabaseError:
             raise _damaged(self._path) from None
 
@@ -415,6 +414,11 @@ def channel_states(path: Path) -> list[tuple[str, str, str]]:
             "SELECT channel_id, state, gateway FROM channels "
             "ORDER BY state NOT IN ('opening', 'open'), created_at DESC LIMIT 500"
         ).fetchall()
+
+
+def _is_busy(error: sqlite3.OperationalError) -> bool:
+    primary = error.sqlite_errorcode & 0xFF  # the bits above tell the kinds of it apart
+    return primary in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
 def _damaged(path: Path) -> StoreError:

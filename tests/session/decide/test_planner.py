@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ando_cli.errors import OutcomeUnknownError
 from ando_cli.mpp.problem import CANONICAL, Problem, ProblemCode
 from ando_cli.session.channel import Channel, Pending, State
 from ando_cli.session.decide.planner import (
@@ -174,6 +175,26 @@ def test_a_code_of_the_specification_has_the_reaction_of_the_code_it_stands_for(
 
 def test_a_payment_that_may_have_landed_is_reported_as_unknown_in_either_vocabulary() -> None:
     assert refusal(step(channel(), "internal-payment-error")) == "mpp_commit_failed"
+
+
+@pytest.mark.parametrize("code", ProblemCode)
+def test_only_a_failed_commit_leaves_the_outcome_unknown_and_only_a_close_is_tried_again(
+    code: ProblemCode,
+) -> None:
+    found = step(channel(), code, replace(SENT, refreshed=True, resolved=True))
+    if isinstance(found, Refuse):
+        assert isinstance(found.error, OutcomeUnknownError) is (code is ProblemCode.MPP_COMMIT_FAILED)
+        closes = (ProblemCode.MPP_SESSION_CLOSE_UNAVAILABLE, ProblemCode.MPP_SESSION_CLOSE_FAILED)
+        assert found.error.retryable is (code in closes)
+
+
+def test_a_gateway_that_stays_busy_can_be_asked_again_and_one_that_refuses_cannot() -> None:
+    busy = step(channel(), ProblemCode.MPP_RESERVATION_FAILED, replace(SENT, reservations_failed=len(BACKOFF)))
+    odd = step(channel(), "store_busy", replace(SENT, refreshed=True))
+    assert isinstance(busy, Refuse)
+    assert isinstance(odd, Refuse)
+    assert (busy.error.code, busy.error.retryable) == ("mpp_reservation_failed", True)
+    assert (odd.error.code, odd.error.retryable) == ("store_busy", False)
 
 
 def test_a_code_that_nobody_knows_is_tried_with_a_fresh_challenge_once() -> None:

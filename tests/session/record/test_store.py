@@ -478,7 +478,9 @@ class Raced(sqlite3.Connection):
     def execute(self, statement: str, *values: Any) -> sqlite3.Cursor:
         if statement == "PRAGMA journal_mode = WAL" and Raced.refusals > 0:
             Raced.refusals -= 1
-            raise sqlite3.OperationalError("database is locked")
+            refusal = sqlite3.OperationalError("database is locked")
+            refusal.sqlite_errorcode = sqlite3.SQLITE_BUSY
+            raise refusal
         return super().execute(statement, *values)
 
 
