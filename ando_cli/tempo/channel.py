@@ -1,4 +1,4 @@
-"""The identity of a payment channel, on the v1 contract and on the v2 precompile (protocol.md section 4)."""
+"""The identity of a payment channel, on the v1 contract and on the v2 precompile (docs/protocol.md, section 4)."""
 
 from __future__ import annotations
 

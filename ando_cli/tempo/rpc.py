@@ -52,7 +52,7 @@ _CHANNEL_STATE_TYPES = ("uint96", "uint96", "uint32")
 
 @frozen
 class ChannelState:
-    """A channel as its escrow knows it (protocol.md section 4).
+    """A channel as its escrow knows it (docs/protocol.md, section 4).
 
     Attributes:
         finalized: closed for good; nothing can be paid from it any more. For v2 see :meth:`Rpc.channel`.

@@ -1,6 +1,6 @@
 """The SQLite file: channels, pinned payees, and the ledger of paid requests.
 
-Record before sending (design.md, "Rules of the money"): every method commits before it returns, and what was signed is
+Record before sending (rule 1 in ARCHITECTURE.md): every method commits before it returns, and what was signed is
 synced to the disk, so that it is known after a crash. Amounts are decimal text: they can pass 64 bits.
 """
 
