@@ -2,7 +2,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint format check bench completions clean
+.PHONY: demo test lint format check bench docs completions clean
 
 $(VENV)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -35,8 +35,11 @@ check: lint test
 bench: $(VENV)/.installed-test
 	$(BIN)/python benchmarks/run.py
 
+docs: $(VENV)/.installed
+	$(BIN)/python tools/docs.py
+
 completions: $(VENV)/.installed
-	$(BIN)/python -m ando_cli.completions completions
+	$(BIN)/python -m ando_cli.cli.completion completions
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
