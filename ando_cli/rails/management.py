@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from ando_cli.errors import Code, NetworkError, PaymentError
+from ando_cli.errors import AndoError, Code, NetworkError, PaymentError
 from ando_cli.frozen import frozen
 from ando_cli.inference.usage import Usage
 from ando_cli.mpp.malformed import MalformedError
@@ -96,8 +96,11 @@ class ManagementAuth(PaymentAuth):
             response = yield self._paid(request, turn, channel, lifecycle.payload(channel))
             if not response.is_success:
                 raise _refused(response)
-            lifecycle.topped_up(channel)
-            self.managed = Managed(self._now(channel))
+            try:
+                lifecycle.topped_up(channel)
+                self.managed = Managed(self._now(channel))
+            except AndoError as error:
+                raise error.with_retryable(False) from None  # the same command would top up once more
             return
         yield from self._close(request, turn, channel)
 
@@ -185,6 +188,7 @@ class ManagementAuth(PaymentAuth):
                 "the last deposit is still under way: the chain does not show it yet",
                 hint="nothing was signed; try again in half a minute",
                 code=Code.DEPOSIT_IN_FLIGHT,
+                retryable=isinstance(self._action, Close),  # the deposit may be the very one that is asked for again
             )
         return channel
 

@@ -88,6 +88,14 @@ def test_a_top_up_whose_answer_was_lost_is_not_paid_twice(opened: Gateway) -> No
     assert session(opened.box)["deposit"] == "7.00"
 
 
+def test_a_top_up_that_may_be_on_its_way_is_not_to_be_tried_again(opened: Gateway) -> None:
+    opened.fail(Fault(on="topUp", status=200, body_text=""))
+    for _ in range(2):
+        error = opened.box.run("session", "topup", "2", "--yes", "-j").error
+        assert (error["code"], error["retryable"]) == ("deposit_in_flight", False)
+    assert opened.actions.count("topUp") == 1
+
+
 def test_a_close_captures_what_was_spent_and_refunds_the_rest(opened: Gateway) -> None:
     spent = session(opened.box)["spent"]
     before = opened.balance
