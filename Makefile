@@ -10,7 +10,7 @@ UV := $(VENV)/uv
 LOCK := UV_CUSTOM_COMPILE_COMMAND="make update" $(UV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-emit-index-annotation --upgrade pyproject.toml --group build
 
-.PHONY: demo test lint format check bench completions update metrics clean
+.PHONY: demo test lint format check bench docs completions update metrics clean
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -56,8 +56,11 @@ update: | $(VENV)/bin/python
 metrics: $(VENV)/.installed-test
 	$(BIN)/python tools/metrics.py
 
+docs: $(VENV)/.installed
+	$(BIN)/python tools/docs.py
+
 completions: $(VENV)/.installed
-	$(BIN)/python -m ando_cli.completions completions
+	$(BIN)/python -m ando_cli.cli.completion completions
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

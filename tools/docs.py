@@ -21,6 +21,7 @@ from ando_cli import errors
 from ando_cli.cli.describe import EXIT_CODES
 from ando_cli.errors import AndoError, Code, ExitCode, codes
 from ando_cli.mpp import problem
+from tools import reference
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -138,8 +139,20 @@ def errors_page() -> str:
     return "\n".join(lines)
 
 
-PAGES: dict[str, Callable[[], str]] = {"errors": errors_page}
-"""The function that makes each page of ``docs/``, by the page's name."""
+def commands_pages() -> dict[str, str]:
+    """Return the pages of the command reference by path."""
+    return {f"docs/commands/{name}": text for name, text in reference.command_pages().items()}
+
+
+PAGES: dict[str, Callable[[], dict[str, str]]] = {
+    "commands": commands_pages,
+    "errors": lambda: {"docs/errors.md": errors_page()},
+    "man": lambda: {"docs/man/ando.1": reference.man_page()},
+}
+"""What there is to write, by name: the text of each file, by its path."""
+
+FOLDERS = {"commands": "docs/commands"}
+"""Folders that hold nothing else: a page whose command is gone is removed."""
 
 
 def main(arguments: list[str]) -> int:
@@ -150,18 +163,31 @@ def main(arguments: list[str]) -> int:
     given = parser.parse_args(arguments)
     if unknown := set(given.pages) - set(PAGES):
         parser.error(f"there is no page {', '.join(sorted(unknown))}")
-    stale = 0
-    for name in given.pages or PAGES:
-        path, text = ROOT / "docs" / f"{name}.md", PAGES[name]()
-        if path.is_file() and path.read_text(encoding="utf-8") == text:
-            continue
+    stale = {path: (name, text) for name in given.pages or PAGES for path, text in _stale(name).items()}
+    for path, (name, text) in stale.items():
         if given.check:
-            stale += 1
-            print(f"docs/{name}.md is not current: run python tools/docs.py {name}", file=sys.stderr)
+            print(f"{path} is not current: run python tools/docs.py {name}", file=sys.stderr)
+        elif text is None:
+            (ROOT / path).unlink()
         else:
-            path.parent.mkdir(exist_ok=True)
-            path.write_text(text, encoding="utf-8", newline="\n")
-    return 1 if stale else 0
+            (ROOT / path).parent.mkdir(parents=True, exist_ok=True)
+            (ROOT / path).write_text(text, encoding="utf-8", newline="\n")
+    return 1 if given.check and stale else 0
+
+
+def _stale(name: str) -> dict[str, str | None]:
+    """Return the files of a page that are not current, by path: what they are to hold, ``None`` if nothing."""
+    wanted = PAGES[name]()
+    found: dict[str, str | None] = {path: text for path, text in wanted.items() if _current(path) != text}
+    if folder := FOLDERS.get(name):
+        there = (path.relative_to(ROOT).as_posix() for path in sorted((ROOT / folder).glob("*")))
+        found |= {path: None for path in there if path not in wanted}
+    return found
+
+
+def _current(path: str) -> str | None:
+    file = ROOT / path
+    return file.read_text(encoding="utf-8") if file.is_file() else None
 
 
 def _errors_made(tree: ast.AST, names: set[str]) -> Iterator[tuple[str, ast.Call]]:

@@ -1,4 +1,4 @@
-"""Shell completion: the scripts, ``python -m ando_cli.completions FOLDER``, and the answers that they ask ``ando`` for.
+"""Shell completion: the scripts (``python -m ando_cli.cli.completion FOLDER``), and the answers that they ask for.
 
 The scripts ask what a word can become, so they stay right when a command or an option is added. Typer answers, except
 for how an answer looks: it would load ``rich`` to break an explanation into lines, each of which a shell takes for

@@ -1,6 +1,6 @@
 """The rail of an account: a Virtual Key in ``Authorization: Bearer``, which nothing else adds.
 
-A gateway that is busy or broken is asked again, the same bytes, within bounds (protocol.md, section 1). A 402 here is
+A gateway that is busy or broken is asked again, the same bytes, within bounds (docs/protocol.md, section 1). A 402 is
 an exhausted budget, not a challenge: it is never paid. What a request used goes into the ledger, so that one whose
 answer was lost is on record too.
 """

@@ -1,7 +1,7 @@
 """Requests that manage a channel instead of asking the model: top it up, close it.
 
 The gateway takes them on the route that the channel pays for, as a credential of another kind in answer to an ordinary
-challenge, and answers without running the model (protocol.md section 4). So this is made of the same parts as the
+challenge, and answers without running the model (docs/protocol.md, section 4). So this is made of the same parts as the
 payment rail: the offer is read and checked alike, and everything is recorded before it is sent.
 """
 

@@ -1,4 +1,4 @@
-"""The identity of a payment channel, on the v1 contract and on the v2 precompile (protocol.md section 4)."""
+"""The identity of a payment channel, on the v1 contract and on the v2 precompile (docs/protocol.md, section 4)."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ class ChannelTerms:
 
 @frozen
 class ChannelState:
-    """A channel as its escrow knows it (protocol.md section 4).
+    """A channel as its escrow knows it (docs/protocol.md, section 4).
 
     Attributes:
         finalized: closed for good; nothing can be paid from it any more. For v2 see ``Rpc.channel``.

@@ -1,7 +1,7 @@
 """The networks that a payment may run on: chain, token and the escrow contracts that we trust with a deposit.
 
 Only what is listed here, or added by the user's own configuration, is ever paid into: a gateway cannot name an escrow,
-a token or a chain of its choosing (protocol.md sections 3 and 5).
+a token or a chain of its choosing (docs/protocol.md, sections 3 and 5).
 """
 
 # ruff: noqa: S106 - a token here is a currency

@@ -1,4 +1,4 @@
-"""The two session protocols: v1 is a contract, v2 a precompile of the chain (TIP-1034; protocol.md section 4)."""
+"""The two session protocols: v1 is a contract, v2 a precompile of the chain (TIP-1034; docs/protocol.md, section 4)."""
 
 from __future__ import annotations
 

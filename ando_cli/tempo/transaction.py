@@ -1,6 +1,6 @@
 """The transactions that a payer signs for a channel: open it, top it up, close it without the payee.
 
-They are those of protocol.md, sections 3 and 4.
+They are those of docs/protocol.md, sections 3 and 4.
 
 All are Tempo transactions (type 0x76). On v1 a deposit is a batch of two calls, ``approve`` and the escrow's own:
 either both happen or neither. The v2 precompile needs no approval. The nonce is an expiring one: none has to be

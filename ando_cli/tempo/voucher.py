@@ -1,4 +1,4 @@
-"""The voucher of a channel: its EIP-712 digest and signature (protocol.md section 4).
+"""The voucher of a channel: its EIP-712 digest and signature (docs/protocol.md, section 4).
 
 A voucher says that the payee may have ``cumulative_amount`` out of the deposit, all that came before included.
 The typed data is two structs of fixed size, so its digest is three short hashes; tests prove it equal to eth_account's.

@@ -58,7 +58,7 @@ class ChainError(Exception):
 
 
 class OnChainChannel(NamedTuple):
-    """What ``getChannel`` returns, in the order of protocol.md section 4."""
+    """What ``getChannel`` returns, in the order of docs/protocol.md, section 4."""
 
     finalized: bool
     close_requested_at: int

@@ -1,4 +1,4 @@
-"""Identify channels of session protocol v2 (TIP-1034) by their descriptor (protocol.md, section 4)."""
+"""Identify channels of session protocol v2 (TIP-1034) by their descriptor (docs/protocol.md, section 4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Run the v1 escrow contract, which opens, tops up, settles and closes channels (protocol.md, section 4)."""
+"""Run the v1 escrow contract, which opens, tops up, settles and closes channels (docs/protocol.md, section 4)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Run transactions: check that each is valid, charge its fee, and run its calls (protocol.md, section 3)."""
+"""Run transactions: check that each is valid, charge its fee, and run its calls (docs/protocol.md, section 3)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Run the v2 escrow: the TIP-20 channel reserve (TIP-1034), a part of the chain itself (protocol.md, section 4).
+"""Run the v2 escrow: the TIP-20 channel reserve (TIP-1034), a part of the chain itself (docs/protocol.md, section 4).
 
 Unlike v1 it takes deposits without an approval, names channels by a descriptor that the caller sends, lets an operator
 settle for the payee, and captures only as much at the close as the payee asks for. It forgets closed channels: no two

@@ -1,4 +1,4 @@
-"""Identify channels of session protocol v1, and hash the vouchers of both protocols (protocol.md, section 4)."""
+"""Identify channels of session protocol v1, and hash the vouchers of both protocols (docs/protocol.md, section 4)."""
 
 from __future__ import annotations
 

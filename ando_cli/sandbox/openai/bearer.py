@@ -1,4 +1,4 @@
-"""Serve the account-owned routes, which a Virtual Key pays for (protocol.md, section 1)."""
+"""Serve the account-owned routes, which a Virtual Key pays for (docs/protocol.md, section 1)."""
 
 from __future__ import annotations
 

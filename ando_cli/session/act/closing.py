@@ -1,4 +1,4 @@
-"""Ending a channel: confirming a cooperative close, and closing without the gateway (protocol.md section 4).
+"""Ending a channel: confirming a cooperative close, and closing without the gateway (docs/protocol.md, section 4).
 
 Without the gateway it takes two transactions of the payer's own, ``requestClose`` and ``withdraw``, and a grace period
 between them in which the payee can still settle the highest voucher. They go to the chain through our own RPC, and cost

@@ -1,6 +1,6 @@
 """Vouchers by hand, outside any request: the guard before one is signed.
 
-It is the one that a paid request passes (design.md, "Rules of the money"): what is signed was recorded before,
+It is the one that a paid request passes (rule 1 in ARCHITECTURE.md): what is signed was recorded before,
 it only rises, and never above the deposit.
 """
 

@@ -1,6 +1,6 @@
 """What a payment may be: whom we trust, and how much. Pure decisions over frozen data.
 
-Caps hold against everybody (design.md, "Rules of the money"): what the gateway asks for is a wish, and the smallest
+Caps hold against everybody (rule 3 in ARCHITECTURE.md): what the gateway asks for is a wish, and the smallest
 of the user's limits decides. Amounts are base units.
 """
 

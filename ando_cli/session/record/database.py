@@ -1,6 +1,6 @@
 """The SQLite file: opening it, bringing its schema up to date, its transactions, and what can go wrong with it.
 
-Record before sending (design.md, "Rules of the money"): every transaction is committed before it ends, and what was
+Record before sending (rule 1 in ARCHITECTURE.md): every transaction is committed before it ends, and what was
 signed is synced to the disk, so that it is known after a crash.
 """
 
