@@ -8,7 +8,7 @@ what was spent. What SQL there is about the table stands here; amounts are decim
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ando_cli.errors import InvariantError
 from ando_cli.frozen import frozen
@@ -160,7 +160,7 @@ def read(db: sqlite3.Connection, since: int, until: int) -> list[Row]:
         "FROM ledger LEFT JOIN channels ON number = session WHERE at >= ? AND at < ? ORDER BY at, id",
         (since, until),
     )
-    return [_row(*values) for values in rows]
+    return [_row(values) for values in rows]
 
 
 def authorised(db: sqlite3.Connection, network: str, since: Sequence[int]) -> list[int]:
@@ -177,11 +177,12 @@ def authorised(db: sqlite3.Connection, network: str, since: Sequence[int]) -> li
     return [sum(int(row[0]) * row[number] for row in rows) for number in range(1, len(since) + 1)]
 
 
-def _row(
-    at: int, rail: str, gateway: str, network: str, path: str, model: str | None, plan: str | None, outcome: str,
-    authorised: str, deposited: str, spent: str | None, prompt_tokens: int | None, completion_tokens: int | None,
-    channel_id: str | None, cumulative_amount: str | None, channel_spent: str | None, state: str | None,
-) -> Row:  # fmt: skip
+def _row(values: tuple[Any, ...]) -> Row:
+    """The row whose values, in the order in which ``read`` selects them, are ``values``."""
+    (
+        at, rail, gateway, network, path, model, plan, outcome, authorised, deposited, spent, prompt_tokens,
+        completion_tokens, channel_id, cumulative_amount, channel_spent, state,
+    ) = values  # fmt: skip
     moved = state != State.ABANDONED
     unspent: int | None = None
     if cumulative_amount is not None and channel_spent is not None:

@@ -17,7 +17,7 @@ import pytest
 
 from ando_cli.errors import InvariantError, StoreError
 from ando_cli.inference.usage import Usage
-from ando_cli.session.channel import Pending, State
+from ando_cli.session.channel import FUNDED, Pending, State
 from ando_cli.session.record import database
 from ando_cli.session.record.ledger import Entry, Outcome
 from ando_cli.session.record.store import Store
@@ -198,6 +198,17 @@ def test_another_gateway_network_or_payee_has_a_channel_of_its_own(path: Path) -
     found = store.live(channel(4, payee=OTHER_PAYEE).key)
     assert found is not None
     assert found.terms.payee == OTHER_PAYEE
+
+
+@pytest.mark.parametrize("state", FUNDED)
+def test_a_state_in_which_there_may_be_money_ends_no_channel(path: Path, state: State) -> None:
+    store = Store(path)
+    store.add(channel())
+    with pytest.raises(InvariantError):
+        store.ended(channel().channel_id, state)
+    found = store.channel(channel().channel_id)
+    assert found is not None
+    assert found.state is State.OPEN
 
 
 def test_a_channel_that_has_ended_does_not_come_back(path: Path) -> None:
