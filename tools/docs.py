@@ -21,6 +21,7 @@ from ando_cli import errors
 from ando_cli.cli.describe import EXIT_CODES
 from ando_cli.errors import AndoError, Code, ExitCode, codes
 from ando_cli.mpp import problem
+from ando_cli.session.decide.planner import reactions_table
 from tools import reference
 
 if TYPE_CHECKING:
@@ -144,10 +145,21 @@ def commands_pages() -> dict[str, str]:
     return {f"docs/commands/{name}": text for name, text in reference.command_pages().items()}
 
 
+def architecture() -> dict[str, str]:
+    """Return ``ARCHITECTURE.md`` with the planner's table in the place that is marked for it."""
+    text = _current("ARCHITECTURE.md")
+    if text is None:
+        return {}
+    before, mark, rest = text.partition("<!-- reactions -->\n")
+    _, end, after = rest.partition("<!-- /reactions -->")
+    return {"ARCHITECTURE.md": f"{before}{mark}{reactions_table()}{end}{after}"}
+
+
 PAGES: dict[str, Callable[[], dict[str, str]]] = {
     "commands": commands_pages,
     "errors": lambda: {"docs/errors.md": errors_page()},
     "man": lambda: {"docs/man/ando.1": reference.man_page()},
+    "reactions": architecture,
 }
 """What there is to write, by name: the text of each file, by its path."""
 

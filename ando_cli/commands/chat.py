@@ -101,12 +101,11 @@ def chat(
     if keeping.interactive or _talks(state.terminal, prompt, body, output, dry_run=payment.dry_run):
         if state.terminal.json_output or body is not None or output is not None or payment.dry_run:
             raise UsageError("a conversation takes no -j, -t, -o, --body or --dry-run", hint="leave them out, or -i")
-        from ando_cli.repl.start import start  # not on the paid path
+        from ando_cli.repl.start import Manner, start  # not on the paid path
 
-        start(
-            state, options, asked, found, first=words.text, keeps=keeps,
-            history=settings.history and not keeping.no_history, usage=answer.usage, streams=not no_stream,
-        )  # fmt: skip
+        history = settings.history and not keeping.no_history
+        manner = Manner(keeps=keeps, history=history, usage=answer.usage, streams=not no_stream)
+        start(state, options, asked, found, manner, words.text)
         return
     streams = on_key and not (no_stream or state.terminal.json_output or output is not None)
     question, request = _read(state.terminal, words, body, asked, streams=streams)

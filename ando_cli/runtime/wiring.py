@@ -6,48 +6,37 @@ no wallet, and a voucher on an open channel needs no chain.
 
 from __future__ import annotations
 
-import dataclasses
-import os
 import time
 from contextlib import ExitStack, closing, contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from ando_cli.config.settings import KEY_RAIL, MPP_RAIL, STORE_FILE
-from ando_cli.errors import Code, ConsentRequiredError, PaymentDeclinedError, StoreError
-from ando_cli.files import make_private_folder
 from ando_cli.frozen import frozen
 from ando_cli.http.client import AndoClient
 from ando_cli.keys.delegates import FileDelegates, KeyringDelegates
-from ando_cli.money import amount
 from ando_cli.rails.bearer import BearerAuth
 from ando_cli.rails.payment import PaymentAuth
+from ando_cli.runtime.consent import by_budget, consent_of, find_budgets
 from ando_cli.session.act.chain import ChainView
 from ando_cli.session.act.keys import Keys
 from ando_cli.session.act.locks import once
 from ando_cli.session.act.session import Limits, Session, User
 from ando_cli.session.decide.policy import Caps
 from ando_cli.session.record.store import Store
-from ando_cli.tempo.keys import PrivateKey
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     import httpx
 
     from ando_cli.config.settings import Settings
     from ando_cli.runtime.context import Invocation
     from ando_cli.session.act.keys import Delegates
-    from ando_cli.session.act.session import Deposit
-    from ando_cli.session.decide.budget import Budgets
+    from ando_cli.tempo.keys import PrivateKey
     from ando_cli.tempo.protocol import Protocol as SessionProtocol
     from ando_cli.tempo.rpc import Rpc
     from ando_cli.terminal.output import Terminal
-
-_SANDBOX_FUNDS = 100_000_000
-_SANDBOX_RATION = 20_000_000
-"""The sandbox's wallet is filled up to 100 when it holds less than 20: its money costs nothing."""
 
 
 @frozen
@@ -171,34 +160,7 @@ def assemble(state: Invocation, options: PayOptions) -> Iterator[Parts]:
         StoreError: the sandbox's files cannot be written.
     """
     with ExitStack() as stack:
-        settings = state.settings
-        if settings.sandbox:
-            settings, key, sandbox = stack.enter_context(_sandbox(settings))
-
-            def find_key() -> PrivateKey:
-                return key
-
-            def find_address() -> str:
-                return key.address
-
-            def find_virtual_key() -> str:
-                return str(sandbox.virtual_key)
-
-            delegates: Delegates = FileDelegates(settings.folders.state)
-        else:
-
-            def find_key() -> PrivateKey:
-                return state.open_wallet().load().key
-
-            def find_address() -> str:
-                return state.open_wallet().noted_address()
-
-            def find_virtual_key() -> str:
-                from ando_cli.keys.virtual_keys import VirtualKeys  # not on the paid path
-
-                return VirtualKeys(state.environ, settings.profile).find(options.profile, settings.gateway).value
-
-            delegates = KeyringDelegates()
+        settings, secrets = _find_secrets(state, options, stack)
 
         def make_store() -> Store:
             store = open_store(settings)
@@ -217,16 +179,19 @@ def assemble(state: Invocation, options: PayOptions) -> Iterator[Parts]:
             open_store=once(make_store),
             locks=settings.folders.state / "locks",
             keys=Keys(
-                find_key, address=find_address, delegates=delegates, delegate=options.delegate or settings.delegate
+                secrets.key,
+                address=secrets.address,
+                delegates=secrets.delegates,
+                delegate=options.delegate or settings.delegate,
             ),
             chain=ChainView(make_rpc, settings.network),
             limits=Limits(
                 Caps(settings.max_deposit, max_spend),
                 budgets,
-                by_budget=lambda: _by_budget(terminal, settings, options, max_spend),
+                by_budget=lambda: by_budget(terminal, settings, options, max_spend),
                 deposit=options.deposit,
             ),
-            user=User(_consent(terminal, settings, options, max_spend or budgets), terminal.warn),
+            user=User(consent_of(terminal, settings, options, max_spend or budgets), terminal.warn),
         )
 
         def make_client(auth: httpx.Auth, *, bearer: bool = False) -> AndoClient:
@@ -241,76 +206,37 @@ def assemble(state: Invocation, options: PayOptions) -> Iterator[Parts]:
             stack.callback(client.close)
             return client
 
-        yield Parts(settings, session, find_virtual_key, make_client)
+        yield Parts(settings, session, secrets.virtual_key, make_client)
 
 
-def find_budgets(settings: Settings) -> Budgets | None:
-    """Return the budgets that are configured; ``None`` where there are none."""
-    limits = (settings.budget_day, settings.budget_month, settings.budget_total)
-    if limits == (None, None, None):
-        return None
-    from ando_cli.session.decide.budget import Budgets
+@frozen
+class _Secrets:
+    """Where the secrets of one command come from, each found when it is first needed."""
 
-    return Budgets(*limits)
-
-
-def _by_budget(terminal: Terminal, settings: Settings, options: PayOptions, max_spend: int | None) -> bool:
-    """Whether nobody but a budget would allow a deposit."""
-    return not (settings.sandbox or options.assume_yes or max_spend or terminal.attended)
+    key: Callable[[], PrivateKey]
+    address: Callable[[], str]
+    virtual_key: Callable[[], str]
+    delegates: Delegates
 
 
-def _consent(
-    terminal: Terminal, settings: Settings, options: PayOptions, limit: int | Budgets | None
-) -> Callable[[Deposit], None]:
-    """Ask on a terminal; without one, a limit or a budget that the user set is the consent."""
+def _find_secrets(state: Invocation, options: PayOptions, stack: ExitStack) -> tuple[Settings, _Secrets]:
+    """The settings in force, those of a running sandbox where one is asked for, and the secrets that go with them."""
+    settings = state.settings
+    if settings.sandbox:
+        from ando_cli.runtime.play import running_sandbox  # not on the paid path
 
-    def ask(deposit: Deposit) -> None:
-        if settings.sandbox or options.assume_yes:
-            return
-        what = "Open a channel" if deposit.opening else "Top up the channel"
-        money = f"{amount(deposit.amount)} {deposit.symbol}"
-        answer = terminal.ask(f"{what} with a deposit of {money} at {deposit.gateway}?")
-        if answer is None and limit is None:
-            raise ConsentRequiredError(
-                f"{what.lower()} with a deposit of {money}: there is no terminal to ask on",
-                hint=f"allow it with --max-spend {amount(deposit.amount)} (or ANDO_MAX_SPEND), a budget, or --yes",
-            )
-        if answer is False:
-            raise PaymentDeclinedError("the deposit was declined", hint="nothing was signed")
+        settings, key, sandbox = stack.enter_context(running_sandbox(settings))
+        delegates = FileDelegates(settings.folders.state)
+        return settings, _Secrets(lambda: key, lambda: key.address, lambda: str(sandbox.virtual_key), delegates)
 
-    return ask
+    def find_virtual_key() -> str:
+        from ando_cli.keys.virtual_keys import VirtualKeys  # not on the paid path
 
+        return VirtualKeys(state.environ, settings.profile).find(options.profile, settings.gateway).value
 
-@contextmanager
-def _sandbox(settings: Settings) -> Iterator[tuple[Settings, PrivateKey, Any]]:
-    """A sandbox for the length of one command, a wallet in it that always has play money, and the sandbox itself."""
-    folder = settings.folders.state
-    key = _sandbox_key(folder / "wallet.key")
-    from ando_cli.sandbox import server
-
-    with server.Sandbox(server.SandboxConfig(path=folder / "chain.db")) as sandbox:
-        balance_of = {"to": settings.network.token, "data": "0x70a08231" + key.address[2:].rjust(64, "0")}
-        if int(sandbox.rpc("eth_call", balance_of, "latest"), 16) < _SANDBOX_RATION:
-            sandbox.fund(key.address, _SANDBOX_FUNDS)
-        network = dataclasses.replace(settings.network, rpc_url=sandbox.rpc_url)
-        yield dataclasses.replace(settings, base_url=sandbox.base_url, network=network), key, sandbox
-
-
-def _sandbox_key(path: Path) -> PrivateKey:
-    """The sandbox wallet's key, made at first use. It guards nothing, so a plain file will do."""
-    try:
-        make_private_folder(path.parent)
-        try:
-            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        except FileExistsError:
-            return PrivateKey.parse(path.read_text(encoding="utf-8"))
-        key = PrivateKey.generate()
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(key.to_hex())
-    except (OSError, ValueError) as error:
-        raise StoreError(
-            f"the sandbox's wallet cannot be used: {getattr(error, 'strerror', None) or 'it is damaged'}",
-            hint=f"remove {path.parent}: there is no money in it",
-            code=Code.SANDBOX_DAMAGED,
-        ) from None
-    return key
+    return settings, _Secrets(
+        lambda: state.open_wallet().load().key,
+        lambda: state.open_wallet().noted_address(),
+        find_virtual_key,
+        KeyringDelegates(),
+    )

@@ -12,8 +12,9 @@ from ando_cli.cli.command import Command
 from ando_cli.commands.spend import _shape
 from ando_cli.errors import UsageError
 from ando_cli.frozen import frozen
+from ando_cli.runtime.consent import find_budgets
 from ando_cli.runtime.context import invocation
-from ando_cli.runtime.wiring import existing_store, find_budgets
+from ando_cli.runtime.wiring import existing_store
 from ando_cli.session.decide.periods import FORMS, Span, parse_span
 from ando_cli.session.report.spending import By, group, of_network, total
 from ando_cli.times import iso_time

@@ -25,8 +25,9 @@ from ando_cli.errors import BudgetExceededError, Code, ConsentRequiredError, Pay
 from ando_cli.frozen import frozen
 from ando_cli.money import amount as money
 from ando_cli.money import parse_amount
+from ando_cli.runtime.consent import find_budgets
 from ando_cli.runtime.context import invocation
-from ando_cli.runtime.wiring import PayOptions, assemble, existing_store, find_budgets
+from ando_cli.runtime.wiring import PayOptions, assemble, existing_store
 from ando_cli.session.act.vouchers import record_voucher
 
 if TYPE_CHECKING:
