@@ -177,6 +177,11 @@ def test_a_channel_id_that_is_none_is_none(value: object) -> None:
     assert parse({"channelId": value}).channel_id is None
 
 
+def test_a_challenge_id_may_be_as_long_as_256_characters() -> None:
+    assert parse({"challengeId": "x" * 256}).challenge_id == "x" * 256
+    assert parse({"challengeId": "x" * 257}).challenge_id is None
+
+
 @pytest.mark.parametrize("value", ["", 5, None, "a" * 257, "a\x1b[31m", "a\nb"], ids=repr)
 def test_a_challenge_id_that_cannot_be_one_is_none(value: object) -> None:
     assert parse({"challengeId": value}).challenge_id is None

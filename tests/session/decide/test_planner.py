@@ -228,6 +228,28 @@ def test_a_code_that_nobody_knows_is_tried_with_a_fresh_challenge_once() -> None
 
 
 @pytest.mark.parametrize("code", [ProblemCode.MPP_INVALID_CHALLENGE, ProblemCode.PAYMENT_REQUIRED, None])
+def test_without_a_channel_too_an_invalid_challenge_is_replaced_once(code: ProblemCode | None) -> None:
+    refreshed = replace(SENT, resolved=True, refreshed=True)
+    assert step(None, code, replace(refreshed, refreshed=False)) == Open(MILLION)
+    assert refusal(step(None, code, refreshed)) is Reason.REJECTED
+    assert refusal(step(opening(), code, refreshed)) is Reason.REJECTED
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        ProblemCode.SESSION_CHANNEL_FINALIZED,
+        ProblemCode.MPP_VOUCHER_BUCKET_REFRESH_REQUIRED,
+        ProblemCode.MPP_RESERVATION_FAILED,
+    ],
+)
+def test_a_replaced_challenge_that_is_followed_by_another_code_does_not_end_it(code: str) -> None:
+    refreshed = replace(SENT, resolved=True, refreshed=True)
+    assert step(None, code, refreshed) == Open(MILLION)
+    assert step(opening(), code, refreshed) == Resend()
+
+
+@pytest.mark.parametrize("code", [ProblemCode.MPP_INVALID_CHALLENGE, ProblemCode.PAYMENT_REQUIRED, None])
 def test_an_invalid_challenge_is_replaced_once(code: ProblemCode | None) -> None:
     rejection = problem(code)
     assert step(channel(), code) == Refresh()
@@ -279,6 +301,8 @@ def test_a_deposit_said_to_be_too_low_is_looked_up_before_it_is_believed() -> No
     code, looked = ProblemCode.MPP_SESSION_DEPOSIT_BELOW_REQUEST_COST, replace(SENT, resolved=True)
     assert step(channel(), code) == Resolve()
     assert step(channel(), code, looked) == Voucher(MILLION, hold=Hold.RAISES)
+    assert step(channel(deposit=MILLION), code, looked) == Voucher(MILLION, hold=Hold.RAISES)
+    assert step(channel(deposit=MILLION - 1), code, looked) == TopUp(1)
     assert step(channel(deposit=MILLION // 4), code, looked) == TopUp(3 * MILLION // 4)
     assert step(channel(deposit=MILLION), code, looked) == Voucher(MILLION, hold=Hold.RAISES)
     assert step(channel(deposit=MILLION - 1), code, looked) == TopUp(1)
