@@ -36,6 +36,8 @@ lint: $(VENV)/.installed-test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python tools/metrics.py
+	$(BIN)/python tools/docs.py --check
 
 format: $(VENV)/.installed-test
 	$(BIN)/ruff check --fix .
@@ -44,6 +46,7 @@ format: $(VENV)/.installed-test
 check: lint test
 
 bench: $(VENV)/.installed-test
+	$(BIN)/python -m pytest benchmarks
 	$(BIN)/python benchmarks/run.py
 
 mutants: $(VENV)/.installed-test

@@ -145,7 +145,7 @@ def test_what_is_final_by_the_table_is_what_there_is_advice_for() -> None:
 
 def test_the_architecture_shows_the_table() -> None:
     shown = (Path(ando_cli.__file__).parents[1] / "ARCHITECTURE.md").read_text(encoding="utf-8")
-    assert reactions_table() in shown
+    assert f"\n\n<!-- reactions -->\n{reactions_table()}<!-- /reactions -->\n" in shown
 
 
 @pytest.mark.parametrize(("code", "state"), CODES_AND_STATES)
