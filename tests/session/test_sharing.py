@@ -71,6 +71,9 @@ def test_it_does_not_take_the_raise_of_another_instead() -> None:
     raised = replace(FULL, cumulative_amount=4 * MILLION)
     others = Traffic(claimed=MILLION, in_flight=1)
     assert step(raised, others, REFRESH, paid_attempts=1, sent=3 * MILLION) == Voucher(5 * MILLION, raised_by=MILLION)
+    assert step(raised, Traffic(), REFRESH, paid_attempts=1, sent=3 * MILLION) == Voucher(
+        5 * MILLION, raised_by=MILLION
+    )
 
 
 def test_those_sent_before_it_was_known_that_each_is_charged_in_full_are_waited_for() -> None:
@@ -123,6 +126,7 @@ def test_as_long_as_nobody_knows_how_the_gateway_charges_whoever_raises_waits_fo
     raise_it = Voucher(4 * MILLION, raised_by=MILLION, hold=Hold.EVERYTHING)
     assert step(UNKNOWN, Traffic(), REFRESH, **told) == raise_it
     assert step(METERED, Traffic(in_flight=1), REFRESH, **told) == raise_it
+    assert step(METERED, Traffic(in_flight=1, loose=1), REFRESH, **told) == raise_it
 
 
 def test_where_each_is_charged_in_full_whoever_counts_on_an_amount_waits_for_those_that_count_on_none() -> None:
@@ -284,6 +288,12 @@ def test_what_a_request_has_topped_up_is_kept_for_its_raise_while_it_waits(done:
     assert step(FULL, Traffic(in_flight=1, loose=1), **done) == (
         Voucher(3 * MILLION) if done.get("raised") else Wait(kept)
     )
+
+
+def test_a_raise_by_one_base_unit_is_a_raise_too() -> None:
+    situation = Situation(session_request(amount=1), CAPS, channel(cumulative_amount=3, spent=3))
+    assert plan(situation) == Voucher(4, raised_by=1)
+    assert plan(replace(situation, traffic=Traffic(hold=Hold.RAISES))) == Wait()
 
 
 def test_nobody_tops_up_or_raises_while_somebody_tops_up() -> None:

@@ -297,6 +297,25 @@ def test_a_channel_that_is_still_being_opened_is_never_paid_with_a_bare_voucher(
     assert step(young, ProblemCode.MPP_VOUCHER_BUCKET_REFRESH_REQUIRED) == Resolve()
 
 
+LOWER = ProblemCode.MPP_PAYMENT_VERIFICATION_FAILED
+
+
+@pytest.mark.parametrize(
+    ("known", "code", "outrun"),
+    [
+        (channel(accepted=MILLION - 1), LOWER, True),
+        (channel(accepted=MILLION), LOWER, False),
+        (channel(accepted=MILLION - 1), ProblemCode.MPP_PAYER_NOT_ALLOWED, False),
+        (opening(), LOWER, False),
+        (None, LOWER, False),
+    ],
+)
+def test_a_gateway_may_hold_a_higher_voucher_only_where_it_turned_down_one_that_no_receipt_showed_as_accepted(
+    known: Channel | None, code: ProblemCode, outrun: bool
+) -> None:
+    assert step(known, code) == Refuse(Reason.FINAL, outrun=outrun)
+
+
 def test_a_deposit_said_to_be_too_low_is_looked_up_before_it_is_believed() -> None:
     code, looked = ProblemCode.MPP_SESSION_DEPOSIT_BELOW_REQUEST_COST, replace(SENT, resolved=True)
     assert step(channel(), code) == Resolve()
