@@ -57,6 +57,10 @@ def test_each_thing_that_is_not_trusted_has_a_refusal_of_its_own(changes: dict[s
     assert refusal(Trust(NETWORK), **changes).code == code
 
 
+def test_a_gateway_need_not_suggest_a_deposit() -> None:
+    check_trust(session_request(suggested_deposit=None), Trust(NETWORK))
+
+
 def test_a_payee_is_refused_where_another_one_is_pinned() -> None:
     error = refusal(Trust(NETWORK, pinned_payee=PAYEE), recipient=OTHER_PAYEE)
     assert error.code == "payee_changed"
