@@ -14,6 +14,7 @@ import pytest
 from ando_cli import __version__
 from ando_cli.sandbox.faults import Fault
 from tests.support.cli_box import ANDO, MILLION
+from tests.support.forked import constants
 
 if TYPE_CHECKING:
     from tests.support.cli_box import Box, Gateway
@@ -104,15 +105,15 @@ def test_ctrl_c_while_waiting_ends_with_130_and_no_traceback(warm: Gateway) -> N
 
 
 def test_a_spinner_is_for_a_terminal_only(warm: Gateway) -> None:
-    slow = Fault(on="voucher", delay=1.2)
+    slow, soon = Fault(on="voucher", delay=0.6), constants({"terminal.spinner.DELAY": 0.05})
     warm.fail(slow)
-    assert "\x1b[?25l" in warm.box.terminal("chat", "hi").end().worked().stderr
+    assert "\x1b[?25l" in warm.box.terminal("chat", "hi", **soon).end().worked().stderr
     for arguments, kind in ([], "dumb"), (["-q"], "xterm"):
         warm.fail(slow)
-        done = warm.box.terminal("chat", "hi", *arguments, pipe_out=True, TERM=kind).end().worked()
+        done = warm.box.terminal("chat", "hi", *arguments, pipe_out=True, TERM=kind, **soon).end().worked()
         assert (done.stderr, done.stdout.startswith(ANSWER)) == ("", True)
     warm.fail(slow)
-    assert warm.box.run("chat", "hi").worked().stderr == ""
+    assert warm.box.run("chat", "hi", **soon).worked().stderr == ""
 
 
 def test_colours_are_for_a_terminal_that_wants_them(box: Box) -> None:

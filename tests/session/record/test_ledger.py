@@ -127,6 +127,7 @@ def test_a_request_without_a_receipt_may_have_cost_what_the_vouchers_leave(store
     lost, refused = store.book(None, entry()), store.book(None, entry())
     store.finish(refused, Outcome.FAILED, Usage())
     answered(store, store.book(None, entry()), 100_000)
+    assert all(row.is_request for row in check(store))
     assert [(row.uncertain, row.unspent) for row in check(store)] == [
         (True, 900_000), (True, 900_000), (False, 900_000), (False, 900_000),
     ]  # fmt: skip
