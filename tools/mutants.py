@@ -44,7 +44,7 @@ PRELOADED = (
     "pytest", "pytest_timeout", "hypothesis", "httpx", "web3", "eth_account", "pytempo", "coincurve", "sha3",
     "filelock",
 )  # fmt: skip
-TEST_SECONDS = 20
+TEST_SECONDS = 40
 """After that long a test counts as failed: a mutant can loop for ever."""
 
 FAILED, INTERRUPTED = 1, 2
