@@ -42,28 +42,30 @@ def run(
     port: Annotated[
         int, typer.Option(metavar="PORT", min=0, max=65535, help="The port to listen on; 0 picks a free one.")
     ] = 8600,
-    host: Annotated[
-        str, typer.Option(metavar="ADDRESS", help="A loopback address; the sandbox listens nowhere else.")
-    ] = "127.0.0.1",
+    host: Annotated[str, typer.Option(metavar="ADDRESS", help="The loopback address to listen on.")] = "127.0.0.1",
     file: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Keep the chain and the sessions here, not in the state folder."),
+        typer.Option(metavar="FILE", help="Keep the chain and the sessions in this file, not in the state folder."),
     ] = None,
     outside_rpc: Annotated[
         str | None, typer.Option(metavar="URL", help="Use this chain instead of the built-in one.")
     ] = None,
-    escrow: Annotated[str | None, typer.Option(metavar="ADDRESS", help="With --outside-rpc: its v1 escrow.")] = None,
-    token: Annotated[str | None, typer.Option(metavar="ADDRESS", help="With --outside-rpc: the currency.")] = None,
-    chain_id: Annotated[int | None, typer.Option(metavar="N", help="With --outside-rpc: its chain id.")] = None,
+    escrow: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="With --outside-rpc: the chain's v1 escrow.")
+    ] = None,
+    token: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="With --outside-rpc: the token to pay in.")
+    ] = None,
+    chain_id: Annotated[int | None, typer.Option(metavar="N", help="With --outside-rpc: the chain's id.")] = None,
     protocol: Annotated[
         str, typer.Option(metavar="v1|v2|both", help="The session protocol that the gateway offers.")
     ] = "v1",
     fund: Annotated[
         list[str] | None,
-        typer.Option(metavar="ADDRESS", help="Give this account 100 of play money; may be repeated."),
+        typer.Option(metavar="ADDRESS", help="Give this account 100 in play money; may be repeated."),
     ] = None,
 ) -> None:
-    """Serve until Ctrl-C. Use it with --base-url and --rpc-url, which it prints.
+    """Serve until Ctrl-C. Use the printed addresses with --base-url and --rpc-url.
 
     The gateway's own key, for an outside chain, comes from ANDO_SANDBOX_PAYEE_KEY.
     """
@@ -80,8 +82,8 @@ def run(
         raise UsageError("--escrow, --token and --chain-id describe an outside chain", hint="add --outside-rpc URL")
     if outside_rpc is not None and (None in given.values() or fund):
         raise UsageError(
-            "an outside chain needs --escrow, --token and --chain-id, and cannot be funded from here",
-            hint="give the three, and leave out --fund",
+            "an outside chain needs --escrow, --token and --chain-id, and does not support --fund",
+            hint="give all three, and leave out --fund",
         )
     path = file or state.settings.folders.state / "sandbox" / "served.db"
     payee_key = state.environ.get("ANDO_SANDBOX_PAYEE_KEY")

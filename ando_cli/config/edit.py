@@ -166,7 +166,7 @@ def replace(path: Path, text: str) -> None:
 
 def template() -> str:
     """Return the text of a first file: every key as a comment that explains it."""
-    lines = [f"# {CONFIG_FILE} of ando. Flags and ANDO_… variables go before what stands here.", ""]
+    lines = ["# The configuration of ando. Options and ANDO_… variables override this file.", ""]
     table = ""
     for key in sorted(KEYS.values(), key=lambda key: "." in key.name):
         *tables, last = key.name.split(".")

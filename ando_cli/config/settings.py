@@ -43,20 +43,22 @@ KEYS: dict[str, Key] = {
     for key in (
         Key("base_url", Kind.URL, "The gateway.", default=DEFAULT_BASE_URL, option="--base-url"),
         Key("network", Kind.TEXT, "The Tempo network.", default=DEFAULT_NETWORK, option="--network"),
-        Key("rpc_url", Kind.URL, "The chain's RPC, instead of the network's.", option="--rpc-url", secret=True),
-        Key("max_spend", Kind.AMOUNT, "The most that one command may deposit, and may newly authorise."),
+        Key("rpc_url", Kind.URL, "The RPC endpoint, instead of the network's own.", option="--rpc-url", secret=True),
+        Key(
+            "max_spend", Kind.AMOUNT, "The most that one command may deposit, and the most that it may newly authorise."
+        ),
         Key("max_deposit", Kind.AMOUNT, "The most that one deposit may be.", default=DEFAULT_MAX_DEPOSIT),
         Key("budget.day", Kind.AMOUNT, "The most that may be authorised in a day."),
         Key("budget.month", Kind.AMOUNT, "The most that may be authorised in a month."),
-        Key("budget.total", Kind.AMOUNT, "The most that may be authorised in all."),
+        Key("budget.total", Kind.AMOUNT, "The most that may be authorised in total."),
         Key("timeout", Kind.SECONDS, "How long to wait for an answer.", default=DEFAULT_TIMEOUT),
         Key("connect_timeout", Kind.SECONDS, "How long to wait for a connection.", default=DEFAULT_CONNECT_TIMEOUT),
         Key("rail", Kind.TEXT, "How ando chat pays: mpp or key.", default=MPP_RAIL, choices=RAILS),
-        Key("profile", Kind.TEXT, "Which of the stored Virtual Keys is used."),
-        Key("model", Kind.TEXT, "The model, where -m names none."),
+        Key("profile", Kind.TEXT, "Which stored Virtual Key to use."),
+        Key("model", Kind.TEXT, "The model, unless -m names one."),
         Key("delegate", Kind.SWITCH, "Whether a new channel gets a key of its own.", default=False),
-        Key("history", Kind.SWITCH, "Whether what is typed in a conversation is remembered.", default=True),
-        Key("keep", Kind.SWITCH, "Whether ando chat keeps conversations, prompts and answers.", default=False),
+        Key("history", Kind.SWITCH, "Whether to remember what you type in conversations.", default=True),
+        Key("keep", Kind.SWITCH, "Whether ando chat saves conversations.", default=False),
     )
 }
 """Everything that can be configured, beside the tables of networks."""
@@ -157,7 +159,7 @@ def merge(flags: Flags, environ: Mapping[str, str], config: Mapping[str, Any], f
     if flags.sandbox:
         for typed, flag in ((flags.base_url, "--base-url"), (flags.network, "--network"), (flags.rpc_url, "--rpc-url")):
             if typed is not None:
-                raise UsageError(f"--sandbox and {flag} exclude each other", hint="leave one of them out")
+                raise UsageError(f"--sandbox and {flag} cannot be used together", hint="leave one of them out")
         base_url = "http://127.0.0.1/v1"
         network = SANDBOX
         folders = Folders(folders.config, folders.state / "sandbox")

@@ -98,7 +98,7 @@ class Conversations:
             if len(data) > LARGEST:
                 raise StoreError(
                     f"the conversation is larger than {LARGEST // 1024 // 1024} MiB",
-                    hint="begin another one",
+                    hint="start another conversation",
                     code=Code.CONVERSATION_TOO_LARGE,
                 )
             make_private_folder(self._folder)
@@ -134,7 +134,7 @@ class Conversations:
         if damaged:
             return self._read(damaged[0])
         raise UsageError(
-            "no conversation is kept", hint="`ando chat --keep` keeps one, `ando config set keep true` every one"
+            "no conversation is saved", hint="`ando chat --keep` saves one, `ando config set keep true` saves all"
         )
 
     def find(self, text: str) -> Kept:
@@ -155,9 +155,9 @@ class Conversations:
         wanted = text.strip().lower()
         found = [name for name in self.ids() if name.startswith(wanted)]
         if not wanted or not found:
-            raise UsageError("no conversation has an id that begins like this", hint=_HINT)
+            raise UsageError("no conversation has an id that begins with this", hint=_HINT)
         if len(found) > 1 and wanted not in found:
-            raise UsageError(f"{len(found)} conversations have an id that begins like this", hint="give more of the id")
+            raise UsageError(f"{len(found)} conversations have an id that begins with this", hint="give more of the id")
         return wanted if wanted in found else found[0]
 
     def remove(self, name: str) -> None:
@@ -170,7 +170,7 @@ class Conversations:
             self._path(name).unlink(missing_ok=True)
         except OSError as error:
             raise StoreError(
-                f"the conversation {name} cannot be removed: {error.strerror}", hint=f"look at {self._folder}"
+                f"the conversation {name} cannot be removed: {error.strerror}", hint=f"check {self._folder}"
             ) from None
 
     def ids(self) -> list[str]:
@@ -195,7 +195,7 @@ class Conversations:
             why = getattr(error, "strerror", None) or "its file is damaged"
             raise StoreError(
                 f"the conversation {name} cannot be read: {why}",
-                hint=f"look at {self._path(name)}, or `ando conversations remove {name}`",
+                hint=f"check {self._path(name)}, or `ando conversations remove {name}`",
                 code=Code.CONVERSATION_DAMAGED,
             ) from None
 

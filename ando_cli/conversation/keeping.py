@@ -33,9 +33,9 @@ class Wanted:
             UsageError: they do not.
         """
         if self.last and self.named is not None:
-            raise UsageError("--continue and --conversation exclude each other", hint="leave one of them out")
+            raise UsageError("--continue and --conversation cannot be used together", hint="leave one of them out")
         if self.keep is False and self.goes_on:
-            raise UsageError("a conversation that was kept goes on being kept", hint="leave out --no-keep, or -c")
+            raise UsageError("a saved conversation stays saved", hint="leave out --no-keep, or -c")
 
     @property
     def goes_on(self) -> bool:
@@ -107,9 +107,9 @@ class Keeper:
         try:
             after = self._conversations.save(replace(before, conversation=conversation))
         except StoreError as error:
-            self._warn(f"this is not kept: {error.message}")
+            self._warn(f"this turn was not saved: {error.message}")
             return False
         if before.digest is not None and before.id != after.id:
-            self._warn(f"another ando went on with {before.id} meanwhile: this is kept as {after.id}")
+            self._warn(f"another ando continued {before.id} meanwhile: this conversation is saved as {after.id}")
         self.kept = after
         return True

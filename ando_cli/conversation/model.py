@@ -163,10 +163,10 @@ def from_json(value: object) -> Conversation:
     if messages and messages[0].role == SYSTEM:
         system, messages = messages[0].content, messages[1:]
     if any(message.role == SYSTEM for message in messages):
-        raise _no_conversation("a system message is not the first one")
+        raise _no_conversation("a system message is not the first message")
     rail = value.get("rail", MPP_RAIL)
     if rail not in RAILS:
-        raise _no_conversation("its rail is none that there is")
+        raise _no_conversation("its rail is unknown")
     named = {name: _option(value, name) for name in _SHAPES if name != "system"}
     return Conversation(
         rail=rail,
@@ -234,4 +234,4 @@ def _whole(text: str) -> str:
 
 
 def _no_conversation(why: str) -> UsageError:
-    return UsageError(f"this is no conversation: {why}", hint='it is an object with "messages"')
+    return UsageError(f"this is not a conversation: {why}", hint='use a JSON object with "messages"')

@@ -104,6 +104,6 @@ class AnswerStream:
 def _cut(response: httpx.Response) -> NetworkError:
     return LostAnswerError(
         f"{response.request.url.host} broke off in the middle of the answer",
-        hint="what came is not the whole answer, and may have been charged to the key",
+        hint="the answer is incomplete, and may have been charged to the key",
         code=Code.ANSWER_CUT,
     )

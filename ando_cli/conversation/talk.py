@@ -85,7 +85,9 @@ class Talk:
         known = self.look_for_channel()
         channel = pick(self._parts, known.channel_id if known else None, (State.OPEN,))
         if channel.gateway != self._parts.settings.gateway:
-            raise UsageError("the channel is another gateway's", hint="the next question opens one for this gateway")
+            raise UsageError(
+                "the channel belongs to another gateway", hint="the next question opens one for this gateway"
+            )
         self._turn = None
         self._channel = manage(self._state, self._parts, TopUpBy(amount), channel).channel
         return self._channel

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def describe_usage(usage: Usage, paid: Paid | None, network: Network, rail: str) -> str:
     """One line with the tokens and the money of an answer."""
     if usage.prompt_tokens is None or usage.completion_tokens is None:
-        parts = ["tokens: not told"]
+        parts = ["tokens: not reported"]
     else:
         parts = [f"tokens: {usage.prompt_tokens} in, {usage.completion_tokens} out"]
     if rail == Rail.KEY:

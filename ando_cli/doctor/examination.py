@@ -96,7 +96,7 @@ def _looked_at(name: str, look: Callable[[], Line]) -> Line:
     try:
         return look()
     except OSError as error:
-        return Line(name, Status.FAIL, f"cannot be looked at: {error.strerror}", "check who may read its folder")
+        return Line(name, Status.FAIL, f"cannot be read: {error.strerror}", "check the permissions of its folder")
 
 
 def _state(subject: Subject) -> tuple[Line, Records]:
@@ -123,7 +123,7 @@ def _wallet(subject: Subject, records: Records, wallet: _Task[tuple[str, str]], 
         balance = held.result(subject.timeout)
     except AndoError as error:
         found = f"in {source}; what it holds is unknown: {error.message}{in_channels}"
-        return Line("wallet", Status.WARN, found, "see to what failed above")
+        return Line("wallet", Status.WARN, found, "fix what failed above")
     found = f"in {source}, holds {amount(balance)} {network.token_symbol}{in_channels}"
     if balance or left:
         return Line("wallet", Status.PASS, found)
@@ -136,7 +136,7 @@ def _virtual_key(subject: Subject) -> Line:
     key = subject.virtual_key()
     if key is None:
         fix = "store one with `ando key set`, or set ANDO_VIRTUAL_KEY"
-        return Line("Virtual Key", _missing(settings), "there is none; only --rail key needs one", fix)
+        return Line("Virtual Key", _missing(settings), "none stored; only --rail key needs one", fix)
     where = key.source if key.profile is None else f"{key.source}, profile {key.profile!r}"
     if key.gateway not in (None, settings.gateway):
         return Line("Virtual Key", _missing(settings), f"in {where}, for {key.gateway}", "use another --profile")
@@ -175,7 +175,7 @@ class _Task(Generic[_T]):
         if self._answers:
             return self._answers[0]
         raise self._error or NetworkError(
-            f"no answer within {timeout:g} seconds", hint="try again, with a longer --timeout", code=Code.NO_ANSWER
+            f"no answer within {timeout:g} seconds", hint="try again with a longer --timeout", code=Code.NO_ANSWER
         )
 
     def result_or(self, timeout: float, otherwise: Callable[[AndoError], _T]) -> _T:

@@ -31,7 +31,7 @@ def versions() -> Line:
     told = [f"ando {__version__}", f"Python {platform.python_version()} on {platform.system()} {platform.machine()}"]
     told += [f"{name} {version}" for name, version in found.items() if version] + [engine()]
     if missing:
-        return Line("versions", Status.FAIL, f"missing: {', '.join(missing)}; {', '.join(told)}", "install ando anew")
+        return Line("versions", Status.FAIL, f"missing: {', '.join(missing)}; {', '.join(told)}", "reinstall ando")
     return Line("versions", Status.PASS, ", ".join(told))
 
 
@@ -39,7 +39,7 @@ def configuration(folders: Folders) -> Line:
     """Return the line on the configuration file, which loads if this is asked at all."""
     path = folders.config / CONFIG_FILE
     if not path.exists():
-        return Line("configuration", Status.PASS, f"the defaults: there is no {path}")
+        return Line("configuration", Status.PASS, f"the defaults; {path} does not exist")
     return _private(path, 0o600) or Line("configuration", Status.PASS, f"{path} is valid")
 
 
@@ -47,9 +47,9 @@ def state(folders: Folders) -> Line:
     """Return the line on the state folder and its store, as far as can be seen without changing them."""
     folder = folders.state
     if not folder.exists():
-        return Line("state", Status.PASS, f"nothing yet: {folder} is made when it is needed")
+        return Line("state", Status.PASS, f"nothing yet; {folder} is created when needed")
     if not os.access(folder, os.W_OK | os.X_OK):
-        return Line("state", Status.FAIL, f"{folder} cannot be written", "give yourself the right to write there")
+        return Line("state", Status.FAIL, f"{folder} cannot be written", "make it writable")
     path = folder / STORE_FILE
     try:
         found = f"{path}, schema {examine(path)}" if path.exists() else f"{folder}, without a channel yet"
@@ -73,7 +73,7 @@ def _private(path: Path, mode: int, name: str = "configuration") -> Line | None:
     found = stat.S_IMODE(path.stat().st_mode)
     if os.name == "nt" or not found & 0o077:
         return None
-    return Line(name, Status.WARN, f"{path} is open to others (mode {found:04o})", f"chmod {mode:o} {path}")
+    return Line(name, Status.WARN, f"others can access {path} (mode {found:04o})", f"chmod {mode:o} {path}")
 
 
 def _version(name: str) -> str | None:

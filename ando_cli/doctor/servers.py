@@ -98,7 +98,7 @@ def clock(gateway_ahead: float | None, chain_ahead: float | None) -> Line:
     known = {"the gateway's": gateway_ahead, "the chain's": chain_ahead}
     names = " and ".join(name for name, ahead in known.items() if ahead is not None)
     if not names:
-        return Line("clock", Status.WARN, "nobody to compare it with", "see to what failed above")
+        return Line("clock", Status.WARN, "nothing to compare it with", "fix what failed above")
     behind = max(ahead for ahead in known.values() if ahead is not None)
     if behind > _CLOCK_TOLERANCE:
         off, side = behind, "behind"
@@ -123,7 +123,7 @@ def _price(response: httpx.Response, settings: Settings, pinned_payee: str | Non
     """What the paid route says to somebody who does not pay."""
     name, network = "paid route", settings.network
     if response.is_success:
-        return Line(name, Status.WARN, "asks for no payment", "check base_url")
+        return Line(name, Status.WARN, "does not ask for payment", "check base_url")
     if response.status_code != 402:
         error = failure(response)
         return Line(name, Status.FAIL, error.message, error.hint)
@@ -148,7 +148,7 @@ def _price(response: httpx.Response, settings: Settings, pinned_payee: str | Non
         )
     if refused is not None:
         return Line.of_error(name, refused)
-    return Line(name, Status.FAIL, "takes no tempo/session payment", "check base_url")
+    return Line(name, Status.FAIL, "does not accept tempo/session payments", "check base_url")
 
 
 def _ahead(response: httpx.Response) -> float | None:

@@ -105,7 +105,7 @@ class AndoClient:
         """
         target, given = self._addressed(request)
         if not (self._bearer and self._pays(target, given)):
-            raise UsageError("only a Virtual Key's request is answered piece by piece", hint="use --no-stream")
+            raise UsageError("only requests with a Virtual Key can be streamed", hint="use --no-stream")
         # What is compressed cannot be shown as it arrives.
         given.update({"Accept": "text/event-stream", "Accept-Encoding": "identity"})
         with reading_errors():

@@ -50,7 +50,7 @@ def failure(response: httpx.Response) -> PaymentError | ServerError:
         )
     elif response.status_code == 402:
         error = PaymentError(
-            f"the server wants to be paid: {problem.message}", hint="this request was not paid", code=problem.code
+            f"the server asks for payment: {problem.message}", hint="this request was not paid", code=problem.code
         )
     else:
         general = "check the request" if response.status_code < 500 else "try again later"
@@ -97,7 +97,7 @@ def _key_failure(response: httpx.Response, where: str) -> PaymentError | ServerE
         case 401:
             return ServerError(
                 f"the gateway does not accept the Virtual Key: {message}{where}",
-                hint="it is wrong, revoked, or for another route; look at the connection in Ando, then `ando key set`",
+                hint="the key is wrong, revoked, or for another route; check it in Ando, then run `ando key set`",
                 code=Code.KEY_REFUSED,
             )
         case 402:
@@ -110,7 +110,7 @@ def _key_failure(response: httpx.Response, where: str) -> PaymentError | ServerE
             pause = _retry_after(response)
             when = "later" if pause is None else f"in {pause} seconds"
             return ServerError(
-                f"the gateway has had too many requests with this key: {message}{where}",
+                f"the gateway received too many requests with this key: {message}{where}",
                 hint=f"try again {when}, one request at a time",
                 code=Code.RATE_LIMITED,
                 retry_after=pause,

@@ -91,7 +91,7 @@ def check_key_route(url: str, base_url: str, authorization: str | None) -> None:
         UsageError: nothing was sent.
     """
     if authorization is not None:
-        raise UsageError("the request has an Authorization of its own", hint="leave out the header, or --rail key")
+        raise UsageError("the request has its own Authorization header", hint="leave out the header or --rail key")
     if not is_bearer_route(url, base_url):
         raise UsageError(
             "this URL is not a route of the gateway that takes a Virtual Key",

@@ -72,7 +72,7 @@ def check_chat(value: Any, body: bytes) -> Request:
     for name in ("plan", "model_optimization"):
         if name in members:
             raise UsageError(
-                f'the body has "{name}", which is of the paid route alone', hint="leave it out, or use --rail mpp"
+                f'the body has "{name}", which only the paid route accepts', hint="leave it out, or use --rail mpp"
             )
     if not isinstance(members.get("model"), str) or not members["model"].strip():
         raise UsageError("the body names no model", hint='add "model"; `ando models` lists them')
@@ -93,6 +93,6 @@ def _model(prompt: Prompt) -> str:
     if prompt.model and prompt.model.strip():
         return prompt.model
     raise UsageError(
-        "a Virtual Key's request names its model",
-        hint="give one with -m (`ando models` lists them), or once and for all with `ando config set model NAME`",
+        "a request with a Virtual Key needs a model",
+        hint="give one with -m (`ando models` lists them), or set a default with `ando config set model NAME`",
     )

@@ -82,4 +82,4 @@ def content_of(message: object, member: str) -> str | None:
 
 
 def _no_text() -> ServerError:
-    return ServerError("the gateway's answer holds no text", hint="see what it is with -j", code=Code.UNEXPECTED_ANSWER)
+    return ServerError("the gateway's answer holds no text", hint="print it with -j", code=Code.UNEXPECTED_ANSWER)

@@ -77,8 +77,8 @@ def _chunk(data: str) -> dict[str, Any]:
     if chunk.get("error") is not None:
         problem = parse_problem(200, data.encode())
         raise ServerError(
-            f"the gateway gave up in the middle of the answer: {problem.message}",
-            hint="what came is not the whole answer; try again",
+            f"the gateway stopped in the middle of the answer: {problem.message}",
+            hint="the answer is incomplete; try again",
             code=problem.code or Code.ANSWER_FAILED,
         )
     return chunk

@@ -30,7 +30,7 @@ def encrypt(key: PrivateKey, password: str) -> str:
         WalletError: ``wallet_password``, the password is empty.
     """
     if not password:
-        raise WalletError("an empty password protects nothing", hint="choose another", code=Code.WALLET_PASSWORD)
+        raise WalletError("an empty password protects nothing", hint="choose a password", code=Code.WALLET_PASSWORD)
     with kept_recursion_limit():
         from eth_account import Account
 
@@ -111,7 +111,9 @@ def write_new(path: Path, text: str) -> None:
             temporary.unlink(missing_ok=True)
     except FileExistsError:
         raise WalletError(
-            f"{path.name} exists, and is not overwritten", hint="move it away or name another", code=Code.WALLET_EXISTS
+            f"{path.name} exists, and is not overwritten",
+            hint="move it away, or name another file",
+            code=Code.WALLET_EXISTS,
         ) from None
     except OSError as error:
         raise io_error("write", path, error) from None

@@ -158,10 +158,10 @@ def check_key(text: str, name: str = "the key") -> str:
     if re.fullmatch(r"(0x)?[0-9A-Fa-f]{64}", key):
         raise UsageError(
             f"{name} looks like a wallet's private key, not like a Virtual Key",
-            hint="it was not sent; a wallet is imported with `ando wallet import`",
+            hint="it was not sent; import a wallet with `ando wallet import`",
         )
     if not _SHORTEST <= len(key) <= _LONGEST or not all("!" <= c <= "~" for c in key):
-        raise UsageError(f"{name} is not a Virtual Key", hint="copy all of it from the page of the connection in Ando")
+        raise UsageError(f"{name} is not a Virtual Key", hint="copy the whole key from the connection's page in Ando")
     return key
 
 
@@ -173,7 +173,7 @@ def check_profile(name: str) -> str:
     """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}", name):
         raise UsageError(
-            "a profile's name can only have letters, digits, dots and dashes", hint="for example: --profile work"
+            "a profile's name can only contain letters, digits, dots and dashes", hint="for example: --profile work"
         )
     return name
 

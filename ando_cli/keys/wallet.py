@@ -153,7 +153,7 @@ class WalletStore:
             return
         if found:
             raise WalletError(
-                f"there already is a wallet in the {found}, and replacing it would put its money out of reach",
+                f"a wallet exists already in the {found}, and replacing it would put its money out of reach",
                 hint="back it up with `ando wallet export -o FILE`, then delete it with `ando wallet remove`",
                 code=Code.WALLET_EXISTS,
             )
@@ -219,13 +219,13 @@ class WalletStore:
         """
         password = self.current_password(question)
         if not password:
-            raise WalletError("an empty password protects nothing", hint="choose another", code=Code.WALLET_PASSWORD)
+            raise WalletError("an empty password protects nothing", hint="choose a password", code=Code.WALLET_PASSWORD)
         if not self._environment.get(PASSWORD_VARIABLE) and self.current_password("Again: ") != password:
             raise WalletError("the two passwords differ", hint="try again", code=Code.WALLET_PASSWORD)
         return password
 
     def _key_in_environment(self, name: str) -> PrivateKey:
-        hint = "a key is 64 hex digits, with or without 0x: put the variable right or unset it"
+        hint = "a key is 64 hex digits, with or without 0x: correct the variable, or unset it"
         return _parse_key(self._environment[name], name, hint)
 
     def _open_keystore(self, text: str) -> PrivateKey:
@@ -283,7 +283,7 @@ def _note(address: str | None) -> None:
 
 
 def _key_in_keyring(secret: str) -> PrivateKey:
-    return _parse_key(secret, "the OS keyring", "`ando wallet remove` what it holds, then `ando wallet import` the key")
+    return _parse_key(secret, "the OS keyring", "run `ando wallet remove`, then `ando wallet import`")
 
 
 def _parse_key(text: str, source: str, hint: str) -> PrivateKey:

@@ -95,7 +95,7 @@ class BearerAuth(httpx.Auth):
         url = str(request.url)
         if origin(url) != origin(self._base_url) or not may_carry_credentials(url):
             raise UsageError(
-                "a Virtual Key goes to its own gateway alone, over https or to this machine itself",
+                "a Virtual Key is sent only to its own gateway, over https or on this machine",
                 hint="nothing was sent; check --base-url",
                 code=Code.KEY_ELSEWHERE,
             )
@@ -127,7 +127,7 @@ class BearerAuth(httpx.Auth):
             pause = _pause(response, attempt)
             if pause is None or attempt == MAX_RETRIES:
                 break
-            self._stage(f"the gateway answered {response.status_code}: asking again in {pause:.0f} s")
+            self._stage(f"the gateway answered {response.status_code}: trying again in {pause:.0f} s")
             self._sleep(pause)
         return response
 
@@ -146,7 +146,7 @@ class BearerAuth(httpx.Auth):
             try:
                 store.finish(row, outcome, usage)
             except StoreError as error:
-                self._warn(f"the outcome was not booked: {error.message}")
+                self._warn(f"the outcome was not recorded: {error.message}")
 
         return Booking(finish)
 

@@ -98,7 +98,7 @@ class Exchange:
         """
         if turn.unpaid >= MAX_UNPAID_REQUESTS:
             raise PaymentError(
-                "the gateway gives no challenge that can be answered in time",
+                "the gateway's challenges expire before they can be answered",
                 hint="check this computer's clock; nothing more was authorised",
                 code=Code.NO_FRESH_CHALLENGE,
             )

@@ -197,7 +197,7 @@ class ManagementAuth(httpx.Auth):
         if channel is None or channel.channel_id != self._channel_id or channel.state is not State.OPEN:
             raise PaymentError(
                 "the gateway is not paid from this channel any more",
-                hint="look with `ando session show --chain`",
+                hint="check with `ando session show --chain`",
                 code=Code.CHANNEL_NOT_USED,
             )
         if channel.pending is not None:

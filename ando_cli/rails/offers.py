@@ -118,8 +118,8 @@ class Offers:
             raise _unusable(f"the gateway's challenge is malformed: {clean(malformed[0], 120)}")
         offered = ", ".join(clean(f"{c.method}/{c.intent}", 40) for c in challenges[:4])
         raise PaymentError(
-            f"the gateway takes no tempo/session payment{f', only {offered}' if offered else ''}",
-            hint="this 402 is not a challenge that ando can pay",
+            f"the gateway does not accept tempo/session payments{f', only {offered}' if offered else ''}",
+            hint="ando cannot pay this 402; check the URL and --base-url",
             code=Code.NO_CHALLENGE,
         )
 

@@ -238,7 +238,7 @@ class PaymentAuth(httpx.Auth):
         turn.hinted = True
         self._notes.stage("looking at the gateway's hint")
         found = hints.adopt(self._session, key, snapshot) is not None
-        self._notes.stage("found a channel that is open already" if found else "the gateway's hint was ignored")
+        self._notes.stage("found an open channel" if found else "the gateway's hint was ignored")
         return found
 
     def _catch_up(self, turn: Turn, channel: Channel, snapshot: dict[str, Any] | None) -> None:

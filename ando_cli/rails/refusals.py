@@ -34,7 +34,7 @@ def refusal(step: Refuse, situation: Situation) -> PaymentError:
     error = _error(step.reason, situation)
     if step.outrun and situation.channel is not None:
         return error.with_hint(
-            "if more was authorised from this channel on another machine, name it: "
+            "if you authorised more on another machine, run "
             f"ando session recover {short(situation.channel.channel_id)} --authorised AMOUNT"
         )
     return error
@@ -62,7 +62,7 @@ def _error(reason: Reason, situation: Situation) -> PaymentError:
         case Reason.DELTA_TOO_SMALL:
             price, least = amount(request.amount), amount(request.min_voucher_delta)
             return PaymentError(
-                f"the gateway asks for {price} but takes no raise below {least}",
+                f"the gateway asks for {price} but accepts no raise below {least}",
                 hint="nothing was signed; this gateway contradicts itself",
                 code=Code.MIN_VOUCHER_DELTA,
             )
@@ -78,7 +78,7 @@ def _without_facts(reason: Reason) -> PaymentError:
         case Reason.SECOND_RAISE:
             return PaymentError(
                 "the gateway wants a second raise of the voucher for one request",
-                hint="one request raises it once; nothing more was authorised",
+                hint="a request raises it at most once; nothing more was authorised",
                 code=Code.SECOND_RAISE_REFUSED,
             )
         case Reason.DEPOSIT_DISPUTED:

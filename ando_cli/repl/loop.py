@@ -74,7 +74,7 @@ class Repl:
             except EOFError:
                 going = False
         if self._keeper is not None and self._keeper.kept is not None:
-            self.screen.note(f"kept as {self._keeper.kept.id}; `ando chat -c` goes on with it")
+            self.screen.note(f"saved as {self._keeper.kept.id}; `ando chat -c` continues it")
 
     def ask(self, question: str, after: tuple[Message, ...] | None = None) -> None:
         """Ask ``question`` after all that was said, or ``after`` a part of it, whose rest an answer replaces.
@@ -97,7 +97,9 @@ class Repl:
             self._fail(error)
         except KeyboardInterrupt:
             self._count_lost(turn)
-            charge = "it was under way, and may still be charged" if turn.may_be_charged else "nothing was charged"
+            charge = (
+                "the request was under way and may still be charged" if turn.may_be_charged else "nothing was charged"
+            )
             self.screen.say(f"cancelled: {charge}; /retry asks again")
         else:
             self.unanswered = None
@@ -113,7 +115,7 @@ class Repl:
             self._keeper.keep(conversation)
 
     def begin(self, conversation: Conversation) -> None:
-        """Begin another conversation. The one before stays kept as it was."""
+        """Start a new conversation. The one before stays kept as it was."""
         if self._keeper is not None:
             self._keeper.begin()
         self.unanswered = None
@@ -148,7 +150,7 @@ class Repl:
     def _fail(self, error: AndoError) -> None:
         """Show why a question has no answer."""
         self.screen.fail(error)
-        self.screen.note("the conversation is as it was: /retry asks again, /edit changes the question")
+        self.screen.note("the conversation is unchanged: /retry asks again, /edit changes the question")
 
     def _count_lost(self, turn: Turn) -> None:
         """Count what a turn without an answer came to."""
@@ -162,10 +164,10 @@ class Repl:
 
     def _greet(self) -> None:
         screen, said = self.screen, self.conversation.messages
-        kept = "" if self._keeper is None else "; this is kept"
+        kept = "" if self._keeper is None else "; this conversation is saved"
         screen.note(f"ando {__version__}: /help lists the commands, Ctrl-D leaves{kept}")
         if said:
             turns = self.conversation.turns
-            screen.note(f"going on after {turns} turn{'' if turns == 1 else 's'}; the last one was:\n")
+            screen.note(f"continuing after {turns} turn{'' if turns == 1 else 's'}; the last one was:\n")
             screen.show("\n".join(f"> {line}" for line in (self.conversation.last_question or "").splitlines()))
             screen.show(said[-1].content)

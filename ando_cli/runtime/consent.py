@@ -45,7 +45,7 @@ def consent_of(
         answer = terminal.ask(f"{what} with a deposit of {money} at {deposit.gateway}?")
         if answer is None and limit is None:
             raise ConsentRequiredError(
-                f"{what.lower()} with a deposit of {money}: there is no terminal to ask on",
+                f"cannot {what.lower()} with a deposit of {money}: there is no terminal to ask on",
                 hint=f"allow it with --max-spend {amount(deposit.amount)} (or ANDO_MAX_SPEND), a budget, or --yes",
             )
         if answer is False:

@@ -61,7 +61,7 @@ class Invocation:
 
     def _choose_form(self) -> None:
         if self.flags.json_output and self.flags.toon_output:
-            raise UsageError("--json-output and --toon-output exclude each other", hint="leave one of them out")
+            raise UsageError("--json-output and --toon-output cannot be used together", hint="leave one of them out")
         self.terminal.json_output = True
         self.terminal.toon_output = self.flags.toon_output
 

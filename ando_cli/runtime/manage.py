@@ -41,7 +41,7 @@ def manage(state: Invocation, parts: Parts, action: TopUpBy | Close, channel: Ch
             raise
     if auth.managed is None:
         raise PaymentError(
-            "the gateway asked for no payment, so it cannot act on a channel",
+            "the gateway did not ask for payment, so it cannot act on a channel",
             hint="check --base-url; `ando session close --force` closes a channel without the gateway",
             code=Code.NO_CHALLENGE,
         )
@@ -93,9 +93,9 @@ def choose(
     named = ", ".join(f"{short(channel.channel_id)} ({channel.state})" for channel in (live or found or here)[:5])
     if not found and acting:
         wanted = " or ".join(states)
-        raise PaymentError(f"no channel on this network is {wanted}", hint=f"there are {named}", code=Code.NO_CHANNEL)
+        raise PaymentError(f"no channel on this network is {wanted}", hint=f"on record: {named}", code=Code.NO_CHANNEL)
     count = f"{len(live or found)} channels match" if found else "no channel is live"
-    raise UsageError(f"{count}: give the id of one", hint=f"there are {named}")
+    raise UsageError(f"{count}: give the id of one", hint=f"on record: {named}")
 
 
 def check_network(channel: Channel, network: str) -> None:

@@ -58,7 +58,7 @@ def _sandbox_key(path: Path) -> PrivateKey:
     except (OSError, ValueError) as error:
         raise StoreError(
             f"the sandbox's wallet cannot be used: {getattr(error, 'strerror', None) or 'it is damaged'}",
-            hint=f"remove {path.parent}: there is no money in it",
+            hint=f"delete the folder {path.parent}: it holds no real money",
             code=Code.SANDBOX_DAMAGED,
         ) from None
     return key

@@ -116,7 +116,7 @@ class Endpoint:
         except httpx.HTTPError:
             raise RpcUnreachableError(f"{self.host} could not be reached for {what}", hint=_HINT) from None
         except ContractLogicError:
-            reason = f"the contract refused to tell {self.host} {what}"
+            reason = f"the contract refused a call of {self.host} for {what}"
             raise RpcError(reason, hint=_HINT, code=Code.RPC_REVERTED) from None
         except Web3RPCError as error:
             raise self._refused(f"{self.host} refused to {act} {what}", error) from None
@@ -178,7 +178,7 @@ class _BoundedProvider(JSONBaseProvider):
             for chunk in response.iter_raw():
                 body += chunk
                 if len(body) > _MAX_RESPONSE_BYTES:
-                    raise WrongAnswerError("it is far too long")
+                    raise WrongAnswerError("it is too long")
                 if time.monotonic() > deadline:
                     raise TimeoutError
         answer = self.decode_rpc_response(bytes(body))

@@ -26,6 +26,8 @@ def edit(path: Path, environ: Mapping[str, str]) -> None:
         words = [word.strip('"') for word in shlex.split(command, posix=os.name != "nt")]
         code = subprocess.call([*words, str(path)])
     except (OSError, ValueError):
-        raise UsageError("the editor cannot be started", hint="name another in EDITOR", code=Code.NO_EDITOR) from None
+        raise UsageError(
+            "the editor cannot be started", hint="set EDITOR to another editor", code=Code.NO_EDITOR
+        ) from None
     if code:
         raise AndoError("the editor ended with an error", hint="nothing was changed", code=Code.EDITOR_FAILED)

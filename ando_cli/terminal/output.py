@@ -139,7 +139,7 @@ class Terminal:
             self.json_output = self.toon_output = False
             raise AndoError(
                 f"cannot write the answer: {error.strerror}",
-                hint="free some space, or name a file with -o",
+                hint="free some space, or choose another file with -o",
                 code=Code.UNWRITABLE,
             ) from None
 

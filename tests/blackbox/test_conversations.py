@@ -99,4 +99,4 @@ def test_an_answer_is_given_also_where_it_cannot_be_kept(warm: Gateway, keeper: 
     done = keeper.run("chat", "--keep", "hi").worked()
     folder.unlink()
     assert done.stdout.startswith(ANSWER)
-    assert "this is not kept" in done.stderr
+    assert "was not saved" in done.stderr

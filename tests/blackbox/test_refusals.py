@@ -63,7 +63,7 @@ STABLE = {
     "mpp_malformed_credential": UNREADABLE,
     "mpp_method_unsupported": METHOD,
     "mpp_payment_verification_failed": UNVERIFIED,
-    "mpp_payer_not_allowed": stops("does not take payments from this wallet"),
+    "mpp_payer_not_allowed": stops("does not accept payments from this wallet"),
     "mpp_session_close_unavailable": stops("cannot close sessions now"),
     "mpp_session_close_failed": stops("failed to close the session"),
     "mpp_streaming_unavailable": stops("does not stream paid answers"),

@@ -57,7 +57,7 @@ def test_a_newcomer_talks_tops_up_leaves_and_comes_back_and_every_base_unit_is_a
     assert gateway.actions == ["unpaid", "open", *TURN * 4, "unpaid", "topUp", *TURN * 5]
 
     person = Person(box, "chat", "-c")
-    assert "going on after 10 turns" in person.sees(ANSWER)
+    assert "continuing after 10 turns" in person.sees(ANSWER)
     person.says("question 11")
     shown = "\n".join(person.says("/usage"))
     person.leaves()
@@ -207,10 +207,10 @@ def test_the_commands_do_what_they_say(warm: Gateway, tmp_path: Path) -> None:
     assert file.with_name("talk.md").read_text().startswith("# a better question\n")
     assert "another conversation" in says("/clear")
     assert "0 tokens" in person.status
-    assert "going on after 1 turn: a better question" in says("/load talk.json")
+    assert "continuing after 1 turn: a better question" in says("/load talk.json")
     assert "cannot read" in says("/load nowhere.json")
     assert "is not JSON" in says("/load talk.md")
-    assert "names its model" in says("/rail key")
+    assert "needs a model" in says("/rail key")
     assert "give one with -m" in says("a question without a model")
     assert f"model: {MODEL}" in says(f"/model {MODEL}")
     assert ANSWER in says("/retry")
@@ -248,7 +248,7 @@ def test_a_terminal_that_can_do_nothing_takes_lines(warm: Gateway) -> None:
 
 def test_it_is_for_somebody_at_a_terminal(warm: Gateway) -> None:
     assert "needs a terminal" in warm.box.run("chat", "-i").refused()
-    assert "takes no -j" in warm.box.terminal("chat", "-i", "--dry-run").end().stderr
+    assert "does not accept -j" in warm.box.terminal("chat", "-i", "--dry-run").end().stderr
     assert "empty" in warm.box.terminal("chat", pipe_out=True).end().stderr
     person = Person(warm.box, "chat", "-i", "the first question")
     person.sees(ANSWER)

@@ -64,9 +64,9 @@ def test_a_dry_top_up_signs_and_sends_nothing(opened: Gateway) -> None:
         (["topup", "nothing"], "not an amount"),
         (["topup", "1", "--channel", "xyz"], "not the id of a channel"),
         (["close", "abcdef"], "no channel on record"),
-        (["close", "abcdef", "--all"], "exclude each other"),
-        (["close", "--force", "--finish"], "--force comes first"),
-        (["close", "--wait"], "--wait goes with"),
+        (["close", "abcdef", "--all"], "cannot be used together"),
+        (["close", "--force", "--finish"], "--force first"),
+        (["close", "--wait"], "--wait needs"),
     ],
 )
 def test_a_senseless_command_sends_nothing(opened: Gateway, arguments: list[str], says: str) -> None:

@@ -80,7 +80,7 @@ class ChainView:
         if found != self.network.chain_id:
             raise UntrustedError(
                 f"the RPC serves chain {found}, not {self.network.name} ({self.network.chain_id})",
-                hint="give the right one with --rpc-url or in config.toml",
+                hint="set the right one with --rpc-url, or rpc_url in config.toml",
                 code=Code.WRONG_CHAIN,
             )
         return chain

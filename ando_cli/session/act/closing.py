@@ -74,7 +74,7 @@ def confirm(session: Session, channel: Channel, captured: int) -> Ended:
         session.clock.sleep(_POLL_SECONDS)
     raise PaymentError(
         "the gateway says that it closed the channel, but the chain does not show it",
-        hint="look again with `ando session sync`",
+        hint="check again with `ando session sync`",
         code=Code.CLOSE_UNCONFIRMED,
     )
 
@@ -186,7 +186,7 @@ def _transact(session: Session, chain: Chain, channel: Channel, build: Callable[
     if not mined.succeeded:
         raise PaymentError(
             "the chain refused the transaction",
-            hint="look with `ando session show --chain`; only a fee was paid",
+            hint="check with `ando session show --chain`; only a fee was paid",
             code=Code.TRANSACTION_FAILED,
         )
     return str(mined.tx_hash)
@@ -204,7 +204,9 @@ def _open_state(session: Session, chain: Chain, channel: Channel) -> ChannelStat
     ended = over(session, channel)
     if ended is None:
         raise PaymentError(
-            "the chain shows no open channel of this id", hint="look with `ando session sync`", code=Code.CHANNEL_CLOSED
+            "the chain shows no open channel of this id",
+            hint="check with `ando session sync`",
+            code=Code.CHANNEL_CLOSED,
         )
     return ended
 

@@ -71,7 +71,7 @@ class Keys:
         key = self._wallet()
         if self._address is not None and self._address() != key.address:
             raise WalletError(
-                "the wallet's key is not that of the address that is noted beside it",
+                "the wallet's key does not match the address noted beside it",
                 hint="nothing was signed; `ando wallet address` corrects the note",
                 code=Code.WALLET_MISMATCH,
             )
@@ -104,7 +104,7 @@ class Keys:
             if key.address != terms.signer:
                 raise WalletError(
                     "this channel belongs to another wallet",
-                    hint="nothing was signed; use the wallet that opened it: `ando wallet address` shows which is here",
+                    hint="nothing was signed; use the wallet that opened it; `ando wallet address` shows this one",
                     code=Code.SIGNER_MISMATCH,
                 )
             return key
@@ -113,7 +113,7 @@ class Keys:
             found = self._delegates.find(terms.signer)
         if found is None or found.address != terms.signer:
             raise WalletError(
-                "the key that was made to sign for this channel is not on this machine",
+                "this channel's own signing key is not on this machine",
                 hint="`ando session close --force` gets the deposit back with the wallet's key alone",
                 code=Code.DELEGATE_MISSING,
             )
@@ -163,7 +163,7 @@ class Keys:
     def _keeper(self) -> Delegates:
         if self._delegates is None:
             raise WalletError(
-                "there is no place to keep a key for one channel alone",
+                "no keyring can keep a key for one channel alone",
                 hint="open the channel without --delegate",
                 code=Code.DELEGATE_UNKEPT,
             )

@@ -29,7 +29,7 @@ def busy() -> StoreError:
     """Return the error for a channel that others did not release in time."""
     return StoreError(
         f"another ando was busy with this channel for {WAIT_SECONDS:.0f} seconds",
-        hint="see whether it waits for an answer; then try again",
+        hint="wait until it is done, then try again",
         code=Code.STORE_BUSY,
     )
 

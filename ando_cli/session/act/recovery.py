@@ -114,7 +114,7 @@ class Recovery:
         if terms.payer != self._session.keys.payer:
             raise PaymentError(
                 "this channel belongs to another wallet",
-                hint="only its own wallet can use or close it: `ando wallet address` shows which one is here",
+                hint="only its own wallet can use or close it; `ando wallet address` shows the one on this machine",
                 code=Code.OTHER_PAYER,
             )
         if state.finalized:
@@ -123,14 +123,14 @@ class Recovery:
         if found.outcome is Outcome.OTHER_PAYEE:
             name = fingerprint(terms.payee)
             raise UntrustedError(
-                f"this channel pays another account than the one that {self._gateway} is paid at",
-                hint=f"name its gateway with --base-url; if it is this one, accept it with --accept-payee {name}",
+                f"this channel does not pay the account that {self._gateway} is paid at",
+                hint=f"give its gateway with --base-url; if it is this gateway, add --accept-payee {name}",
                 code=Code.PAYEE_CHANGED,
             )
         if found.outcome is Outcome.OTHER_TOKEN:
             raise UntrustedError(
                 f"this channel holds another token than {self._session.network.token_symbol}",
-                hint="a token is trusted by its [networks.*] table in config.toml",
+                hint="to trust a token, add its network to config.toml as [networks.NAME]",
                 code=Code.WRONG_TOKEN,
             )
         return found
@@ -155,7 +155,7 @@ class Recovery:
         if self._authorised is not None and len(opened) > 1:
             raise UsageError(
                 f"--authorised is for one channel, and {len(opened)} are open",
-                hint="leave it out, or name one of them: ando session recover ID --authorised AMOUNT",
+                hint="leave it out, or give one id: ando session recover ID --authorised AMOUNT",
             )
         return Search([self._adopt(terms, state) for terms, state in opened], incomplete)
 
@@ -203,8 +203,8 @@ class Recovery:
             if terms.channel_id == channel_id:
                 return terms
         raise incomplete or PaymentError(
-            "this wallet opened no such channel in the blocks that were searched",
-            hint="search further back with --from-block",
+            "this wallet opened no such channel in the searched blocks",
+            hint="search from an earlier block with --from-block",
             code=Code.NO_CHANNEL,
         )
 
@@ -288,13 +288,13 @@ class Recovery:
         if authorised > state.deposit:
             raise PaymentError(
                 f"the deposit is {amount(state.deposit)}: no more can have been authorised",
-                hint="give what was authorised at most: --authorised",
+                hint="give --authorised an amount up to the deposit",
                 code=Code.ABOVE_DEPOSIT,
             )
         if authorised < state.settled:
             raise PaymentError(
-                f"the gateway has settled {amount(state.settled)} already, so that much was authorised at least",
-                hint="leave --authorised out, or give more",
+                f"the gateway has settled {amount(state.settled)} already, so at least that much was authorised",
+                hint="leave --authorised out, or give a larger amount",
                 code=Code.BELOW_SETTLED,
             )
         return authorised
@@ -331,7 +331,7 @@ def _v1_terms(state: ChannelState, escrow: str, channel_id: str, chain_id: int) 
 
 def _not_found() -> PaymentError:
     return PaymentError(
-        "the chain shows no open channel of this id in an escrow that is trusted",
-        hint="check the id and --network; more escrows are trusted by a [networks.*] table in config.toml",
+        "the chain shows no open channel of this id in a trusted escrow",
+        hint="check the id and --network; to trust another escrow, add it to a [networks.NAME] table in config.toml",
         code=Code.NO_CHANNEL,
     )

@@ -89,7 +89,7 @@ def _absent(session: Session, channel: Channel, expired: bool) -> Channel:
 def _check_age(session: Session, channel: Channel) -> None:
     if session.clock.now() < channel.created_at + TRANSACTION_SECONDS + _SETTLING_SECONDS:
         raise PaymentError(
-            "the chain does not show the channel, which is too young to be given up",
+            "the chain does not show the channel, which is too new to be given up",
             hint="no other channel was opened; try again in a minute",
             code=Code.DEPOSIT_IN_FLIGHT,
         )
@@ -140,7 +140,7 @@ def confirm_top_up(session: Session, channel: Channel) -> None:
             return
         session.clock.sleep(_TOP_UP_POLL_SECONDS)
     raise PaymentError(
-        "the gateway took the top-up, but the chain does not show it",
-        hint="the next request looks again before anything is signed",
+        "the gateway accepted the top-up, but the chain does not show it",
+        hint="the next request checks again before anything is signed",
         code=Code.DEPOSIT_IN_FLIGHT,
     )

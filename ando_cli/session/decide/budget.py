@@ -95,7 +95,7 @@ def check(by: int, standings: Iterable[Standing]) -> None:
             raise BudgetExceededError(
                 f"{budget.name} is {amount(budget.limit)}, of which {amount(standing.used)} is used: "
                 f"this needs {amount(by)} more",
-                hint=f"nothing was signed; {again}, and is raised with `ando config set {budget.name} AMOUNT`",
+                hint=f"nothing was signed; {again}; raise it with `ando config set {budget.name} AMOUNT`",
             )
 
 

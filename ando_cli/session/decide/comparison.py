@@ -66,7 +66,7 @@ def note(channel: Channel, state: ChannelState | None) -> str | None:
     if not state.finalized and state.settled > channel.cumulative_amount:
         return (
             f"the gateway settled {amount(state.settled)}, more than is on record here as authorised: "
-            f"`ando session recover {named}` takes that over"
+            f"`ando session recover {named}` updates the record"
         )
     if channel.state is State.CLOSING and not state.close_requested_at:
         return f"its close did not reach the chain: `ando session close --force {named}` asks again"

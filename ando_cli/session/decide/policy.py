@@ -73,28 +73,28 @@ def check_trust(request: SessionRequest, trust: Trust) -> None:
     if request.chain_id != network.chain_id:
         raise UntrustedError(
             f"the gateway asks for payment on chain {request.chain_id}, not on {network.name} ({network.chain_id})",
-            hint="name the gateway's network with --network, if you trust it",
+            hint="choose the gateway's network with --network, if you trust it",
             code=Code.WRONG_CHAIN,
         )
     protocol = Protocol(request.session_protocol)
     if not network.trusts(request.escrow_contract, protocol):
         raise UntrustedError(
             f"the gateway names an escrow contract that is not trusted on {network.name}",
-            hint=f"nothing was signed; if you trust it, add it to escrows of a [networks.*] table in config.toml: "
+            hint=f"nothing was signed; if you trust it, add it to escrows of a [networks.NAME] table in config.toml: "
             f"{request.escrow_contract}",
             code=Code.UNTRUSTED_ESCROW,
         )
     if request.currency != network.token:
         raise UntrustedError(
             f"the gateway asks for another token than {network.token_symbol} of {network.name}",
-            hint="nothing was signed; a token is trusted by its [networks.*] table in config.toml",
+            hint="nothing was signed; to trust a token, add its network to config.toml as [networks.NAME]",
             code=Code.WRONG_TOKEN,
         )
     check_size(max(request.amount, request.suggested_deposit or 0, request.min_voucher_delta), protocol)
     pinned = trust.pinned_payee
     if pinned is not None and pinned != request.recipient and trust.accepted_payee != fingerprint(request.recipient):
         raise UntrustedError(
-            "the gateway names another payee than the one it was first paid at",
+            "the gateway names a payee other than the one it was first paid at",
             hint=f"if the gateway announced the change, accept it with --accept-payee {fingerprint(request.recipient)}",
             code=Code.PAYEE_CHANGED,
         )

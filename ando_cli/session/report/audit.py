@@ -159,7 +159,7 @@ def _close(account: Account) -> list[Finding]:
     if beyond > 0:
         return [_unreceipted("close", beyond, account, "was taken at the close")]
     if beyond < 0:
-        text = f"{amount(-beyond)} less was taken at the close than receipts said"
+        text = f"{amount(-beyond)} less was taken at the close than receipts reported"
         return [Finding("close", beyond, True, text)]
     return []
 
@@ -196,5 +196,5 @@ def _unreceipted(code: str, units: int, account: Account, what: str) -> Finding:
     if lost:
         requests = "one request" if lost == 1 else f"{lost} requests"
         return Finding(code, units, True, f"{amount(units)} {what} for {requests} without a receipt")
-    text = f"{amount(units)} {what} beyond what receipts said, and no request is without one"
+    text = f"{amount(units)} {what} beyond what receipts reported, and no request lacks one"
     return Finding(code, units, False, text)
