@@ -1,8 +1,8 @@
-"""What the user configured: flags > environment > ``config.toml`` > defaults, and the folders they live in.
+"""The user's settings: flags > environment > ``config.toml`` > defaults, and the folders of configuration and state.
 
-Everything is validated here, before anything is sent or signed. An unknown key in the file is an error: a cap that
-is misspelt must not silently be no cap. ``KEYS`` is the list of what there is: a new setting is a line there, a field
-of ``Settings`` and a line in ``merge``; ``ando config`` and the README's test go by the table.
+Everything is validated here, before anything is sent or signed. An unknown key in the file is an error: a misspelt cap
+must not silently be no cap. ``KEYS`` lists all settings. A new setting is a line there, a field of ``Settings`` and a
+line in ``merge``; ``ando config`` and a test of the documentation use the table.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ MODELS_FILE = "models.json"
 """The files in the state folder: the record of channels, and the models that the gateway listed last."""
 
 SANDBOX_GATEWAY = "sandbox"
-"""The name under which the built-in sandbox's channels are kept: its port changes from run to run."""
+"""The gateway's name in records of the sandbox's channels: the sandbox's port changes from run to run."""
 
 SWITCH = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 KEYS: dict[str, Key] = {
@@ -61,12 +61,12 @@ KEYS: dict[str, Key] = {
         Key("keep", Kind.SWITCH, "Whether ando chat saves conversations.", default=False),
     )
 }
-"""Everything that can be configured, beside the tables of networks."""
+"""Everything that can be configured, except the tables of networks."""
 
 
 @frozen
 class Folders:
-    """Where the configuration and the state live."""
+    """The folders of the configuration and of the state."""
 
     config: Path
     state: Path
@@ -74,7 +74,7 @@ class Folders:
 
 @frozen
 class Flags:
-    """The global options, as typed. ``None`` or ``False`` where they were not."""
+    """The global options, as typed. ``None`` or ``False`` if not given."""
 
     base_url: str | None = None
     network: str | None = None
@@ -105,11 +105,11 @@ class Settings:
     profile: str | None = None
     model: str | None = None
     delegate: bool = False
-    """Whether a new channel gets a key of its own, which signs its vouchers."""
+    """Whether a new channel gets its own key, which signs its vouchers."""
     history: bool = True
-    """Whether what is typed in a conversation is remembered in the next one."""
+    """Whether to remember what the user types, for later conversations."""
     keep: bool = False
-    """Whether conversations are kept."""
+    """Whether to save conversations."""
 
     @property
     def gateway(self) -> str:
@@ -123,7 +123,7 @@ class Settings:
 
 
 def find_folders(environ: Mapping[str, str]) -> Folders:
-    """Find the folders: both under ``ANDO_HOME`` if that is set, else where the platform wants them."""
+    """Find the folders: both under ``ANDO_HOME`` if that is set, else in the platform's usual places."""
     home = environ.get("ANDO_HOME")
     if home:
         root = Path(home).expanduser().absolute()
@@ -140,14 +140,14 @@ def load(flags: Flags, environ: Mapping[str, str] = os.environ) -> Settings:
     """Merge flags, environment and the configuration file into one ``Settings``.
 
     Raises:
-        UsageError: naming the flag, the variable or the key that is wrong.
+        UsageError: a flag, a variable or a key is wrong; the message names it.
     """
     folders = find_folders(environ)
     return merge(flags, environ, read_config(folders.config / CONFIG_FILE, KEYS), folders)
 
 
 def merge(flags: Flags, environ: Mapping[str, str], config: Mapping[str, Any], folders: Folders) -> Settings:
-    """Return the settings that follow from what is given; ``config`` is what ``read_config`` returns.
+    """Return the settings that follow from the arguments; ``config`` is what ``read_config`` returns.
 
     Raises:
         UsageError: as ``load``.
@@ -188,15 +188,15 @@ def merge(flags: Flags, environ: Mapping[str, str], config: Mapping[str, Any], f
 
 
 def given(key: Key, flags: Flags, environ: Mapping[str, str], config: Mapping[str, Any]) -> Given:
-    """Return the value of ``key`` that is in force, as it was given."""
+    """Return the value of ``key`` in force, as it was given."""
     return find(key, getattr(flags, key.name) if key.option else None, environ, config)
 
 
 def read_value(key: Key, found: Given) -> Any:
-    """Return what was given for ``key`` as the settings hold it: amounts in base units, timeouts in seconds.
+    """Return the value of ``key`` as the settings hold it: amounts in base units, timeouts in seconds.
 
     Raises:
-        UsageError: it is not what the key takes; the message names where it was given.
+        UsageError: the value is invalid for the key; the message names its source.
     """
     value, name = found.value, found.name
     if found.source is Source.DEFAULT:

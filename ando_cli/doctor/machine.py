@@ -1,4 +1,4 @@
-"""What this machine says of itself, without asking anybody: versions, files, keyring, wallet."""
+"""Checks of this machine alone: versions, files, keyring, wallet."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PACKAGES = ("httpx", "web3", "eth-account", "pytempo", "coincurve", "keyring", "
 
 
 def versions() -> Line:
-    """Return the versions of everything that a report of a mistake should name."""
+    """Return the versions that a bug report should name."""
     found = {name: _version(name) for name in PACKAGES}
     missing = [name for name, version in found.items() if version is None]
     told = [f"ando {__version__}", f"Python {platform.python_version()} on {platform.system()} {platform.machine()}"]
@@ -36,7 +36,7 @@ def versions() -> Line:
 
 
 def configuration(folders: Folders) -> Line:
-    """Return the line on the configuration file, which loads if this is asked at all."""
+    """Return the line on the configuration file, which has loaded if this runs."""
     path = folders.config / CONFIG_FILE
     if not path.exists():
         return Line("configuration", Status.PASS, f"the defaults; {path} does not exist")
@@ -44,7 +44,7 @@ def configuration(folders: Folders) -> Line:
 
 
 def state(folders: Folders) -> Line:
-    """Return the line on the state folder and its store, as far as can be seen without changing them."""
+    """Return the line on the state folder and its store, without changing them."""
     folder = folders.state
     if not folder.exists():
         return Line("state", Status.PASS, f"nothing yet; {folder} is created when needed")
@@ -69,7 +69,7 @@ def keyring() -> Line:
 
 
 def _private(path: Path, mode: int, name: str = "configuration") -> Line | None:
-    """A warning where others can get at ``path``. Windows keeps such things elsewhere than in the mode."""
+    """Return a warning if others can access ``path``. The mode says nothing about that on Windows."""
     found = stat.S_IMODE(path.stat().st_mode)
     if os.name == "nt" or not found & 0o077:
         return None

@@ -1,4 +1,4 @@
-"""What a request that failed is for people: an answer that is not a success, or no answer, as an error."""
+"""Errors for failed requests: an answer that is not a success, or no answer."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def reading_errors() -> Iterator[None]:
 
 
 def failure(response: httpx.Response) -> PaymentError | ServerError:
-    """Make the error for an answer that is not a success."""
+    """Return the error for an answer that is not a success."""
     problem = parse_problem(response.status_code, response.content)
     named = request_id(response.headers)
     where = f" (request {named})" if named else ""
@@ -119,7 +119,7 @@ def _key_failure(response: httpx.Response, where: str) -> PaymentError | ServerE
 
 
 def spends_key(request: httpx.Request) -> bool:
-    """Tell whether the request is one that a Virtual Key is charged for."""
+    """Return whether a Virtual Key is charged for the request."""
     return request.headers.get("authorization", "").startswith("Bearer ") and request.method == "POST"
 
 

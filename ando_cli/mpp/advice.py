@@ -1,6 +1,6 @@
-"""What the codes mean that are final: what happened, and what to do about it.
+"""The meaning of final codes: what happened, and what to do about it.
 
-Such a code ends a request, on whichever way it comes: as the answer to a payment, or before anything was paid.
+A final code ends a request, whether it answers a payment or comes before anything was paid.
 """
 
 from __future__ import annotations

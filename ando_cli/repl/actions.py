@@ -29,14 +29,14 @@ if TYPE_CHECKING:
     from ando_cli.repl.loop import Repl
 
 LARGEST_FILE = 16 * 1024 * 1024
-"""Bytes of a file that can be loaded."""
+"""The most bytes of a file to load."""
 
 _MOST_OFFERS = 100
 _NONE = "-"
 
 
 def offers(text: str, settings: Settings) -> Iterable[Word]:
-    """Return what a command that is being typed can become."""
+    """Return the completions of a command that is being typed."""
     if not text.startswith("/") or text.startswith("//") or "\n" in text:
         return []
     name, space, argument = text[1:].partition(" ")
@@ -52,7 +52,7 @@ def offers(text: str, settings: Settings) -> Iterable[Word]:
 
 
 def _files(begun: str) -> Iterable[str]:
-    """The paths that ``begun`` can become; none with a blank, which would be completed as a word of its own."""
+    """Return the paths that ``begun`` can become; none with a space, which would complete as a separate word."""
     folder, slash_, name = begun.rpartition("/")
     with suppress(OSError, UsageError):
         for path in sorted(_path(folder + slash_ or ".").iterdir()):
@@ -99,7 +99,7 @@ def _rail(repl: Repl, argument: str) -> None:
     if argument:
         if argument not in RAILS:
             raise UsageError("the rail is unknown", hint="write /rail mpp or /rail key")
-        repl.talk.client(argument)  # without a key it is refused now, and not by the next question
+        repl.talk.client(argument)  # without a key, fail now rather than at the next question
         repl.change(replace(repl.conversation, rail=argument))
     ways = {MPP_RAIL: "paid from the channel", KEY_RAIL: "paid with a Virtual Key"}
     repl.screen.say(f"rail: {repl.conversation.rail}, {ways[repl.conversation.rail]}")
@@ -163,7 +163,7 @@ def _load(repl: Repl, argument: str) -> None:
         raise UsageError(f"cannot read {path}: {error.strerror}", hint="check the file's name") from None
     except ValueError:
         raise UsageError(f"{path} is not JSON", hint="load a JSON file that /save wrote") from None
-    # How this is paid is the user's to say, and not a file's.
+    # The user decides how to pay, not a file.
     repl.begin(replace(conversation, rail=repl.conversation.rail))
     turns = conversation.turns
     repl.screen.say(f"continuing after {turns} turn{'' if turns == 1 else 's'}: {conversation.title}")
@@ -212,7 +212,7 @@ def _clear(repl: Repl, _: str) -> None:
 
 
 def _again(repl: Repl) -> tuple[str, tuple[Message, ...]]:
-    """The last question, and what was said before it."""
+    """Return the last question, and the conversation before it."""
     if repl.unanswered is not None:
         return repl.unanswered.question, repl.unanswered.after
     return _last(repl), repl.conversation.undone().messages
@@ -241,4 +241,4 @@ ACTIONS: dict[str, Callable[[Repl, str], None]] = {
     "edit": _edit,
     "clear": _clear,
 }
-"""What each command does; leaving is the loop's."""
+"""What each command does; the loop handles leaving."""

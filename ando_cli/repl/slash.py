@@ -1,4 +1,4 @@
-"""The commands of a conversation: ``/help`` and the others. Pure; what they do is in ``loop``."""
+"""The commands of a conversation: ``/help`` and the others. Pure; ``actions`` runs them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ando_cli.frozen import frozen
 
 @frozen
 class Command:
-    """One of them. ``argument`` is how its argument is shown; ``takes``: ``no``, ``may`` or ``must`` have one."""
+    """One command. ``argument`` is how its argument is shown; ``takes`` is ``no``, ``may`` or ``must``."""
 
     name: str
     argument: str
@@ -48,7 +48,7 @@ Ctrl-C cancels an answer or clears the line. // begins a text with a slash."""
 
 @frozen
 class Said:
-    """A text that is to be asked."""
+    """A question to ask."""
 
     text: str
 
@@ -62,10 +62,10 @@ class Called:
 
 
 def read(line: str) -> Said | Called | None:
-    """Return what was typed: a question, a command, or nothing.
+    """Parse a typed line: a question, a command, or nothing.
 
     Raises:
-        UsageError: there is no such command, or it takes another argument.
+        UsageError: the command does not exist, or its argument is wrong.
     """
     text = line.strip()
     if not text:
@@ -73,7 +73,7 @@ def read(line: str) -> Said | Called | None:
     if text.startswith("//"):
         return Said(text[1:])
     found = re.fullmatch(r"/([A-Za-z]*)(?:\s+(.*))?", text, re.DOTALL)
-    if found is None:  # also a path, or a comment in a language that has them
+    if found is None:  # perhaps a path or a code comment
         return Said(text)
     name, argument = found[1].lower(), (found[2] or "").strip()
     name = "exit" if name == "quit" else name
@@ -90,7 +90,7 @@ def read(line: str) -> Said | Called | None:
 
 
 def help_text(width: int) -> str:
-    """Return the commands in a table of that many columns, and the keys."""
+    """Return the commands and the keys, in a table of at most ``width`` columns."""
     column = max(len(f"/{command.name} {command.argument}") for command in COMMANDS.values()) + 2
     lines = []
     for command in COMMANDS.values():

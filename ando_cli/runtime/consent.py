@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def find_budgets(settings: Settings) -> Budgets | None:
-    """Return the budgets that are configured; ``None`` where there are none."""
+    """Return the configured budgets; ``None`` if there are none."""
     limits = (settings.budget_day, settings.budget_month, settings.budget_total)
     if limits == (None, None, None):
         return None
@@ -28,14 +28,14 @@ def find_budgets(settings: Settings) -> Budgets | None:
 
 
 def by_budget(terminal: Terminal, settings: Settings, options: PayOptions, max_spend: int | None) -> bool:
-    """Tell whether nobody but a budget would allow a deposit."""
+    """Return whether only a budget allows a deposit."""
     return not (settings.sandbox or options.assume_yes or max_spend or terminal.attended)
 
 
 def consent_of(
     terminal: Terminal, settings: Settings, options: PayOptions, limit: int | Budgets | None
 ) -> Callable[[Deposit], None]:
-    """Ask on a terminal; without one, a limit or a budget that the user set is the consent."""
+    """Return the function that asks before a deposit. Without a terminal, a limit or a budget is the consent."""
 
     def ask(deposit: Deposit) -> None:
         if settings.sandbox or options.assume_yes:

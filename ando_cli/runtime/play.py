@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _SANDBOX_FUNDS = 100_000_000
 _SANDBOX_RATION = 20_000_000
-"""The sandbox's wallet is filled up to 100 when it holds less than 20: its money costs nothing."""
+"""The sandbox's wallet is refilled to 100 when it holds less than 20: play money costs nothing."""
 
 
 @contextmanager
@@ -45,7 +45,7 @@ def running_sandbox(settings: Settings) -> Iterator[tuple[Settings, PrivateKey, 
 
 
 def _sandbox_key(path: Path) -> PrivateKey:
-    """The sandbox wallet's key, made at first use. It guards nothing, so a plain file will do."""
+    """Return the sandbox wallet's key, created at first use. It guards no money, so a plain file is enough."""
     try:
         make_private_folder(path.parent)
         try:

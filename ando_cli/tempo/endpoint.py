@@ -1,4 +1,4 @@
-"""One JSON-RPC server: how it is asked, and what can go wrong.
+"""One JSON-RPC server: its requests and its errors.
 
 The server is not trusted. Its answers are bounded in size and in time. Whatever goes wrong is one
 :class:`~ando_cli.errors.NetworkError` that shows the server's host and nothing else of its URL, since hosted endpoints
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 _MAX_RESPONSE_BYTES = 4 * 1024 * 1024
 _HINT = "check the network's rpc_url or try again later"
 _BUSY = (429, 502, 503, 504)
-"""HTTP statuses of a server that may answer another time."""
+"""HTTP statuses after which a server may answer later."""
 _LIMIT_EXCEEDED = -32005
 """The JSON-RPC error code for too many requests (EIP-1474)."""
 
@@ -53,7 +53,7 @@ class Endpoint:
         timeout: seconds to connect, to wait for a sign of life, and for a whole answer. Nothing is retried.
 
     Raises:
-        UsageError: not a URL that can be asked.
+        UsageError: ``url`` cannot be used.
     """
 
     def __init__(self, url: str, *, timeout: float) -> None:
@@ -99,11 +99,11 @@ class Endpoint:
 
     @contextmanager
     def asking(self, what: str, act: str = "tell") -> Iterator[None]:
-        """Turn whatever goes wrong inside into one :class:`NetworkError`, and cut its cause off: it quotes the URL.
+        """Turn every error of the block into a :class:`NetworkError`, without its cause, which quotes the URL.
 
         Args:
             what: what the server is asked for, as the message names it.
-            act: what it did not do where it refuses.
+            act: the verb for the message of a refusal.
         """
         try:
             yield
@@ -123,7 +123,7 @@ class Endpoint:
         except WrongAnswerError as error:
             raise RpcAnswerError(f"{self.host} gave a wrong answer for {what}: {error}", hint=_HINT) from None
         # web3 and its decoders raise ValueError, TypeError, KeyError, RecursionError and more over what a server
-        # sends, and none of it may end the program with a trace.
+        # sends, and none of it may end the program with a traceback.
         except Exception as error:
             reason = f"{self.host} gave an answer for {what} that makes no sense ({type(error).__name__})"
             raise RpcAnswerError(reason, hint=_HINT) from None

@@ -57,7 +57,7 @@ class Network:
     precompiles: tuple[str, ...] = (PRECOMPILE,)
 
     def trusts(self, escrow: str, protocol: Protocol) -> bool:
-        """Tell whether deposits may be put into ``escrow`` (in either case), and vouchers signed for it.
+        """Return whether ``escrow`` (in either case) is trusted with deposits and vouchers.
 
         The two lists never mix: a contract is not spoken to as a precompile, nor the other way round.
         """

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 
 def edit(path: Path, environ: Mapping[str, str]) -> None:
-    """Have the file at ``path`` edited in ``$VISUAL``, ``$EDITOR``, or what there always is; returns when that ends.
+    """Edit the file at ``path`` in ``$VISUAL``, ``$EDITOR`` or a default editor, and return when the editor ends.
 
     Raises:
         UsageError: the editor cannot be started.
-        AndoError: it ended with an error.
+        AndoError: the editor ended with an error.
     """
     command = environ.get("VISUAL") or environ.get("EDITOR") or ("notepad" if os.name == "nt" else "vi")
     try:

@@ -48,7 +48,7 @@ DEPOSIT = Course(once=2, always=4, raised=0, says="turned down 4 payments", code
 GONE = Course(once=1, always=1, raised=0, says="the chain shows it open", code="channel_disputed")
 UNVERIFIED = stops("could not verify the payment", "mpp_payment_verification_failed")
 UNREADABLE = stops("could not read the payment credential", "mpp_malformed_credential")
-METHOD = stops("does not take this method", "mpp_method_unsupported")
+METHOD = stops("does not accept this method", "mpp_method_unsupported")
 
 STABLE = {
     "payment_required": FRESH_CHALLENGE,

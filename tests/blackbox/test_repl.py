@@ -192,7 +192,7 @@ def test_the_commands_do_what_they_say(warm: Gateway, tmp_path: Path) -> None:
     assert "the gateway picks one" in says("/model")
     assert ANSWER in says("//etc is what?")
     assert ANSWER in says("a question")
-    assert "took back: a question" in says("/undo")
+    assert "removed: a question" in says("/undo")
     assert ANSWER in says("/edit")
     file = warm.box.folder / "talk.json"
     assert "written to talk.json" in says("/save talk.json")

@@ -1,4 +1,4 @@
-"""The chain as sessions see it: asked only after it proved to be the one that the network names."""
+"""The chain as sessions see it: used only after it proved to be the network's chain."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TRANSACTION_SECONDS = 25
 
 
 class Chain(typing.Protocol):
-    """What is asked of the chain (``ando_cli.tempo.rpc.Rpc``). Each can raise ``NetworkError``."""
+    """The reads of the chain (``ando_cli.tempo.rpc.Rpc``). Each can raise ``NetworkError``."""
 
     def chain_id(self) -> int:
         """Return the id of the chain that is served."""
@@ -72,7 +72,7 @@ class ChainView:
         """Return the chain, which is the one that the network names.
 
         Raises:
-            NetworkError: it could not be asked.
+            NetworkError: it could not be queried.
             PaymentError: it is another one.
         """
         chain = self._connect()
@@ -96,7 +96,7 @@ class ChainView:
     def captured(self, channel: Channel) -> int | None:
         """Return what the payee took from a closed channel, by the event of its closing; ``None`` where none is found.
 
-        Of a closed v2 channel that is all that the chain keeps.
+        The chain keeps nothing else of a closed v2 channel.
 
         Raises:
             PaymentError: the RPC serves another chain.

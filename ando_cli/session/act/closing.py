@@ -34,7 +34,7 @@ _POLL_SECONDS = 0.25
 
 @frozen
 class Ended:
-    """What a closed channel came to, in base units, and the transaction that did it where it is known."""
+    """The outcome of a closed channel, in base units, and its closing transaction if known."""
 
     captured: int
     refunded: int
@@ -50,7 +50,7 @@ class Grace:
 
     @property
     def left(self) -> int:
-        """Seconds until then, 0 when it is past."""
+        """The seconds until then; 0 if it is past."""
         return max(0, self.closes_at - self.now)
 
 
@@ -60,11 +60,11 @@ def confirm(session: Session, channel: Channel, captured: int) -> Ended:
     Args:
         session: the parts.
         channel: as it is on record.
-        captured: what was signed for the closing, which counts where the chain tells nothing of closed channels.
+        captured: what was signed for the close, which counts if the chain keeps nothing of closed channels.
 
     Raises:
         PaymentError: the chain does not show it.
-        NetworkError: the chain could not be asked.
+        NetworkError: the chain could not be queried.
     """
     chain = session.chain.checked()
     for _ in range(_POLLS):
@@ -80,11 +80,11 @@ def confirm(session: Session, channel: Channel, captured: int) -> Ended:
 
 
 def over(session: Session, channel: Channel) -> Ended | None:
-    """Return what ``channel`` came to, if the chain shows that it is closed, whoever did it; that is recorded.
+    """Return the outcome of ``channel`` if the chain shows that it is closed, whoever closed it, and record it.
 
     Raises:
-        NetworkError: the chain could not be asked.
-        PaymentError: the chain does not show a channel that is too young to be given up.
+        NetworkError: the chain could not be queried.
+        PaymentError: the chain does not show the channel, which is too new to be given up.
     """
     seen, _ = settling.look(session, channel)
     if seen.state is not State.CLOSED:
@@ -96,14 +96,14 @@ def over(session: Session, channel: Channel) -> Ended | None:
 def request(session: Session, channel: Channel) -> Grace | Ended:
     """Ask the escrow to close ``channel``, unless that was done before, and record when it can be withdrawn from.
 
-    Nothing is paid from a channel from the moment that this is recorded, which is before it is sent.
+    This is recorded before it is sent, and from then on nothing is paid from the channel.
 
     Returns:
-        When it can be withdrawn from; or what it came to, where it is closed already.
+        When it can be withdrawn from, or its outcome if it is closed already.
 
     Raises:
         PaymentError: the chain shows no such channel, or the transaction failed.
-        NetworkError: the chain could not be asked.
+        NetworkError: the chain could not be queried.
     """
     from ando_cli.tempo.transaction import request_close_transaction
 
@@ -117,11 +117,11 @@ def request(session: Session, channel: Channel) -> Grace | Ended:
 
 
 def grace(session: Session, channel: Channel) -> Grace | Ended:
-    """Return when ``channel`` can be withdrawn from; or what it came to, where it is closed already.
+    """Return when ``channel`` can be withdrawn from, or its outcome if it is closed already.
 
     Raises:
         PaymentError: no close was requested, or the chain shows no such channel.
-        NetworkError: the chain could not be asked.
+        NetworkError: the chain could not be queried.
     """
     chain = session.chain.checked()
     state = _open_state(session, chain, channel)
@@ -139,7 +139,7 @@ def withdraw(session: Session, channel: Channel) -> Ended:
 
     Raises:
         PaymentError: no close was requested, the grace period is not over, or the transaction failed.
-        NetworkError: the chain could not be asked.
+        NetworkError: the chain could not be queried.
     """
     from ando_cli.tempo.transaction import withdraw_transaction
 
@@ -220,7 +220,7 @@ def _grace(session: Session, chain: Chain, channel: Channel, state: ChannelState
 
 
 def _ended(session: Session, channel: Channel, captured: int) -> Ended:
-    """Record the end. On v2 the event of the closing is the word of the chain; without it, ``captured`` is."""
+    """Record the end. On v2, the close event is the evidence; without it, ``captured`` is."""
     if channel.terms.protocol is Protocol.V2:
         taken = session.chain.captured(channel)
         captured = captured if taken is None else taken

@@ -1,4 +1,4 @@
-"""Opening a channel and topping it up: the amount is decided, the user asked, the transaction signed and recorded.
+"""Opening and topping up a channel: decide the amount, ask the user, then sign and record the transaction.
 
 Nothing here sends; the payment rail does, once the record is written. The caller holds the lock of the channel
 (``Session.exclusive``): one process at a time makes deposits into one, and the others wait and find it open.
@@ -42,7 +42,7 @@ def _unbooked(_: Channel, __: Committed) -> None:
 
 @frozen
 class _Means:
-    """What there is to deposit: the fees of a transaction, the wallet's balance, what of it the fees may take."""
+    """The means of a deposit: a transaction's fees, the wallet's balance, and the part that the fees may take."""
 
     fees: Fees
     balance: int
@@ -60,7 +60,7 @@ def open_channel(session: Session, key: ChannelKey, request: SessionRequest, boo
 
     Raises:
         PaymentError: a limit or the balance is too small, the clock is wrong, or the answer was no.
-        NetworkError: the chain could not be asked.
+        NetworkError: the chain could not be queried.
         WalletError: the channel is to have a key of its own, and there is no place to keep it.
     """
     keys = session.keys
@@ -80,7 +80,7 @@ def open_channel(session: Session, key: ChannelKey, request: SessionRequest, boo
             session.store.add(channel)
             book(channel, Committed(deposited=deposit, raised=request.amount))
     except Exception:
-        keys.drop(signer, key.payer)  # no channel came to be that it could sign for
+        keys.drop(signer, key.payer)  # no channel exists that it could sign for
         raise
     session.tally.add(deposited=deposit, raised=request.amount)
     if warning:
@@ -91,7 +91,7 @@ def open_channel(session: Session, key: ChannelKey, request: SessionRequest, boo
 def expected_deposit(session: Session, request: SessionRequest, needed: int | None = None) -> int:
     """Decide, as ``open_channel`` and ``top_up`` do, what would be deposited now. Nobody is asked, nothing is signed.
 
-    Where there is no wallet its balance is no limit.
+    Without a wallet, its balance is no limit.
 
     Args:
         session: the parts.
@@ -100,7 +100,7 @@ def expected_deposit(session: Session, request: SessionRequest, needed: int | No
 
     Raises:
         PaymentError: a limit or the balance is too small, or the clock is wrong.
-        NetworkError: the chain could not be asked.
+        NetworkError: the chain could not be queried.
     """
     try:
         owner = session.keys.payer
@@ -123,7 +123,7 @@ def _opening_deposit(session: Session, request: SessionRequest, balance: int, re
 
 
 def _terms(key: ChannelKey, request: SessionRequest, signer: str) -> ChannelTerms:
-    """What the new channel is made of, but for what its transaction adds."""
+    """Return the terms of the new channel, without what its transaction adds."""
     protocol = Protocol(request.session_protocol)
     operator = (request.operator or ZERO_ADDRESS) if protocol is Protocol.V2 else ZERO_ADDRESS
     return ChannelTerms(
@@ -161,9 +161,9 @@ def top_up(session: Session, channel: Channel, request: SessionRequest, needed: 
 
     Raises:
         PaymentError: a limit or the balance is too small, the clock is wrong, or the answer was no.
-        NetworkError: the chain could not be asked.
+        NetworkError: the chain could not be queried.
     """
-    session.keys.signer(channel)  # what cannot be spent is not added to
+    session.keys.signer(channel)  # do not add to a channel that cannot be spent from
     means = _means(session, request)
     additional = policy.top_up_amount(
         request, session.deposit_caps(), session.tally.committed, needed, means.balance, means.reserve
@@ -174,7 +174,7 @@ def top_up(session: Session, channel: Channel, request: SessionRequest, needed: 
 def top_up_by(
     session: Session, channel: Channel, request: SessionRequest, additional: int, book: Book = _unbooked
 ) -> Channel:
-    """Add what the user named: as ``top_up``, but an error where a limit does not cover it.
+    """Add the amount that the user gave: as ``top_up``, but with an error if a limit does not cover it.
 
     Raises:
         PaymentError, NetworkError: as ``top_up``.
@@ -216,7 +216,7 @@ def _add(
 
 
 def _means(session: Session, request: SessionRequest, owner: str | None = None) -> _Means:
-    """Ask the chain what there is. Where ``owner`` is given, no key is read."""
+    """Ask the chain for fees and balance. If ``owner`` is given, no key is read."""
     from ando_cli.tempo.fees import max_fee
 
     chain = session.chain.checked()
@@ -240,7 +240,7 @@ def _check_clock(session: Session, chain_time: int) -> None:
             hint="set the clock; a transaction signed now would be refused",
             code=Code.CLOCK_WRONG,
         )
-    # An idle chain's last block is old, so that alone says nothing; with the gateway of one mind it does.
+    # An idle chain's last block is old, so it proves something only if the gateway's clock agrees.
     ahead_of_both = min(-ahead, now - (session.tally.gateway_time or now))
     if ahead_of_both > TRANSACTION_SECONDS:
         raise PaymentError(

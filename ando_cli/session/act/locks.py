@@ -1,4 +1,4 @@
-"""What happens one at a time: deposits into one channel across processes, and the making of a part across threads.
+"""Locks: deposits into one channel across processes, and the creation of a part across threads.
 
 The lock of a channel is the operating system's, so a process that is killed releases it.
 """
@@ -39,8 +39,8 @@ def exclusive(folder: Path, key: ChannelKey) -> Iterator[None]:
     """Hold the lock for deposits into ``key``'s channel, across processes.
 
     Args:
-        folder: where the lock files are; it is made, readable by the user alone.
-        key: what the channel is for. The name of its lock file tells nothing of it.
+        folder: the folder of the lock files; it is created, readable only by the user.
+        key: what the channel is for. The name of the lock file does not reveal it.
 
     Raises:
         StoreError: another process held the lock for too long, or the lock file cannot be made.

@@ -1,9 +1,9 @@
-"""Finding channels of this wallet that the store does not know, and taking them on record at a safe amount.
+"""Finding channels of this wallet that the store does not know, and recording them at a safe amount.
 
-What was signed for a channel whose record is lost is not known. It is at least what the payee has settled, which the
-chain shows, and that is what the record begins with, unless the user knows more. To begin too low costs nothing: the
-gateway turns a voucher down that is below the one it holds. To begin too high would authorise what nobody asked for, so
-no gateway is believed about it.
+If a channel's record is lost, what was signed is unknown. It is at least what the payee has settled, which the chain
+shows. The record starts there, unless the user knows more. Starting too low costs nothing: the gateway rejects a
+voucher below the one it holds. Starting too high would authorise what nobody asked for, so a gateway's claim does not
+count.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class Outcome(StrEnum):
-    """What became of a channel that was found open on the chain."""
+    """The outcome for a channel that was found open on the chain."""
 
     RECOVERED = "recovered"  # on record now, and the gateway is paid from it
     SPARE = "spare"  # on record now, but nothing is paid from it: another channel is live
@@ -55,7 +55,7 @@ class Found:
 
 @frozen
 class Search:
-    """What a search found, and why it is incomplete where it is."""
+    """What a search found, and why it is incomplete, if it is."""
 
     found: list[Found]
     incomplete: AndoError | None = None
@@ -66,9 +66,9 @@ class Recovery:
 
     Args:
         session: the wallet, the chain and the store.
-        gateway: whom the channels that are found pay.
-        authorised: what the user knows to have signed before, in base units.
-        accepted_payee: the fingerprint of a payee that the user accepts in the place of the pinned one.
+        gateway: the gateway that the found channels pay.
+        authorised: what the user says was signed before, in base units.
+        accepted_payee: the fingerprint of a payee that the user accepts instead of the pinned one.
         dry_run: record nothing.
     """
 
@@ -91,16 +91,16 @@ class Recovery:
         """What a dry run would have recorded."""
 
     def by_id(self, channel_id: str, from_block: int = 0) -> Found:
-        """Take the channel of that id on record.
+        """Record the channel with that id.
 
         Raises:
             PaymentError: it is not open, not this wallet's, or may not be used; the code says which.
-            NetworkError: the chain could not be asked.
+            NetworkError: the chain could not be queried.
         """
         return self._take(*self._locate(channel_id, from_block))
 
     def by_terms(self, terms: ChannelTerms) -> Found:
-        """Take the channel that is made of ``terms`` on record.
+        """Record the channel with these ``terms``.
 
         Raises:
             PaymentError, NetworkError: as ``by_id``.
@@ -136,11 +136,11 @@ class Recovery:
         return found
 
     def search(self, from_block: int = 0) -> Search:
-        """Take all open channels on record that the trusted escrows' events since ``from_block`` show.
+        """Record all open channels that the trusted escrows' events since ``from_block`` show.
 
         Raises:
             UsageError: there are several, and the user named one amount.
-            NetworkError: the chain could not be asked.
+            NetworkError: the chain could not be queried.
         """
         chain = self._session.chain.checked()
         opened: list[tuple[ChannelTerms, ChannelState]] = []
@@ -162,7 +162,7 @@ class Recovery:
     def _opened(
         self, escrow: str, protocol: Protocol, from_block: int
     ) -> tuple[list[ChannelTerms], NetworkError | None]:
-        from ando_cli.tempo.history import IncompleteSearchError  # web3 takes its time
+        from ando_cli.tempo.history import IncompleteSearchError  # loading web3 is slow
 
         session = self._session
         chain = session.chain.checked()
@@ -281,7 +281,7 @@ class Recovery:
         return self._session.store.live(channel.key)
 
     def _at_least(self, state: ChannelState) -> int:
-        """What counts as authorised: what the user says, within what the chain shows."""
+        """Return what counts as authorised: what the user says, within what the chain shows."""
         authorised = self._authorised
         if authorised is None:
             return state.settled
@@ -301,7 +301,7 @@ class Recovery:
 
 
 def check_forgettable(channel: Channel, *, lose_track: bool) -> None:
-    """Check that the record of a channel may be dropped.
+    """Check that the record of a channel may be deleted.
 
     Raises:
         PaymentError: there may be money in the channel, and the user did not say that this is known.

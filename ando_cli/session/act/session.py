@@ -1,4 +1,4 @@
-"""One command's session with one gateway's channels: the parts that its steps are carried out with.
+"""One command's session with one gateway's channels: the parts that carry out its steps.
 
 A ``Session`` is frozen. What changes while a command runs is in its ``Tally``; what lasts longer is in its store.
 """
@@ -39,12 +39,12 @@ def _allow(_: Deposit) -> None:
 
 
 def _ignore(_: str) -> None:
-    """Tell nobody."""
+    """Ignore the message."""
 
 
 @frozen
 class Deposit:
-    """A deposit that is about to be signed for, as the user is asked about it. ``amount`` in base units."""
+    """A deposit that is about to be signed, for the question to the user. ``amount`` is in base units."""
 
     opening: bool
     amount: int
@@ -59,7 +59,7 @@ class Limits:
     Attributes:
         caps: the limits of one deposit and of one command.
         budgets: what may be authorised in a day, in a month and in all; ``None`` where that is not limited.
-        by_budget: tells whether nobody but the budgets allows a deposit, which is then bounded by what is left of them.
+        by_budget: returns whether only the budgets allow a deposit, which what is left of them then bounds.
         deposit: what to deposit in a new channel, in base units, if the user named an amount.
     """
 
@@ -71,11 +71,11 @@ class Limits:
 
 @frozen
 class User:
-    """Who is asked and told.
+    """How to ask and warn the user.
 
     Attributes:
-        consent: asked before each deposit; raises ``PaymentError`` where the answer is no.
-        warn: told what the user must know although the command goes on.
+        consent: called before each deposit; raises ``PaymentError`` if the answer is no.
+        warn: called with what the user must know while the command continues.
     """
 
     consent: Callable[[Deposit], None] = _allow
@@ -95,7 +95,7 @@ class Tally:
 
     Attributes:
         committed: what the command has committed so far.
-        gateway_time: the gateway's clock in unix seconds, as its last challenge said it; ``None`` where it did not.
+        gateway_time: the gateway's clock in Unix seconds, from its last challenge; ``None`` if it gave no time.
     """
 
     def __init__(self) -> None:
@@ -119,7 +119,7 @@ class Session:
         keys: who pays, and who signs.
         chain: the chain of the network that is trusted.
         limits: what the user allows.
-        user: who is asked and told.
+        user: how to ask and warn the user.
         clock: the time, and waiting.
         tally: what changes while the command runs.
     """

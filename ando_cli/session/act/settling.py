@@ -1,6 +1,6 @@
-"""What the chain says became of a channel and of its pending transaction, and putting that on record.
+"""Finding the outcome of a channel and its pending transaction on the chain, and recording it.
 
-An absence is not a proof: a channel that one node does not show is given up only where its time is over for sure.
+An absence is not a proof: a channel that one node does not show is given up only when its time is certainly over.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ando_cli.tempo.channel import ChannelState
 
 _SETTLING_SECONDS = 60
-"""How long after its time a transaction may still be on its way, where only our own clock says that it is over."""
+"""Seconds that a transaction may still be under way after its time, if only our own clock says that it is over."""
 
 _TOP_UP_POLLS = 20
 _TOP_UP_POLL_SECONDS = 0.25
@@ -28,8 +28,8 @@ def resolve(session: Session, channel: Channel) -> None:
     """Record what the chain says of ``channel`` and of its pending transaction.
 
     Raises:
-        NetworkError: the chain could not be asked.
-        PaymentError: the chain does not show a channel that is too young to be given up.
+        NetworkError: the chain could not be queried.
+        PaymentError: the chain does not show the channel, which is too new to be given up.
     """
     record(session, look(session, channel)[0])
 
@@ -63,12 +63,12 @@ def look(session: Session, channel: Channel) -> tuple[Channel, ChannelState | No
 
 
 def _is_over(session: Session, pending: Pending, chain_time: int) -> bool:
-    """Whether a transaction that no block shows will not come to be any more."""
+    """Return whether a transaction that no block shows can no longer be mined."""
     return chain_time >= pending.valid_before or session.clock.now() >= pending.valid_before + _SETTLING_SECONDS
 
 
 def _shows(state: ChannelState, channel: Channel) -> bool:
-    """Whether the chain shows all that was put into the channel."""
+    """Return whether the chain shows the whole deposit of the channel."""
     return channel.pending is None or state.deposit >= channel.deposit + channel.pending.amount
 
 
@@ -131,7 +131,7 @@ def confirm_top_up(session: Session, channel: Channel) -> None:
 
     Raises:
         PaymentError: the chain does not show it.
-        NetworkError: the chain could not be asked.
+        NetworkError: the chain could not be queried.
     """
     for _ in range(_TOP_UP_POLLS):
         resolve(session, channel)

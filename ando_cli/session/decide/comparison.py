@@ -34,7 +34,7 @@ class Change:
 
 
 def compared(channel: Channel, state: ChannelState | None) -> Comparison:
-    """Hold the record of a channel against the chain's word of it, ``None`` where the chain shows no such channel."""
+    """Compare the record of a channel with its on-chain state, ``None`` if the chain shows no such channel."""
     if state is None:
         return Comparison(None, () if channel.state in _ABSENT else ("state",))
     differences = {
@@ -59,7 +59,7 @@ def changes(before: Channel, after: Channel) -> tuple[Change, ...]:
 
 
 def note(channel: Channel, state: ChannelState | None) -> str | None:
-    """Return what the user should know of a channel whose record is as the chain has it, if anything."""
+    """Return what the user should know about a channel whose record agrees with the chain, if anything."""
     named = short(channel.channel_id)
     if state is None:
         return None if channel.state in _ABSENT else "the chain does not show this channel"

@@ -43,7 +43,7 @@ def parse_span(text: str, name: str, now: float) -> Span:
     ``7d`` is a week: today and the six days before it.
 
     Raises:
-        UsageError: it names none.
+        UsageError: it is not a day.
     """
     wanted, today = text.strip().lower(), datetime.fromtimestamp(now).date()
     try:

@@ -1,4 +1,4 @@
-"""What a payment may be: whom we trust, and how much. Pure decisions over frozen data.
+"""The limits of a payment: whom we trust, and how much. Pure decisions over frozen data.
 
 Caps hold against everybody (rule 3 in ARCHITECTURE.md): what the gateway asks for is a wish, and the smallest
 of the user's limits decides. Amounts are base units.
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 class Caps:
     """The user's limits.
 
-    ``max_deposit`` bounds one deposit (opening or topping up). ``max_spend`` bounds one command twice over: what it
-    deposits in all, and by how much it raises what is authorised in all. ``budget_left`` bounds one deposit that nobody
-    but a budget allows. ``None`` is no limit beyond the others.
+    ``max_deposit`` bounds one deposit (opening or topping up). ``max_spend`` bounds two sums of one command: what it
+    deposits, and what it newly authorises. ``budget_left`` bounds one deposit that only a budget allows. ``None`` is no
+    limit beyond the others.
     """
 
     max_deposit: int
@@ -116,14 +116,14 @@ def check_size(units: int, protocol: Protocol) -> None:
 
 
 def opening_deposit(request: SessionRequest, caps: Caps, committed: Committed, balance: int, fee_reserve: int) -> int:
-    """The deposit of a new channel: the least of what is suggested, allowed, and there.
+    """Return the deposit of a new channel: the least of what is suggested, allowed, and available.
 
     Args:
         balance: what the wallet holds of the token.
         fee_reserve: what of it the opening transaction may cost; 0 where a fee payer pays.
 
     Raises:
-        PaymentError: the least of them does not cover one challenge amount; says which one it is.
+        PaymentError: the least of them does not cover one challenge amount; the message names it.
     """
     suggested = request.suggested_deposit or request.amount
     return _least(request.amount, max(suggested, request.amount), caps, committed, balance, fee_reserve)
@@ -132,16 +132,16 @@ def opening_deposit(request: SessionRequest, caps: Caps, committed: Committed, b
 def top_up_amount(
     request: SessionRequest, caps: Caps, committed: Committed, needed: int, balance: int, fee_reserve: int
 ) -> int:
-    """What to add to a channel that lacks ``needed``: as much as suggested, within the same limits as a new one.
+    """Return what to add to a channel that lacks ``needed``: as much as suggested, within the limits of a new one.
 
     Raises:
-        PaymentError: the limits do not cover ``needed``; says which one it is.
+        PaymentError: a limit does not cover ``needed``; the message names it.
     """
     return _least(needed, max(request.suggested_deposit or needed, needed), caps, committed, balance, fee_reserve)
 
 
 def explicit_deposit(wanted: int, needed: int, caps: Caps, committed: Committed, balance: int, fee_reserve: int) -> int:
-    """The deposit that the user named, which is an error, not a smaller deposit, where a limit does not cover it.
+    """Return the deposit that the user gave. If a limit does not cover it, it is an error, not a smaller deposit.
 
     Raises:
         PaymentError: it is below ``needed``, or above a limit.
@@ -156,12 +156,12 @@ def explicit_deposit(wanted: int, needed: int, caps: Caps, committed: Committed,
 
 
 def exceeds_max_spend(by: int, caps: Caps, committed: Committed) -> bool:
-    """Tell whether authorising ``by`` more than before passes ``--max-spend``."""
+    """Return whether authorising ``by`` more than before exceeds ``--max-spend``."""
     return caps.max_spend is not None and committed.raised + by > caps.max_spend
 
 
 def check_raise(by: int, caps: Caps, committed: Committed) -> None:
-    """Refuse to authorise ``by`` more than before where it passes ``--max-spend``.
+    """Refuse to authorise ``by`` more than before if it exceeds ``--max-spend``.
 
     Raises:
         PaymentError: nothing was signed.
@@ -171,7 +171,7 @@ def check_raise(by: int, caps: Caps, committed: Committed) -> None:
 
 
 def max_spend_exceeded(by: int, caps: Caps, committed: Committed) -> PaymentError:
-    """Return the error for a raise by ``by`` that passes ``--max-spend``."""
+    """Return the error for a raise by ``by`` that exceeds ``--max-spend``."""
     return BudgetExceededError(
         f"the gateway asks for a voucher of {amount(by)} more, above the {amount(caps.max_spend or 0)} of --max-spend",
         hint=f"nothing was signed; allow it with --max-spend {amount(committed.raised + by)}",
