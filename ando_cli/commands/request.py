@@ -85,7 +85,7 @@ def request(
     silent: Annotated[bool, typer.Option("--silent", "-s", help="Print no notes on stderr, as --quiet does.")] = False,
     timeout: Annotated[
         float | None,
-        typer.Option("--timeout", "-m", metavar="SECONDS", help="How long to wait for the answer.", show_default="300"),
+        typer.Option("--timeout", "-m", metavar="SECONDS", help="The longest wait for the answer.", show_default="300"),
     ] = None,
     connect_timeout: ConnectTimeoutOption = None,
     offline: Annotated[

@@ -50,13 +50,9 @@ def run(
     outside_rpc: Annotated[
         str | None, typer.Option(metavar="URL", help="Use this chain instead of the built-in one.")
     ] = None,
-    escrow: Annotated[
-        str | None, typer.Option(metavar="ADDRESS", help="With --outside-rpc: the chain's v1 escrow.")
-    ] = None,
-    token: Annotated[
-        str | None, typer.Option(metavar="ADDRESS", help="With --outside-rpc: the token to pay in.")
-    ] = None,
-    chain_id: Annotated[int | None, typer.Option(metavar="N", help="With --outside-rpc: the chain's id.")] = None,
+    escrow: Annotated[str | None, typer.Option(metavar="ADDRESS", help="With --outside-rpc: its v1 escrow.")] = None,
+    token: Annotated[str | None, typer.Option(metavar="ADDRESS", help="With --outside-rpc: the currency.")] = None,
+    chain_id: Annotated[int | None, typer.Option(metavar="N", help="With --outside-rpc: its chain id.")] = None,
     protocol: Annotated[
         str, typer.Option(metavar="v1|v2|both", help="The session protocol that the gateway offers.")
     ] = "v1",
@@ -82,8 +78,8 @@ def run(
         raise UsageError("--escrow, --token and --chain-id describe an outside chain", hint="add --outside-rpc URL")
     if outside_rpc is not None and (None in given.values() or fund):
         raise UsageError(
-            "an outside chain needs --escrow, --token and --chain-id, and does not support --fund",
-            hint="give all three, and leave out --fund",
+            "an outside chain needs --escrow, --token and --chain-id, and cannot be funded from here",
+            hint="give the three, and leave out --fund",
         )
     path = file or state.settings.folders.state / "sandbox" / "served.db"
     payee_key = state.environ.get("ANDO_SANDBOX_PAYEE_KEY")

@@ -50,7 +50,7 @@ KEYS: dict[str, Key] = {
         Key("max_deposit", Kind.AMOUNT, "The most that one deposit may be.", default=DEFAULT_MAX_DEPOSIT),
         Key("budget.day", Kind.AMOUNT, "The most that may be authorised in a day."),
         Key("budget.month", Kind.AMOUNT, "The most that may be authorised in a month."),
-        Key("budget.total", Kind.AMOUNT, "The most that may be authorised in total."),
+        Key("budget.total", Kind.AMOUNT, "The most that may be authorised in all."),
         Key("timeout", Kind.SECONDS, "How long to wait for an answer.", default=DEFAULT_TIMEOUT),
         Key("connect_timeout", Kind.SECONDS, "How long to wait for a connection.", default=DEFAULT_CONNECT_TIMEOUT),
         Key("rail", Kind.TEXT, "How ando chat pays: mpp or key.", default=MPP_RAIL, choices=RAILS),

@@ -50,7 +50,7 @@ def failure(response: httpx.Response) -> PaymentError | ServerError:
         )
     elif response.status_code == 402:
         error = PaymentError(
-            f"the server asks for payment: {problem.message}", hint="this request was not paid", code=problem.code
+            f"the server wants to be paid: {problem.message}", hint="this request was not paid", code=problem.code
         )
     else:
         general = "check the request" if response.status_code < 500 else "try again later"

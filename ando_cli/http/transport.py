@@ -1,4 +1,4 @@
-"""The transport: bounded reads, the repeat of a paid request, decoding, proxies.
+"""What carries the bytes: bounded reads, the repeat of a paid request, decoding, proxies.
 
 If a paid request gets no answer, it is sent once more: the same bytes with the same credential, never with a new one.
 """
@@ -31,7 +31,7 @@ STREAM_LIMIT = 64 * 1024 * 1024
 """Bytes of an answer that arrives piece by piece; no answer is that long."""
 
 _LIMITS = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=300)
-"""The limits of httpx, but connections stay open while the user thinks about the next question."""
+"""As httpx has them, but a connection is kept while somebody thinks about the next question."""
 
 _NO_ANSWER = (httpx.ReadError, httpx.WriteError, httpx.CloseError, httpx.RemoteProtocolError, httpx.ReadTimeout,
               httpx.WriteTimeout, httpx.DecodingError)  # fmt: skip
@@ -46,7 +46,7 @@ class Wire(httpx.BaseTransport):
         self._transports: dict[tuple[str, str | None], httpx.HTTPTransport] = {}
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request, through the proxy if its URL needs one.
+        """Send a request the way that its URL goes.
 
         Raises:
             UsageError: the proxy cannot be used.

@@ -77,7 +77,7 @@ class Exchange:
         try:
             yield from negotiate(request, turn)
         except OutcomeUnknownError:
-            raise  # it may have been charged: its row stays ``unknown``
+            raise  # it may have been charged: its row keeps saying that nobody knows
         except AndoError as error:
             # So may a request whose answer an error of our own prevented from being processed.
             if turn.out is None or not isinstance(error, InvariantError):

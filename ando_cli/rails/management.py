@@ -133,9 +133,9 @@ class ManagementAuth(httpx.Auth):
     ) -> Generator[httpx.Request, httpx.Response, None]:
         """Offer what receipts report as spent, and more only if the gateway counts more.
 
-        It counts more if a receipt was lost. The smallest paid request then brings a receipt with the total. If that
-        does not help, everything that was authorised is offered. Nothing exceeds what was signed before: closing
-        authorises nothing new.
+        It does where a receipt was lost. Then it is asked for the smallest answer, whose receipt tells; only what that
+        does not mend is offered all that was authorised. None of it is above what was signed before: closing authorises
+        nothing new.
         """
         session, amount, asked = self._session, channel.spent, False
         while True:

@@ -34,7 +34,7 @@ def refusal(step: Refuse, situation: Situation) -> PaymentError:
     error = _error(step.reason, situation)
     if step.outrun and situation.channel is not None:
         return error.with_hint(
-            "if you authorised more on another machine, run "
+            "if more was authorised from this channel on another machine, name it: "
             f"ando session recover {short(situation.channel.channel_id)} --authorised AMOUNT"
         )
     return error
@@ -73,12 +73,12 @@ def _error(reason: Reason, situation: Situation) -> PaymentError:
 
 
 def _without_facts(reason: Reason) -> PaymentError:
-    """Return the error for a reason that needs no other facts."""
+    """The error for a reason that says all by itself."""
     match reason:
         case Reason.SECOND_RAISE:
             return PaymentError(
                 "the gateway wants a second raise of the voucher for one request",
-                hint="a request raises it at most once; nothing more was authorised",
+                hint="one request raises it once; nothing more was authorised",
                 code=Code.SECOND_RAISE_REFUSED,
             )
         case Reason.DEPOSIT_DISPUTED:

@@ -79,7 +79,7 @@ class Settlement:
         try:
             self._session.store.finish(turn.row, outcome, Usage())
         except StoreError as error:
-            self._notes.warn(f"the outcome was not recorded: {error.message}")
+            self._notes.warn(f"the outcome was not booked: {error.message}")
 
     def release(self, turn: Turn) -> None:
         """Drop the request's claim. A failure must not hide the request's outcome."""
@@ -113,7 +113,7 @@ class Settlement:
                     turn.claim = None
         except StoreError as error:
             spent = None
-            self._notes.warn(f"the answer was paid, but not recorded: {error.message}")
+            self._notes.warn(f"the answer was paid, but not booked: {error.message}")
         response.extensions[PAID] = Paid(channel, turn.raised, turn.deposited, spent)
 
     def _receipt(self, response: httpx.Response, channel: Channel) -> Receipt | None:

@@ -35,7 +35,7 @@ def by_budget(terminal: Terminal, settings: Settings, options: PayOptions, max_s
 def consent_of(
     terminal: Terminal, settings: Settings, options: PayOptions, limit: int | Budgets | None
 ) -> Callable[[Deposit], None]:
-    """Return the function that asks before a deposit. Without a terminal, a limit or a budget is the consent."""
+    """Ask on a terminal; without one, a limit or a budget that the user set is the consent."""
 
     def ask(deposit: Deposit) -> None:
         if settings.sandbox or options.assume_yes:

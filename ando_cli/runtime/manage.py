@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def manage(state: Invocation, parts: Parts, action: TopUpBy | Close, channel: Channel) -> Managed:
-    """Ask the gateway to carry out ``action``.
+    """Have the gateway carry ``action`` out.
 
     Raises:
         PaymentError: the gateway refuses, or a limit is in the way.
@@ -42,7 +42,7 @@ def manage(state: Invocation, parts: Parts, action: TopUpBy | Close, channel: Ch
             raise
     if auth.managed is None:
         raise PaymentError(
-            "the gateway did not ask for payment, so it cannot act on a channel",
+            "the gateway asked for no payment, so it cannot act on a channel",
             hint="check --base-url; `ando session close --force` closes a channel without the gateway",
             code=Code.NO_CHALLENGE,
         )

@@ -88,7 +88,7 @@ class MakeClient(Protocol):
 
 @frozen
 class Parts:
-    """The parts of a command: the settings in force, the session, a finder of Virtual Keys, a maker of clients."""
+    """What a command works with: the settings in force, the session, a finder of Virtual Keys, a maker of clients."""
 
     settings: Settings
     session: Session

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 _MAX_RESPONSE_BYTES = 4 * 1024 * 1024
 _HINT = "check the network's rpc_url or try again later"
 _BUSY = (429, 502, 503, 504)
-"""HTTP statuses after which a server may answer later."""
+"""HTTP statuses of a server that may answer another time."""
 _LIMIT_EXCEEDED = -32005
 """The JSON-RPC error code for too many requests (EIP-1474)."""
 
@@ -178,7 +178,7 @@ class _BoundedProvider(JSONBaseProvider):
             for chunk in response.iter_raw():
                 body += chunk
                 if len(body) > _MAX_RESPONSE_BYTES:
-                    raise WrongAnswerError("it is too long")
+                    raise WrongAnswerError("it is far too long")
                 if time.monotonic() > deadline:
                     raise TimeoutError
         answer = self.decode_rpc_response(bytes(body))

@@ -81,9 +81,7 @@ def close(
     finish: Annotated[
         bool, typer.Option("--finish", help="Withdraw after --force, once the grace period is over.")
     ] = False,
-    wait: Annotated[
-        bool, typer.Option("--wait", help="With --force or --finish: wait until the close is complete.")
-    ] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="With --force or --finish: wait until it is over.")] = False,
     full: FullOption = False,
     dry_run: DryRunOption = False,
     connection: ConnectionOptions,
@@ -102,7 +100,7 @@ def close(
             hint="leave one of them out",
         )
     if wait and not (force or finish):
-        raise UsageError("--wait needs --force or --finish", hint="leave it out")
+        raise UsageError("--wait goes with --force or --finish", hint="leave it out")
     way = _Way(force, finish, wait, full, dry_run)
     with assemble(state, connection.with_channel(PaymentOptions(yes=True))) as parts:
         if every:

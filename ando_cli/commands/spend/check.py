@@ -134,7 +134,7 @@ def _draw(
             f"{amount(lost.spent)} in {lost.requests} requests belongs to forgotten sessions and was not checked"
         )
     if offline:
-        terminal.note("the chain was not checked")
+        terminal.note("the chain was not asked")
     elif any(each.taken is None and each.account.channel.state is State.CLOSED for each in audits):
         terminal.note(
             "for a session without a number under chain, only the record says what was taken: "

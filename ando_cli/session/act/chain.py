@@ -96,7 +96,7 @@ class ChainView:
     def captured(self, channel: Channel) -> int | None:
         """Return what the payee took from a closed channel, by the event of its closing; ``None`` where none is found.
 
-        The chain keeps nothing else of a closed v2 channel.
+        Of a closed v2 channel that is all that the chain keeps.
 
         Raises:
             PaymentError: the RPC serves another chain.

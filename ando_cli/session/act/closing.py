@@ -34,7 +34,7 @@ _POLL_SECONDS = 0.25
 
 @frozen
 class Ended:
-    """The outcome of a closed channel, in base units, and its closing transaction if known."""
+    """What a closed channel came to, in base units, and the transaction that did it where it is known."""
 
     captured: int
     refunded: int
@@ -60,7 +60,7 @@ def confirm(session: Session, channel: Channel, captured: int) -> Ended:
     Args:
         session: the parts.
         channel: as it is on record.
-        captured: what was signed for the close, which counts if the chain keeps nothing of closed channels.
+        captured: what was signed for the closing, which counts where the chain tells nothing of closed channels.
 
     Raises:
         PaymentError: the chain does not show it.
@@ -74,7 +74,7 @@ def confirm(session: Session, channel: Channel, captured: int) -> Ended:
         session.clock.sleep(_POLL_SECONDS)
     raise PaymentError(
         "the gateway says that it closed the channel, but the chain does not show it",
-        hint="check again with `ando session sync`",
+        hint="look again with `ando session sync`",
         code=Code.CLOSE_UNCONFIRMED,
     )
 
@@ -83,8 +83,8 @@ def over(session: Session, channel: Channel) -> Ended | None:
     """Return the outcome of ``channel`` if the chain shows that it is closed, whoever closed it, and record it.
 
     Raises:
-        NetworkError: the chain could not be queried.
-        PaymentError: the chain does not show the channel, which is too new to be given up.
+        NetworkError: the chain could not be asked.
+        PaymentError: the chain does not show a channel that is too young to be given up.
     """
     seen, _ = settling.look(session, channel)
     if seen.state is not State.CLOSED:
@@ -220,7 +220,7 @@ def _grace(session: Session, chain: Chain, channel: Channel, state: ChannelState
 
 
 def _ended(session: Session, channel: Channel, captured: int) -> Ended:
-    """Record the end. On v2, the close event is the evidence; without it, ``captured`` is."""
+    """Record the end. On v2 the event of the closing is the word of the chain; without it, ``captured`` is."""
     if channel.terms.protocol is Protocol.V2:
         taken = session.chain.captured(channel)
         captured = captured if taken is None else taken

@@ -42,7 +42,7 @@ def _unbooked(_: Channel, __: Committed) -> None:
 
 @frozen
 class _Means:
-    """The means of a deposit: a transaction's fees, the wallet's balance, and the part that the fees may take."""
+    """What there is to deposit: the fees of a transaction, the wallet's balance, what of it the fees may take."""
 
     fees: Fees
     balance: int
@@ -60,7 +60,7 @@ def open_channel(session: Session, key: ChannelKey, request: SessionRequest, boo
 
     Raises:
         PaymentError: a limit or the balance is too small, the clock is wrong, or the answer was no.
-        NetworkError: the chain could not be queried.
+        NetworkError: the chain could not be asked.
         WalletError: the channel is to have a key of its own, and there is no place to keep it.
     """
     keys = session.keys
@@ -163,7 +163,7 @@ def top_up(session: Session, channel: Channel, request: SessionRequest, needed: 
         PaymentError: a limit or the balance is too small, the clock is wrong, or the answer was no.
         NetworkError: the chain could not be queried.
     """
-    session.keys.signer(channel)  # do not add to a channel that cannot be spent from
+    session.keys.signer(channel)  # what cannot be spent is not added to
     means = _means(session, request)
     additional = policy.top_up_amount(
         request, session.deposit_caps(), session.tally.committed, needed, means.balance, means.reserve
@@ -216,7 +216,7 @@ def _add(
 
 
 def _means(session: Session, request: SessionRequest, owner: str | None = None) -> _Means:
-    """Ask the chain for fees and balance. If ``owner`` is given, no key is read."""
+    """Ask the chain what there is. Where ``owner`` is given, no key is read."""
     from ando_cli.tempo.fees import max_fee
 
     chain = session.chain.checked()
@@ -240,7 +240,7 @@ def _check_clock(session: Session, chain_time: int) -> None:
             hint="set the clock; a transaction signed now would be refused",
             code=Code.CLOCK_WRONG,
         )
-    # An idle chain's last block is old, so it proves something only if the gateway's clock agrees.
+    # An idle chain's last block is old, so that alone says nothing; with the gateway of one mind it does.
     ahead_of_both = min(-ahead, now - (session.tally.gateway_time or now))
     if ahead_of_both > TRANSACTION_SECONDS:
         raise PaymentError(

@@ -29,7 +29,7 @@ def busy() -> StoreError:
     """Return the error for a channel that others did not release in time."""
     return StoreError(
         f"another ando was busy with this channel for {WAIT_SECONDS:.0f} seconds",
-        hint="wait until it is done, then try again",
+        hint="see whether it waits for an answer; then try again",
         code=Code.STORE_BUSY,
     )
 
@@ -39,8 +39,8 @@ def exclusive(folder: Path, key: ChannelKey) -> Iterator[None]:
     """Hold the lock for deposits into ``key``'s channel, across processes.
 
     Args:
-        folder: the folder of the lock files; it is created, readable only by the user.
-        key: what the channel is for. The name of the lock file does not reveal it.
+        folder: where the lock files are; it is made, readable by the user alone.
+        key: what the channel is for. The name of its lock file tells nothing of it.
 
     Raises:
         StoreError: another process held the lock for too long, or the lock file cannot be made.

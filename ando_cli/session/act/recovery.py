@@ -100,7 +100,7 @@ class Recovery:
         return self._take(*self._locate(channel_id, from_block))
 
     def by_terms(self, terms: ChannelTerms) -> Found:
-        """Record the channel with these ``terms``.
+        """Take the channel that is made of ``terms`` on record.
 
         Raises:
             PaymentError, NetworkError: as ``by_id``.

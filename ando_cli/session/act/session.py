@@ -44,7 +44,7 @@ def _ignore(_: str) -> None:
 
 @frozen
 class Deposit:
-    """A deposit that is about to be signed, for the question to the user. ``amount`` is in base units."""
+    """A deposit that is about to be signed for, as the user is asked about it. ``amount`` in base units."""
 
     opening: bool
     amount: int
@@ -74,8 +74,8 @@ class User:
     """How to ask and warn the user.
 
     Attributes:
-        consent: called before each deposit; raises ``PaymentError`` if the answer is no.
-        warn: called with what the user must know while the command continues.
+        consent: asked before each deposit; raises ``PaymentError`` where the answer is no.
+        warn: told what the user must know although the command goes on.
     """
 
     consent: Callable[[Deposit], None] = _allow
@@ -95,7 +95,7 @@ class Tally:
 
     Attributes:
         committed: what the command has committed so far.
-        gateway_time: the gateway's clock in Unix seconds, from its last challenge; ``None`` if it gave no time.
+        gateway_time: the gateway's clock in unix seconds, as its last challenge said it; ``None`` where it did not.
     """
 
     def __init__(self) -> None:

@@ -1,6 +1,6 @@
 """Finding the outcome of a channel and its pending transaction on the chain, and recording it.
 
-An absence is not a proof: a channel that one node does not show is given up only when its time is certainly over.
+An absence is not a proof: a channel that one node does not show is given up only where its time is over for sure.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ando_cli.tempo.channel import ChannelState
 
 _SETTLING_SECONDS = 60
-"""Seconds that a transaction may still be under way after its time, if only our own clock says that it is over."""
+"""How long after its time a transaction may still be on its way, where only our own clock says that it is over."""
 
 _TOP_UP_POLLS = 20
 _TOP_UP_POLL_SECONDS = 0.25
@@ -28,8 +28,8 @@ def resolve(session: Session, channel: Channel) -> None:
     """Record what the chain says of ``channel`` and of its pending transaction.
 
     Raises:
-        NetworkError: the chain could not be queried.
-        PaymentError: the chain does not show the channel, which is too new to be given up.
+        NetworkError: the chain could not be asked.
+        PaymentError: the chain does not show a channel that is too young to be given up.
     """
     record(session, look(session, channel)[0])
 
@@ -63,7 +63,7 @@ def look(session: Session, channel: Channel) -> tuple[Channel, ChannelState | No
 
 
 def _is_over(session: Session, pending: Pending, chain_time: int) -> bool:
-    """Return whether a transaction that no block shows can no longer be mined."""
+    """Whether a transaction that no block shows will not come to be any more."""
     return chain_time >= pending.valid_before or session.clock.now() >= pending.valid_before + _SETTLING_SECONDS
 
 
@@ -89,7 +89,7 @@ def _absent(session: Session, channel: Channel, expired: bool) -> Channel:
 def _check_age(session: Session, channel: Channel) -> None:
     if session.clock.now() < channel.created_at + TRANSACTION_SECONDS + _SETTLING_SECONDS:
         raise PaymentError(
-            "the chain does not show the channel, which is too new to be given up",
+            "the chain does not show the channel, which is too young to be given up",
             hint="no other channel was opened; try again in a minute",
             code=Code.DEPOSIT_IN_FLIGHT,
         )

@@ -34,7 +34,7 @@ class Change:
 
 
 def compared(channel: Channel, state: ChannelState | None) -> Comparison:
-    """Compare the record of a channel with its on-chain state, ``None`` if the chain shows no such channel."""
+    """Hold the record of a channel against the chain's word of it, ``None`` where the chain shows no such channel."""
     if state is None:
         return Comparison(None, () if channel.state in _ABSENT else ("state",))
     differences = {

@@ -116,7 +116,7 @@ def check_size(units: int, protocol: Protocol) -> None:
 
 
 def opening_deposit(request: SessionRequest, caps: Caps, committed: Committed, balance: int, fee_reserve: int) -> int:
-    """Return the deposit of a new channel: the least of what is suggested, allowed, and available.
+    """The deposit of a new channel: the least of what is suggested, allowed, and there.
 
     Args:
         balance: what the wallet holds of the token.
@@ -132,7 +132,7 @@ def opening_deposit(request: SessionRequest, caps: Caps, committed: Committed, b
 def top_up_amount(
     request: SessionRequest, caps: Caps, committed: Committed, needed: int, balance: int, fee_reserve: int
 ) -> int:
-    """Return what to add to a channel that lacks ``needed``: as much as suggested, within the limits of a new one.
+    """What to add to a channel that lacks ``needed``: as much as suggested, within the same limits as a new one.
 
     Raises:
         PaymentError: a limit does not cover ``needed``; the message names it.

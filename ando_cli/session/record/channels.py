@@ -42,7 +42,7 @@ def insert(db: sqlite3.Connection, channel: Channel, now: int) -> None:
 
 
 def pin(db: sqlite3.Connection, gateway: str, network: str, payee: str, now: int) -> None:
-    """Write a gateway's payee on a network, replacing an earlier one."""
+    """Write whom a gateway is paid at on a network, in the place of whoever it was before."""
     db.execute(
         "INSERT INTO pins VALUES (?, ?, ?, ?) "
         "ON CONFLICT DO UPDATE SET payee = excluded.payee, pinned_at = excluded.pinned_at",
@@ -124,7 +124,7 @@ def end(db: sqlite3.Connection, channel_id: str, state: State, now: int) -> None
 
 
 def spend(db: sqlite3.Connection, channel_id: str, spent: int, now: int) -> int:
-    """Write the final amount spent, and return by how much it exceeds the recorded amount."""
+    """Write what was spent for good; returns by how much that is more than what was on record."""
     before = db.execute("SELECT spent FROM channels WHERE channel_id = ?", (channel_id,)).fetchone()
     _change(db, "spent = ?", "channel_id = ?", (str(spent), now, channel_id))
     return spent - int(before[0]) if before is not None else 0

@@ -2,7 +2,7 @@
 
 A claim is a row that a request has in the store from when its payment is recorded until its answer is booked or it is
 given up. It says what of the authorised amount the request counts on, whether a credential is on its way, and whether
-others have to hold back. A claim ends with its process: claims of a killed process do not count.
+others have to hold back. A claim is only as alive as its process: what a killed one leaves behind binds nobody.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ _names: dict[int, str] = {}
 
 
 def _this_process() -> str:
-    """Return a name that no other process has, not even a later one with the same number, or a fork of this one."""
+    """A name that no other process has, not even one that gets the same number later, nor a fork of this one."""
     return _names.setdefault(os.getpid(), os.urandom(8).hex())
 
 

@@ -130,7 +130,7 @@ def book(db: sqlite3.Connection, row: int | None, entry: Entry, outcome: Outcome
 
 
 def finish(db: sqlite3.Connection, row: int, outcome: Outcome, usage: Usage) -> None:
-    """Complete a row with the outcome of its request. The requested model takes precedence over the reported one."""
+    """Complete a row with what came of its request. The model that was asked for goes before the one that answered."""
     spent = None if usage.spent is None else str(usage.spent)
     db.execute(
         "UPDATE ledger SET outcome = ?, spent = ?, prompt_tokens = ?, completion_tokens = ?, model = ifnull(model, ?) "

@@ -62,7 +62,7 @@ class Store(Database):
             self.pin(channel.gateway, channel.network, channel.terms.payee)
 
     def pin(self, gateway: str, network: str, payee: str) -> None:
-        """Record this gateway's payee on this network, replacing an earlier one."""
+        """Record whom this gateway is paid at on this network, in the place of whoever it was before."""
         with self._write() as db:
             channels.pin(db, gateway, network, payee, self._now())
 
