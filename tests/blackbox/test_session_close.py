@@ -66,7 +66,7 @@ def test_a_dry_top_up_signs_and_sends_nothing(opened: Gateway) -> None:
         (["close", "abcdef"], "no channel on record"),
         (["close", "abcdef", "--all"], "cannot be used together"),
         (["close", "--force", "--finish"], "--force first"),
-        (["close", "--wait"], "--wait needs"),
+        (["close", "--wait"], "--wait goes with"),
     ],
 )
 def test_a_senseless_command_sends_nothing(opened: Gateway, arguments: list[str], says: str) -> None:
