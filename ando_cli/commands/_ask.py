@@ -74,7 +74,7 @@ def warn_without_limit(terminal: Terminal, request: Request) -> None:
 
 
 def ask(state: Invocation, request: Request, options: PayOptions, output: Path | None = None) -> Turn:
-    """Ask one question and print the answer: its text, or with ``-j`` the unchanged JSON.
+    """Ask one question and deliver the answer: its words, or with ``-j`` the very JSON.
 
     Raises:
         AndoError: there is no answer, or it holds no text.

@@ -100,10 +100,7 @@ def chat(
     keeps = wanted.keeps(settings)
     if keeping.interactive or _talks(state.terminal, prompt, body, output, dry_run=payment.dry_run):
         if state.terminal.json_output or body is not None or output is not None or payment.dry_run:
-            raise UsageError(
-                "a conversation does not accept -j, -t, -o, --body or --dry-run",
-                hint="leave out these options, or leave out -i",
-            )
+            raise UsageError("a conversation takes no -j, -t, -o, --body or --dry-run", hint="leave them out, or -i")
         from ando_cli.repl.start import Manner, start  # not on the paid path
 
         history = settings.history and not keeping.no_history

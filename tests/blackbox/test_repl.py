@@ -248,7 +248,7 @@ def test_a_terminal_that_can_do_nothing_takes_lines(warm: Gateway) -> None:
 
 def test_it_is_for_somebody_at_a_terminal(warm: Gateway) -> None:
     assert "needs a terminal" in warm.box.run("chat", "-i").refused()
-    assert "does not accept -j" in warm.box.terminal("chat", "-i", "--dry-run").end().stderr
+    assert "takes no -j" in warm.box.terminal("chat", "-i", "--dry-run").end().stderr
     assert "empty" in warm.box.terminal("chat", pipe_out=True).end().stderr
     person = Person(warm.box, "chat", "-i", "the first question")
     person.sees(ANSWER)
