@@ -55,7 +55,7 @@ class Kept:
     digest: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Return the conversation as bytes for the file."""
+        """Return the saved conversation as a JSON object, as the file holds it."""
         times = {
             "created_at": iso_time(self.created, milliseconds=True),
             "updated_at": iso_time(self.updated, milliseconds=True),

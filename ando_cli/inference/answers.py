@@ -67,7 +67,7 @@ def think_text(answer: bytes) -> str:
 
 
 def reasoning_of(answer: bytes) -> str | None:
-    """Return the reasoning of an answer; empty if it holds none."""
+    """Return the reasoning of an answer; ``None`` if it holds none."""
     try:
         message = json.loads(answer)["choices"][0]["message"]
     except (ValueError, KeyError, IndexError, TypeError, RecursionError):

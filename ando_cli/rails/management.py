@@ -179,7 +179,7 @@ class ManagementAuth(httpx.Auth):
             raise _refused(turn.answer)
 
     def _look_whether_it_is_done(self, channel: Channel) -> None:
-        """Handle a refusal to close: the channel may be closed already by an earlier run whose answer was lost."""
+        """Check whether the channel is closed already: an earlier run may have lost the answer to its close."""
         with suppress(NetworkError, PaymentError):
             ended = closing.over(self._session, channel)
             self.managed = None if ended is None else Managed(self._now(channel), ended)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ando_cli.session.decide.periods import Span
 
 WARNING_PERCENT = 80
-"""The used part of a budget at which the user gets a warning."""
+"""The used share of a budget, in percent, at which the user gets a warning."""
 
 
 @frozen
