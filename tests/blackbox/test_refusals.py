@@ -50,7 +50,7 @@ DEPOSIT = Course(once=2, always=4, raised=0, says="turned down 4 payments", code
 GONE = Course(once=1, always=1, raised=0, says="the chain shows it open", code="channel_disputed")
 UNVERIFIED = stops("could not verify the payment", "mpp_payment_verification_failed")
 UNREADABLE = stops("could not read the payment credential", "mpp_malformed_credential")
-METHOD = stops("does not take this method", "mpp_method_unsupported")
+METHOD = stops("does not accept this method", "mpp_method_unsupported")
 
 STABLE = {
     "payment_required": FRESH_CHALLENGE,
@@ -65,7 +65,7 @@ STABLE = {
     "mpp_malformed_credential": UNREADABLE,
     "mpp_method_unsupported": METHOD,
     "mpp_payment_verification_failed": UNVERIFIED,
-    "mpp_payer_not_allowed": stops("does not take payments from this wallet"),
+    "mpp_payer_not_allowed": stops("does not accept payments from this wallet"),
     "mpp_session_close_unavailable": stops("cannot close sessions now"),
     "mpp_session_close_failed": stops("failed to close the session"),
     "mpp_streaming_unavailable": stops("does not stream paid answers"),

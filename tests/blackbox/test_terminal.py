@@ -233,7 +233,7 @@ def test_toon_is_the_same_as_json_in_another_form(warm: Gateway) -> None:
     failed = warm.box.run("chat", "-t", "--nope")
     assert failed.err == b""
     assert failed.stdout.startswith("error:\n  code: usage\n")
-    assert "exclude each other" in warm.box.run("-j", "session", "list", "-t").error["message"]
+    assert "cannot be used together" in warm.box.run("-j", "session", "list", "-t").error["message"]
     table = warm.box.run("session", "list", ANDO_NO_AUTO_JSON="1").worked().stdout
     assert table.startswith("id ")
 

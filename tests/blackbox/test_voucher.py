@@ -237,7 +237,7 @@ def test_sign_needs_no_state_where_everything_is_given(owner: Box, protocol: str
     assert "not on record" in owner.run(*sign, "--max-spend", "5").refused(4)
     done = owner.run(*sign, "--yes").worked()
     assert done.stdout == reference(UNKNOWN, 7, protocol)[1] + "\n"
-    assert "its deposit is not known" in done.stderr
+    assert "its deposit is unknown" in done.stderr
     assert "a voucher is money" in done.stderr
     assert not (owner.home / "state").exists()
     asked = owner.terminal(*sign, pipe_out=True)

@@ -29,7 +29,7 @@ class Rail(StrEnum):
 
 
 class Outcome(StrEnum):
-    """What came of a paid request, or why there is a row without one.
+    """The outcome of a paid request, or why there is a row without one.
 
     A request starts as unknown, which is what a crash leaves behind.
     """
