@@ -120,7 +120,7 @@ def close(
 
 
 def _end_or_tell(state: Invocation, parts: Parts, channel: Channel, way: _Way) -> dict[str, Any]:
-    """Close one of several channels; what fails is part of the answer."""
+    """Close one of several channels; a failure is part of the answer."""
     try:
         return _end(state, parts, channel, way)
     except AndoError as error:
