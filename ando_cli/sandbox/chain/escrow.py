@@ -27,7 +27,11 @@ class Escrow:
     timestamp: int
 
     def get(self, channel: bytes) -> Channel:
-        """Return the state of a channel; every field is zero if the channel does not exist."""
+        """Return the state of a channel.
+
+        Every field is zero if the channel does not exist. Once it is over the deployed contract keeps ``finalized``
+        alone and wipes the rest (protocol.md, section 4): what was captured stands in the ``ChannelClosed`` event.
+        """
         query = (
             "SELECT finalized, close_requested_at, payer, payee, token, authorized_signer, deposit, settled "
             "FROM channels WHERE id = ?"
@@ -56,7 +60,7 @@ class Escrow:
         if deposit == 0:
             raise Revert("ZeroDeposit()")
         channel = self.identity(sender, payee, token, salt, authorized_signer)
-        if self.get(channel).exists:
+        if self.get(channel) != NO_CHANNEL:
             raise Revert("ChannelAlreadyExists()")
         state = Channel(False, 0, sender, payee, token, authorized_signer, deposit, 0)
         named = abi.account(token), abi.account(authorized_signer), salt, abi.uint(deposit)
@@ -115,10 +119,10 @@ class Escrow:
 
     def _live(self, channel: bytes) -> Channel:
         state = self.get(channel)
-        if not state.exists:
-            raise Revert("ChannelNotFound()")
         if state.finalized:
             raise Revert("ChannelFinalized()")
+        if not state.exists:
+            raise Revert("ChannelNotFound()")
         return state
 
     def _for_payee(self, sender: str, channel: bytes) -> Channel:
@@ -144,7 +148,7 @@ class Escrow:
         refund = state.deposit - state.settled
         self._log(CLOSED, channel, state, abi.uint(state.settled), abi.uint(refund))
         self.ledger.move(state.token, self.address, state.payer, refund)
-        self._put(channel, dataclasses.replace(state, finalized=True))
+        self._put(channel, dataclasses.replace(NO_CHANNEL, finalized=True))
 
     def _log(self, signature: str, channel: bytes, state: Channel, *words: bytes) -> None:
         self.ledger.log(self.address, signature, (channel, abi.account(state.payer), abi.account(state.payee)), *words)

@@ -76,10 +76,11 @@ class SessionProtocol(ABC):
         Raises:
             Problem: The source cannot pay this gateway from the channel.
         """
-        if not channel.exists or channel.deposit == 0:
-            raise Problem("session/channel-not-found")
+        # A v1 channel that is over has no payer and no deposit any more.
         if channel.finalized or channel.close_requested_at:
             raise Problem("session/channel-finalized")
+        if not channel.exists or channel.deposit == 0:
+            raise Problem("session/channel-not-found")
         if (channel.payee, channel.token) != (self.network.payee, self.network.token):
             raise refused("The channel pays another account, or in another token.")
         if credential.source.payer not in self.sources(channel):
