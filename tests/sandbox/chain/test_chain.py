@@ -113,9 +113,8 @@ def test_web3_reads_this_chain(payer: Payer) -> None:
         ({"chain_id": 1}, "chain id"),
         ({"valid_before": 1}, "expired"),
         ({"valid_before": None}, "needs valid_before"),
-        ({"valid_before": int(time.time()) + 10_000}, "30 seconds"),
+        ({"valid_before": int(time.time()) + 10_000}, "300 seconds"),
         ({"valid_after": 4_000_000_000, "valid_before": None, "nonce_key": 0}, "not valid yet"),
-        ({"nonce": 1}, "must be zero"),
         ({"nonce": 1, "nonce_key": 0}, "nonce too high"),
         ({"max_fee_per_gas": 19_999_999_999}, "base fee"),
         ({"gas_limit": 20_999}, "intrinsic"),
@@ -277,7 +276,7 @@ def test_the_chain_can_lag_behind(payer: Payer) -> None:
     payer.sandbox.rpc("evm_increaseTime", -3600)
     timestamp = int(payer.sandbox.rpc("eth_getBlockByNumber", "latest", False)["timestamp"], 16)
     assert timestamp - time.time() == pytest.approx(-3600, abs=3)
-    with pytest.raises(RpcError, match="30 seconds ahead"):
+    with pytest.raises(RpcError, match="300 seconds ahead"):
         send(payer, transfer(7))
     assert send(payer, transfer(7), valid_before=timestamp + 20)["status"] == "0x1"
 
