@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ando_cli.sandbox.chain.descriptor import Descriptor
 from ando_cli.sandbox.chain.voucher import UINT128_MAX
-from ando_cli.sandbox.primitives import address, from_hex
+from ando_cli.sandbox.primitives import address, checksummed, from_hex
 from ando_cli.sandbox.problems import Problem
 from ando_cli.sandbox.wire import ACTIONS, decode_json
 
@@ -82,6 +82,11 @@ class Credential:
         return self._read("descriptor", Descriptor.from_json)
 
     @property
+    def close_signature(self) -> bytes | None:
+        """Return the second signature of a v2 close, or ``None`` without one."""
+        return self._read("closeSignature", from_hex) if "closeSignature" in self.payload else None
+
+    @property
     def additional_deposit(self) -> int:
         """Return the amount that the top-up adds, in base units."""
         return self._read("additionalDeposit", amount)
@@ -131,4 +136,7 @@ def _source(value: object) -> Source:
     match = _SOURCE.fullmatch(value) if isinstance(value, str) else None
     if match is None:
         raise Problem("mpp_malformed_credential", "The source is not a did:pkh of an eip155 account.")
-    return Source(int(match[1]), match[2].lower())
+    account = match[2].lower()
+    if match[2] not in (account, checksummed(account)):
+        raise Problem("mpp_malformed_credential", "The address in the source has a wrong checksum.")
+    return Source(int(match[1]), account)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ando_cli.sandbox.gateway.challenges import Network, Terms
     from ando_cli.sandbox.gateway.credentials import Credential, Voucher
     from ando_cli.sandbox.gateway.session_rows import Session
+    from ando_cli.sandbox.gateway.sponsorship import Form
 
 
 class SessionProtocol(ABC):
@@ -65,6 +66,18 @@ class SessionProtocol(ABC):
     @abstractmethod
     def close_call(self, credential: Credential, spent: int) -> Call:
         """Return the call with which the payee closes a channel on which ``spent`` base units were spent."""
+
+    @abstractmethod
+    def sponsored_form(self, action: str) -> Form:
+        """Return the call that a fee payer signs for, for an ``open`` or a ``topUp``."""
+
+    def check_close(self, credential: Credential, channel: Channel, required: bool) -> None:
+        """Check what authorizes a close beside its voucher; in v1 that is nothing.
+
+        Raises:
+            Problem: The authorization is wrong, or missing although it is ``required``.
+        """
+        del credential, channel, required
 
     @abstractmethod
     def sources(self, channel: Channel) -> tuple[str, ...]:
