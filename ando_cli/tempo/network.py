@@ -114,8 +114,8 @@ def parse_network(name: str, table: Mapping[str, object]) -> Network:
     Args:
         name: the table's name. A built-in name is refused: what ``tempo`` means must not depend on a file, and only the
             real sandbox may call itself one.
-        table: ``chain_id``, ``rpc_url``, ``token`` and, if wanted, ``token_symbol``, ``escrows`` (none where only v2
-            is spoken) and ``precompiles`` (empty where the chain has none; the usual one if it is missing).
+        table: ``chain_id``, ``rpc_url``, ``token``, ``escrows`` (empty where only v2 is spoken) and, if wanted,
+            ``token_symbol`` and ``precompiles`` (empty where the chain has none; the usual one if it is missing).
 
     Raises:
         UsageError: a key is missing, unknown or wrong; the message names it and never repeats an RPC URL.
@@ -139,7 +139,7 @@ def parse_network(name: str, table: Mapping[str, object]) -> Network:
     rpc_url = value("rpc_url")
     if not isinstance(rpc_url, str) or not _is_http_url(rpc_url):
         raise _wrong(f"networks.{name}.rpc_url", "expected an http:// or https:// URL")
-    escrows = table.get("escrows", ())
+    escrows = value("escrows")
     if not isinstance(escrows, list | tuple):
         raise _wrong(f"networks.{name}.escrows", "expected a list of addresses, which may be empty")
     precompiles = table.get("precompiles", (PRECOMPILE,))

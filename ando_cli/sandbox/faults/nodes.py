@@ -13,11 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 MEMBERS = frozenset(("methods", "error", "result", "lag", "head", "time_offset", "channel"))
+V1_FIELDS = ("finalized", "closeRequestedAt", "payer", "payee", "token", "authorizedSigner", "deposit", "settled")
 # What each function that reads a channel returns, in this order.
 FIELDS = {
-    abi.selector(GET_CHANNEL): tuple(
-        "finalized closeRequestedAt payer payee token authorizedSigner deposit settled".split()
-    ),
+    abi.selector(GET_CHANNEL): V1_FIELDS,
     abi.selector(GET_CHANNEL_STATE): ("settled", "deposit", "closeRequestedAt"),
 }
 NAMES = frozenset(name for names in FIELDS.values() for name in names)
