@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
@@ -11,9 +11,11 @@ from eth_abi import encode
 
 from ando_cli.sandbox.config import ESCROW, TOKEN
 from ando_cli.sandbox.faults import Fault
-from ando_cli.sandbox.server import Sandbox
 from tests.support.sandbox_payer import MILLION, Payer, selector
 from tests.support.sandbox_payer_v2 import RESERVE, PayerV2
+
+if TYPE_CHECKING:
+    from ando_cli.sandbox.server import Sandbox
 
 
 def ask(sandbox: Sandbox, method: str, *params: Any) -> Any:
