@@ -125,11 +125,19 @@ def parse(header: str) -> Credential:
     challenge, payload = value.get("challenge"), value.get("payload")
     if not isinstance(challenge, dict) or not isinstance(payload, dict):
         raise Problem("mpp_malformed_credential", "A credential must have a challenge and a payload.")
-    if not all(isinstance(item, str) and item.isascii() for item in challenge.values()):
-        raise Problem("mpp_malformed_credential", "A parameter of the challenge is not a string of ASCII characters.")
+    if not all(isinstance(item, str) and _is_text(item) for item in challenge.values()):
+        raise Problem("mpp_malformed_credential", "A parameter of the challenge is not a text.")
     if payload.get("action") not in ACTIONS:
         raise Problem("mpp_malformed_credential", f"The action must be one of {', '.join(ACTIONS)}.")
     return Credential(challenge, _source(value.get("source")), payload["action"], payload)
+
+
+def _is_text(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # half of a surrogate pair
+        return False
+    return True
 
 
 def _source(value: object) -> Source:

@@ -26,7 +26,6 @@ VECTORS = charge_vectors()
 HAND_OFFS = VECTORS["feePayerHandOff"]
 SPONSORED = VECTORS["sponsorFinal"][0]
 SOMEBODY = "0x" + "ab" * 20
-PAYEE_KEY = "0x" + "42" * 32
 
 
 def raw(text: str) -> bytes:

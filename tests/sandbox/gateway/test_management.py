@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import base64
-import json
+import re
 import uuid
 from typing import TYPE_CHECKING, Any
 
@@ -11,16 +10,18 @@ import httpx
 import pytest
 from eth_account import Account
 
+from ando_cli.sandbox.chain.node import RpcError
 from ando_cli.sandbox.chain.voucher import close_digest
 from ando_cli.sandbox.config import CHAIN_ID
+from ando_cli.sandbox.gateway import cashier
+from ando_cli.sandbox.gateway.backend import UNREACHABLE, broadcast
 from ando_cli.sandbox.primitives import checksummed, to_hex
 from tests.support.sandbox_payer import BODY, COST, MILLION, Payer, challenge_of, code_of, receipt_of, unb64url
 from tests.support.sandbox_payer_v2 import RESERVE, PayerV2
 from tests.support.vectors import charge_vectors
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
+    from ando_cli.sandbox.gateway.backend import Backend
     from ando_cli.sandbox.server import Sandbox
 
 FAILED = (402, "mpp_payment_verification_failed")
@@ -272,25 +273,29 @@ def test_a_source_with_a_wrong_checksum_is_malformed(payer: Payer) -> None:
     assert answered(payer.post(authorization=with_source(payer, prefix + wrong))) == (402, MALFORMED)
 
 
-def test_a_lost_node_says_nothing_about_the_money(payer: Payer) -> None:
+def test_a_lost_node_says_nothing_about_the_money(payer: Payer, monkeypatch: pytest.MonkeyPatch) -> None:
     """protocol-charge-sse.md, section 3: broadcast, node's answer lost."""
-    from ando_cli.sandbox.chain.node import RpcError
-    from ando_cli.sandbox.gateway.backend import UNREACHABLE
 
-    real = payer.sandbox.gateway._cashier._backend  # noqa: SLF001 - the node has to be lost in mid-air
+    async def lost(backend: Backend, raw: bytes) -> dict[str, Any]:
+        await broadcast(backend, raw)
+        raise RpcError(UNREACHABLE, "lost")
 
-    class Lost:
-        async def rpc(self, method: str, params: list[Any]) -> Any:
-            answer = await real.rpc(method, params)
-            if method == "eth_sendRawTransactionSync":
-                raise RpcError(UNREACHABLE, "lost")
-            return answer
-
-    payload: Mapping[str, Any] = payer.open_payload()
-    payer.sandbox.gateway._cashier._backend = Lost()  # type: ignore[assignment]  # noqa: SLF001
-    response = payer.pay(dict(payload))
+    payload = payer.open_payload()
+    with monkeypatch.context() as patch:
+        patch.setattr(cashier, "broadcast", lost)
+        response = payer.pay(payload)
     assert answered(response) == (500, "internal-payment-error")
-    assert json.loads(base64.urlsafe_b64decode(challenge_of(response)["request"] + "=="))["amount"] == "1000000"
+    assert challenge_of(response)["id"], "a fresh challenge does not mean that no money moved"
     assert payer.on_chain()[6] == 5 * MILLION, "it arrived"
-    payer.sandbox.gateway._cashier._backend = real  # noqa: SLF001
-    assert payer.pay(dict(payload)).status_code == 200, "and is not sent again"
+    assert payer.pay(payload).status_code == 200, "and is not sent again"
+
+
+def test_a_realm_may_have_letters_that_a_header_cannot_carry(payer: Payer) -> None:
+    """protocol-charge-sse.md, section 7: they are escaped, and the echo has them as they are."""
+    settings(payer, realm='a "café" \\ ☕ 🙂')
+    header = payer.post().headers["WWW-Authenticate"]
+    assert 'realm="a \\"caf\\u00e9\\" \\\\ \\u2615 \\ud83d\\ude42"' in header
+    challenge = challenge_of(payer.post())
+    parameters = dict(re.findall(r'(\w+)="((?:[^"\\]|\\.)*)"', header)) | {"realm": 'a "café" \\ ☕ 🙂'}
+    assert set(parameters) == set(challenge) | {"realm"}
+    assert payer.pay(payer.open_payload(), challenge=parameters).status_code == 200
