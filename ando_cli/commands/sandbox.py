@@ -35,6 +35,7 @@ def _group() -> None:
     epilog=examples(
         "ando sandbox run",
         "ando sandbox run --port 8700 --protocol v2 -v",
+        "ando sandbox run --chain-id 42431 --gas-price 12",
     ),
 )
 def run(
@@ -54,7 +55,16 @@ def run(
     ] = None,
     escrow: Annotated[str | None, typer.Option(metavar="ADDRESS", help="With --outside-rpc: its v1 escrow.")] = None,
     token: Annotated[str | None, typer.Option(metavar="ADDRESS", help="With --outside-rpc: the currency.")] = None,
-    chain_id: Annotated[int | None, typer.Option(metavar="N", help="With --outside-rpc: its chain id.")] = None,
+    chain_id: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", min=1, max=2**63 - 1, help="The chain id: its own, or with --outside-rpc that one's."
+        ),
+    ] = None,
+    gas_price: Annotated[
+        int | None,
+        typer.Option(metavar="GWEI", min=0, max=10**6, help="The base fee of the built-in chain; 20 at first."),
+    ] = None,
     protocol: Annotated[
         str, typer.Option(metavar="v1|v2|both", help="The session protocol that the gateway offers.")
     ] = "v1",
@@ -76,14 +86,16 @@ def run(
     except ValueError:
         raise UsageError(f"invalid --protocol {protocol!r}: expected v1, v2 or both") from None
     given = {"escrow": escrow, "token": token, "chain_id": chain_id}
-    if outside_rpc is None and any(value is not None for value in given.values()):
-        raise UsageError("--escrow, --token and --chain-id describe an outside chain", hint="add --outside-rpc URL")
-    if outside_rpc is not None and (None in given.values() or fund):
+    if outside_rpc is None and (escrow is not None or token is not None):
+        raise UsageError("--escrow and --token describe an outside chain", hint="add --outside-rpc URL")
+    if outside_rpc is not None and (None in given.values() or fund or gas_price is not None):
         raise UsageError(
-            "an outside chain needs --escrow, --token and --chain-id, and cannot be funded from here",
-            hint="give the three, and leave out --fund",
+            "an outside chain needs --escrow, --token and --chain-id, and is neither funded nor priced from here",
+            hint="give the three, and leave out --fund and --gas-price",
         )
-    path = file or state.settings.folders.state / "sandbox" / "served.db"
+    # A file holds one chain: another id is another file.
+    name = "served.db" if chain_id is None or outside_rpc is not None else f"served-{chain_id}.db"
+    path = file or state.settings.folders.state / "sandbox" / name
     payee_key = state.environ.get("ANDO_SANDBOX_PAYEE_KEY")
     if payee_key:
         try:
@@ -110,6 +122,7 @@ def run(
             rpc_url=outside_rpc,
             payee_key=payee_key or None,
             settings=settings,
+            gas_price=None if gas_price is None else gas_price * 10**9,
             access_log=lambda line: state.terminal.detail(1, line),
             **chosen,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -62,6 +63,8 @@ SPECIFICATION_CODES: dict[str, Kind] = {
     "malformed-credential": Kind(402, True, "The credential is malformed."),
     "verification-failed": Kind(402, True, "The payment could not be verified."),
     "method-unsupported": Kind(400, False, "This payment method is not supported."),
+    # Of stock servers: whether money moved is not known to the client, and a fresh challenge comes with it.
+    "internal-payment-error": Kind(500, True, "The payment could not be processed."),
 }
 
 OTHER_CODES: dict[str, Kind] = {
@@ -88,6 +91,14 @@ TYPES = {
 """The ``type`` of an OpenAI-style error, by its status."""
 
 CODES = STABLE_CODES | SPECIFICATION_CODES | OTHER_CODES
+
+
+def kind_of(code: str, malformed_status: int) -> Kind:
+    """Return the kind of a code, where a malformed credential has the status that the settings give it."""
+    kind = CODES[code]
+    if code != "mpp_malformed_credential":
+        return kind
+    return dataclasses.replace(kind, status=malformed_status, challenged=malformed_status == 402)
 
 
 class Problem(Exception):  # noqa: N818 - named as RFC 9457 names it

@@ -17,7 +17,7 @@ from ando_cli.tempo.abi import UINT64_MAX, address_word, bytes32_word
 from ando_cli.tempo.broadcast import Mined, broadcast
 from ando_cli.tempo.channel import ChannelState
 from ando_cli.tempo.endpoint import Endpoint, WrongAnswerError, quantity
-from ando_cli.tempo.fees import Fees, max_fee
+from ando_cli.tempo.fees import Fees, Operation, choose_fees, max_fee
 from ando_cli.tempo.history import IncompleteSearchError, captured, opened_channels
 from ando_cli.tempo.keys import keccak256
 from ando_cli.tempo.protocol import Protocol
@@ -27,18 +27,10 @@ if TYPE_CHECKING:
 
     from ando_cli.tempo.channel import ChannelTerms
 
-__all__ = ["GAS_LIMIT", "MAX_FEE", "Fees", "IncompleteSearchError", "Mined", "Rpc"]
-
-GAS_LIMIT = 2_000_000
-"""Gas for one of our transactions. A node may estimate only the first call of a batch (``anvil --network tempo`` does),
-and then the transaction runs out of gas; approve and open use about 200,000, and gas that is not used is not paid."""
+__all__ = ["MAX_FEE", "Fees", "IncompleteSearchError", "Mined", "Rpc"]
 
 MAX_FEE = 1_000_000
 """The highest fee that we ever sign for, in base units: one token. Usual is a few hundredths."""
-
-# The base fee can rise while a transaction waits; what is above the price of its block is not charged.
-_HEADROOM = 2
-_PRIORITY_FEE_PER_GAS = 1
 
 _LONGEST_GRACE_PERIOD = 366 * 24 * 3600
 
@@ -182,18 +174,22 @@ class Rpc:
         """
         return broadcast(self._endpoint, transaction)
 
-    def fees(self) -> Fees:
-        """Return the fees to sign a transaction with.
+    def fees(self, operation: Operation, *, sponsored: bool = False) -> Fees:
+        """Return the fees to sign a transaction with, at the gas price now, never above :data:`MAX_FEE` in all.
 
-        They are twice the gas price now, for headroom, and never above :data:`MAX_FEE` in all.
+        The gas goes by ``operation`` and not by the node's estimate: a node may estimate only the first call of a batch
+        (``anvil --network tempo`` does), and the transaction then runs out of gas.
+
+        Args:
+            operation: what the transaction does.
+            sponsored: a fee payer pays.
 
         Raises:
             PaymentError: the endpoint asks for more than that.
         """
         with self._endpoint.asking("the gas price"):
             price = quantity(self._endpoint.eth.gas_price, None)
-        ceiling = price * _HEADROOM
-        fees = Fees(GAS_LIMIT, ceiling, min(_PRIORITY_FEE_PER_GAS, ceiling))
+        fees = choose_fees(price, operation, sponsored=sponsored)
         if max_fee(fees) > MAX_FEE:
             raise PaymentError(
                 f"the network fee could reach more than {amount(MAX_FEE)}, which is too high to sign",

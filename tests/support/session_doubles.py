@@ -18,7 +18,7 @@ from ando_cli.session.channel import Channel, Pending, State
 from ando_cli.session.decide.policy import Caps
 from ando_cli.session.record.store import Store
 from ando_cli.tempo.channel import ChannelTerms
-from ando_cli.tempo.fees import Fees
+from ando_cli.tempo.fees import Fees, Operation
 from ando_cli.tempo.keys import PrivateKey, keccak256
 from ando_cli.tempo.network import PRECOMPILE, Network
 
@@ -125,7 +125,7 @@ class FakeChain:
         assert (token, owner) == (TOKEN, KEY.address)
         return self.funds
 
-    def fees(self) -> Fees:
+    def fees(self, operation: Operation, *, sponsored: bool = False) -> Fees:
         return FEES
 
     def channel(self, escrow: str, channel_id: str, protocol: object = None) -> ChannelState | None:

@@ -14,9 +14,9 @@ from eth_utils import keccak
 
 from ando_cli.errors import ExitCode, NetworkError, PaymentError, RpcError, RpcRefusedError, UsageError
 from ando_cli.tempo.channel import ChannelState
-from ando_cli.tempo.fees import max_fee
+from ando_cli.tempo.fees import GAS, Operation, max_fee
 from ando_cli.tempo.protocol import Protocol
-from ando_cli.tempo.rpc import GAS_LIMIT, MAX_FEE, Rpc
+from ando_cli.tempo.rpc import MAX_FEE, Rpc
 from tests.support.tempo_node import SECRET_PATH, Node, Refusal, refused, word
 
 if TYPE_CHECKING:
@@ -121,8 +121,8 @@ def test_a_malformed_argument_is_the_callers_mistake_and_is_not_sent(node: Node)
 
 def test_fees_have_headroom_over_the_gas_price_and_gas_for_the_whole_batch(node: Node) -> None:
     with Rpc(node.url) as rpc:
-        fees = rpc.fees()
-    assert fees.gas_limit == GAS_LIMIT == 2_000_000
+        fees = rpc.fees(Operation.OPEN)
+    assert fees.gas_limit == 2_000_000
     assert fees.max_fee_per_gas == 40_000_000_000
     assert fees.max_priority_fee_per_gas == 1
 
@@ -130,17 +130,17 @@ def test_fees_have_headroom_over_the_gas_price_and_gas_for_the_whole_batch(node:
 def test_a_chain_without_a_gas_price_is_free(node: Node) -> None:
     node.results["eth_gasPrice"] = "0x0"
     with Rpc(node.url) as rpc:
-        assert max_fee(rpc.fees()) == 0
+        assert max_fee(rpc.fees(Operation.OPEN)) == 0
 
 
 def test_the_highest_price_is_the_one_that_costs_one_token(node: Node) -> None:
-    highest = MAX_FEE * 10**12 // GAS_LIMIT // 2
+    highest = MAX_FEE * 10**12 // GAS[Operation.OPEN] // 2
     node.results["eth_gasPrice"] = hex(highest)
     with Rpc(node.url) as rpc:
-        assert max_fee(rpc.fees()) == MAX_FEE
+        assert max_fee(rpc.fees(Operation.OPEN)) == MAX_FEE
         node.results["eth_gasPrice"] = hex(highest + 1)
         with pytest.raises(PaymentError, match=r"1\.00") as caught:
-            rpc.fees()
+            rpc.fees(Operation.OPEN)
     assert caught.value.code == "fee_too_high"
     assert caught.value.exit_code is ExitCode.PAYMENT
 
@@ -148,7 +148,7 @@ def test_the_highest_price_is_the_one_that_costs_one_token(node: Node) -> None:
 def test_an_absurd_gas_price_is_refused(node: Node) -> None:
     node.results["eth_gasPrice"] = "0x" + "f" * 100_000
     with Rpc(node.url) as rpc, pytest.raises(PaymentError):
-        rpc.fees()
+        rpc.fees(Operation.OPEN)
 
 
 def test_credentials_of_the_url_are_sent_to_its_host(node: Node) -> None:
@@ -378,7 +378,7 @@ def test_a_chain_id_of_the_wrong_type_is_refused(node: Node, result: object) -> 
 def test_a_gas_price_of_the_wrong_type_is_refused(node: Node, result: object) -> None:
     node.results["eth_gasPrice"] = result
     with Rpc(node.url) as rpc, refused("rpc_bad_answer"):
-        rpc.fees()
+        rpc.fees(Operation.OPEN)
 
 
 @pytest.mark.parametrize("result", ["0x1", [], {}, *({"timestamp": value} for value in WRONG_NUMBERS)], ids=repr)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ando_cli.session.channel import Channel
     from ando_cli.tempo.broadcast import Mined
     from ando_cli.tempo.channel import ChannelState, ChannelTerms
-    from ando_cli.tempo.fees import Fees
+    from ando_cli.tempo.fees import Fees, Operation
     from ando_cli.tempo.network import Network
     from ando_cli.tempo.protocol import Protocol
 
@@ -35,8 +35,8 @@ class Chain(typing.Protocol):
     def balance(self, token: str, owner: str) -> int:
         """Return what ``owner`` holds of ``token``, in base units."""
 
-    def fees(self) -> Fees:
-        """Return the fees that a transaction has to offer now."""
+    def fees(self, operation: Operation, *, sponsored: bool = False) -> Fees:
+        """Return the fees that a transaction has to offer now for ``operation``, which a sponsor pays or we do."""
 
     def latest_timestamp(self) -> int:
         """Return the time of the latest block, in unix seconds."""

@@ -15,6 +15,7 @@ from ando_cli.money import amount
 from ando_cli.session.act import settling
 from ando_cli.session.act.chain import TRANSACTION_SECONDS
 from ando_cli.session.channel import State
+from ando_cli.tempo.fees import Operation, max_fee
 from ando_cli.tempo.protocol import Protocol
 from ando_cli.times import duration
 
@@ -111,7 +112,7 @@ def request(session: Session, channel: Channel) -> Grace | Ended:
     state = _open_state(session, chain, channel)
     if not isinstance(state, Ended) and state.close_requested_at == 0:
         session.store.closing(channel.channel_id, 0)
-        _transact(session, chain, channel, request_close_transaction)
+        _transact(session, chain, channel, request_close_transaction, Operation.REQUEST_CLOSE)
         state = _open_state(session, chain, channel)
     return state if isinstance(state, Ended) else _grace(session, chain, channel, state)
 
@@ -157,20 +158,18 @@ def withdraw(session: Session, channel: Channel) -> Ended:
     state = _open_state(session, chain, channel)
     if isinstance(state, Ended):
         return state
-    transaction = _transact(session, chain, channel, withdraw_transaction)
+    transaction = _transact(session, chain, channel, withdraw_transaction, Operation.WITHDRAW)
     ended = _ended(session, channel, state.settled)
     return Ended(ended.captured, ended.refunded, transaction)
 
 
-def _transact(session: Session, chain: Chain, channel: Channel, build: Callable[..., str]) -> str:
+def _transact(session: Session, chain: Chain, channel: Channel, build: Callable[..., str], operation: Operation) -> str:
     """Sign and send one of the payer's own transactions; returns its hash.
 
     Raises:
         PaymentError: the wallet cannot pay the fee, or the chain refused it.
     """
-    from ando_cli.tempo.fees import max_fee
-
-    fees: Fees = chain.fees()
+    fees: Fees = chain.fees(operation)
     key: PrivateKey = session.keys.wallet()
     terms: ChannelTerms = channel.terms
     needed = max_fee(fees)

@@ -21,6 +21,7 @@ from ando_cli.session.decide import policy
 from ando_cli.session.decide.policy import Committed
 from ando_cli.tempo.abi import ZERO_ADDRESS
 from ando_cli.tempo.channel import ChannelTerms
+from ando_cli.tempo.fees import Operation, max_fee
 from ando_cli.tempo.protocol import Protocol
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def open_channel(session: Session, key: ChannelKey, request: SessionRequest, boo
     keys = session.keys
     keys.check_for_new()
     session.check_budgets(request.amount)
-    means = _means(session, request)
+    means = _means(session, request, Operation.OPEN)
     deposit = _opening_deposit(session, request, means.balance, means.reserve)
     policy.check_raise(request.amount, session.limits.caps, session.tally.committed)
     session.user.consent(Deposit(True, deposit, key.gateway, session.network.token_symbol))
@@ -107,7 +108,8 @@ def expected_deposit(session: Session, request: SessionRequest, needed: int | No
     except (WalletMissingError, KeyringUnusableError):
         balance, reserve = sys.maxsize, 0
     else:
-        means = _means(session, request, owner)
+        operation = Operation.OPEN if needed is None else Operation.TOP_UP
+        means = _means(session, request, operation, owner)
         balance, reserve = means.balance, means.reserve
     if needed is None:
         return _opening_deposit(session, request, balance, reserve)
@@ -164,7 +166,7 @@ def top_up(session: Session, channel: Channel, request: SessionRequest, needed: 
         NetworkError: the chain could not be asked.
     """
     session.keys.signer(channel)  # what cannot be spent is not added to
-    means = _means(session, request)
+    means = _means(session, request, Operation.TOP_UP)
     additional = policy.top_up_amount(
         request, session.deposit_caps(), session.tally.committed, needed, means.balance, means.reserve
     )
@@ -180,7 +182,7 @@ def top_up_by(
         PaymentError, NetworkError: as ``top_up``.
     """
     session.keys.signer(channel)
-    means = _means(session, request)
+    means = _means(session, request, Operation.TOP_UP)
     policy.explicit_deposit(
         additional, 1, session.deposit_caps(), session.tally.committed, means.balance, means.reserve
     )
@@ -215,13 +217,11 @@ def _add(
     return replace(channel, pending=pending)
 
 
-def _means(session: Session, request: SessionRequest, owner: str | None = None) -> _Means:
+def _means(session: Session, request: SessionRequest, operation: Operation, owner: str | None = None) -> _Means:
     """Ask the chain what there is. Where ``owner`` is given, no key is read."""
-    from ando_cli.tempo.fees import max_fee
-
     chain = session.chain.checked()
     _check_clock(session, chain.latest_timestamp())
-    fees = chain.fees()
+    fees = chain.fees(operation, sponsored=request.fee_payer)
     balance = chain.balance(request.currency, owner or session.keys.wallet().address)
     return _Means(fees, balance, 0 if request.fee_payer else max_fee(fees))
 
