@@ -1,4 +1,4 @@
-"""Define the errors of the gateway: stable codes, those of specification and stock servers, others; and three body shapes."""
+"""Define the errors of the gateway, of the specification and of stock servers, and three body shapes."""
 
 from __future__ import annotations
 
