@@ -10,7 +10,7 @@ UV := $(VENV)/uv
 LOCK := UV_CUSTOM_COMPILE_COMMAND="make update" $(UV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-emit-index-annotation --upgrade pyproject.toml --group build
 
-.PHONY: demo test lint format check bench docs completions update metrics clean
+.PHONY: demo test lint format check bench mutants docs completions update metrics clean
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -36,6 +36,8 @@ lint: $(VENV)/.installed-test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python tools/metrics.py
+	$(BIN)/python tools/docs.py --check
 
 format: $(VENV)/.installed-test
 	$(BIN)/ruff check --fix .
@@ -44,7 +46,11 @@ format: $(VENV)/.installed-test
 check: lint test
 
 bench: $(VENV)/.installed-test
+	$(BIN)/python -m pytest benchmarks
 	$(BIN)/python benchmarks/run.py
+
+mutants: $(VENV)/.installed-test
+	$(BIN)/python tools/mutants.py $(ARGS)
 
 # Renews both locks: what the package needs, and what working on it needs, at the versions of the first.
 update: | $(VENV)/bin/python

@@ -8,7 +8,7 @@ import sys
 from ando_cli import __version__
 
 _ALLOCATIONS_BEFORE_COLLECTION = 100_000
-"""Starting up makes many objects and hardly any garbage; Python's 700 would look through them all again and again."""
+"""Starting up makes many objects and hardly any garbage; with 700, Python would scan them all again and again."""
 
 
 def main() -> None:

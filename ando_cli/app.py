@@ -69,7 +69,7 @@ def _root(*, options: GlobalOptions) -> None:
 
 
 def run(argv: Sequence[str], environ: Mapping[str, str] | None = None, streams: Streams | None = None) -> int:
-    """Run one command line and return its exit code. Nothing that a user or a server can cause is a traceback.
+    """Run one command line and return its exit code. Neither a user nor a server can cause a traceback.
 
     Args:
         argv: the words after ``ando``.
@@ -108,7 +108,7 @@ def _usage(error: Any) -> UsageError:
     ctx = getattr(error, "ctx", None)
     path = ctx.command_path if ctx is not None else "ando"
     name, known = getattr(error, "option_name", ""), getattr(error, "possibilities", None) or ()
-    # A short name is close to many: one that it begins is what was meant, else one that is nearly the same.
+    # A short name resembles many: suggest the options that begin with it, else a similar one.
     begun = [option for option in known if option.startswith(name)]
     meant = begun or get_close_matches(name, known, n=1, cutoff=0.75)
     message = (error.message if known else error.format_message()).rstrip(".")

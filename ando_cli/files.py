@@ -1,4 +1,4 @@
-"""Files and folders that are the user's alone, 0600 and 0700; and files of any origin, read within a bound."""
+"""Private files and folders, modes 0600 and 0700, and bounded reads of any file."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 
 def make_private_folder(path: Path) -> None:
-    """Make ``path`` and what is missing above it, each mode 0700; folders that exist keep their mode.
+    """Create ``path`` and its missing parents, each with mode 0700; existing folders keep their mode.
 
     Raises:
-        OSError: it cannot be made.
+        OSError: a folder cannot be created.
     """
     # mkdir(parents=True) would give the parents the default mode.
     missing = []
@@ -27,7 +27,7 @@ def make_private_folder(path: Path) -> None:
 
 
 def replace_private(path: Path, data: bytes) -> None:
-    """Put ``data`` into the file at ``path``, mode 0600: all of it, or the file stays as it was.
+    """Replace the file at ``path`` with ``data``, mode 0600: all of it, or the file does not change.
 
     Raises:
         OSError: it cannot be written.
@@ -44,11 +44,11 @@ def replace_private(path: Path, data: bytes) -> None:
 
 
 class TooLargeError(ValueError):
-    """A file is larger than it may be."""
+    """A file is larger than allowed."""
 
 
 def read_bounded(path: Path, limit: int) -> bytes:
-    """Return what is in the file at ``path``.
+    """Return the contents of the file at ``path``.
 
     Raises:
         OSError: it cannot be read.

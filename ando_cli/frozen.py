@@ -1,8 +1,8 @@
 """Frozen dataclasses that cost little to define.
 
-A paid one-liner defines about sixty of them and makes a few. Python 3.11 compiles six methods for each, which was a
-tenth of the whole run. Here one method is compiled and the others are shared. For the rest they are dataclasses:
-``fields``, ``replace`` and ``match`` work as on any other.
+A paid one-liner defines about sixty of them and creates a few. Python 3.11 compiles six methods for each, which was a
+tenth of the whole run. Here one method is compiled and the others are shared. Otherwise they are ordinary
+dataclasses: ``fields``, ``replace`` and ``match`` work.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _T = TypeVar("_T")
 
 @dataclass_transform(frozen_default=True, field_specifiers=(dataclasses.field,))
 def frozen(cls: type[_T]) -> type[_T]:
-    """Make ``cls`` a frozen dataclass, compared, hashed and shown by its fields, but for those with ``repr=False``."""
+    """Make ``cls`` a frozen dataclass, compared and hashed by its fields, and shown without those of ``repr=False``."""
     made: Any = dataclasses.dataclass(init=False, repr=False, eq=False)(cls)
     made.__init__ = _initialiser(dataclasses.fields(made), hasattr(made, "__post_init__"))
     made.__repr__ = _repr
@@ -26,7 +26,7 @@ def frozen(cls: type[_T]) -> type[_T]:
 
 
 def _initialiser(fields: tuple[dataclasses.Field[Any], ...], finishes: bool) -> Any:
-    """An ``__init__`` that takes the fields in their order."""
+    """Return an ``__init__`` that takes the fields in their order."""
     names: dict[str, Any] = {"put": object.__setattr__}
     parameters, lines = ["self"], []
     for field in fields:

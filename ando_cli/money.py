@@ -7,7 +7,7 @@ import re
 from ando_cli.errors import UsageError
 
 _DECIMALS = 6
-_AMOUNT = r"[0-9]{1,15}(?:\.[0-9]{1,6})?"  # compiled where it is first used: most runs read no amount
+_AMOUNT = r"[0-9]{1,15}(?:\.[0-9]{1,6})?"  # compiled at first use: most runs read no amount
 
 
 def amount(base_units: int) -> str:
@@ -22,7 +22,7 @@ def amount(base_units: int) -> str:
 
 
 def known_amount(base_units: int | None) -> str | None:
-    """Format base units as ``amount`` does; ``None``, which is not known, stays ``None``."""
+    """Format base units as ``amount`` does; ``None``, for unknown, stays ``None``."""
     return None if base_units is None else amount(base_units)
 
 
@@ -30,7 +30,7 @@ def parse_amount(text: str, name: str = "amount") -> int:
     """Parse a decimal string such as ``5`` or ``0.25`` into base units (6 decimals).
 
     Raises:
-        UsageError: not a plain decimal number, more than six decimals, or zero.
+        UsageError: ``text`` is not a plain decimal number, has more than six decimals, or is zero.
     """
     stripped = text.strip()
     if not re.fullmatch(_AMOUNT, stripped):

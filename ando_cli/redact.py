@@ -13,8 +13,8 @@ _BIDI = {chr(c) for c in (*range(0x202A, 0x202F), *range(0x2066, 0x206A), 0x200E
 def clean(text: str, limit: int = 300) -> str:
     """Return ``text`` on one line, without control or formatting characters, at most ``limit`` characters long.
 
-    For every string that a server chose and a terminal will show: escape sequences, bidirectional overrides and
-    line breaks go, and a cut is marked with an ellipsis.
+    Use it for every string that a server chose and a terminal shows: it removes escape sequences, bidirectional
+    overrides and line breaks, and marks a cut with an ellipsis.
     """
     window = text[: limit * 4]
     kept = "".join(" " if c.isspace() else c for c in window if c.isspace() or unicodedata.category(c)[0] != "C")
@@ -42,7 +42,7 @@ def shown_id(identifier: str, *, full: bool) -> str:
 
 
 def host_only(url: str) -> str:
-    """Return a URL as far as its host: hosted endpoints carry their key in the path, the query or before the host."""
+    """Return a URL up to its host: hosted endpoints carry their key in the path, the query or before the host."""
     try:
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port

@@ -1,4 +1,4 @@
-"""URLs: the origin of one, whether one is well formed, and whether one may carry a credential."""
+"""URLs: their origin, whether they are well formed, and whether they may carry a credential."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def may_carry_credentials(url: str) -> bool:
 
 
 def check_url(url: str, name: str, *, allow_password: bool = False, keep_slash: bool = False) -> str:
-    """Return ``url`` without white space around it and, unless it is to be kept, without a trailing slash.
+    """Return ``url`` without surrounding white space and, unless ``keep_slash`` is set, without a trailing slash.
 
     Raises:
-        UsageError: not an absolute http(s) URL, or one with a user name or password in it.
+        UsageError: ``url`` is not an absolute http(s) URL, or holds a user name or password.
     """
     try:
         parts = urlsplit(url.strip())

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import signal
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -13,6 +16,17 @@ settings.load_profile("ando")
 
 # A shell has Ctrl-C ignored by what it starts in the background, and so would be the commands that the tests interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def keep_temporary_folders_in_memory(memory: Path = Path("/dev/shm"), enough: int = 2 * 2**30) -> None:
+    """Most of what the tests wait for is a disk that syncs, and nothing that a test could find out depends on it."""
+    if not os.access(memory, os.W_OK) or os.statvfs(memory).f_flag & os.ST_NOEXEC:  # one test writes an editor there
+        return
+    if shutil.disk_usage(memory).free >= enough:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(memory))
+
+
+keep_temporary_folders_in_memory()
 
 RECURSION_LIMIT = sys.getrecursionlimit()
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ando_cli.config.settings import KEYS
+from tests.support import real_parts
 from tools import docs, reference
 
 if TYPE_CHECKING:
@@ -67,6 +68,7 @@ def test_a_page_whose_command_is_gone_is_removed(tmp_path: Path, monkeypatch: py
 def manual() -> str:
     """The man page as a reader sees it, on one line."""
     if shutil.which("groff") is None:
+        assert not real_parts.required(), "groff is missing"
         pytest.skip("groff is missing: apt-get install groff")
     page = ROOT / "docs" / "man" / "ando.1"
     command = ["groff", "-man", "-ww", "-Tascii", "-P-c", str(page)]

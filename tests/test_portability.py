@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PACKAGE = Path(ando_cli.__file__).parent
-MODULES = sorted(PACKAGE.rglob("*.py"))
 POSIX_MODULES = {
     "curses", "fcntl", "grp", "posix", "pty", "pwd", "readline", "resource", "syslog", "termios", "tty", "_curses"
 }  # fmt: skip
@@ -42,36 +41,53 @@ def at_start(tree: ast.AST) -> Iterator[ast.AST]:
         yield from at_start(node)
 
 
-@pytest.mark.parametrize("module", MODULES, ids=lambda module: str(module.relative_to(PACKAGE)))
-def test_no_module_needs_posix(module: Path) -> None:
-    tree = ast.parse(module.read_text(encoding="utf-8"))
-    for node in at_start(tree):
-        if isinstance(node, ast.Import):
-            assert not {alias.name.partition(".")[0] for alias in node.names} & POSIX_MODULES
-        if isinstance(node, ast.ImportFrom):
-            assert (node.module or "").partition(".")[0] not in POSIX_MODULES
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-            assert node.attr not in POSIX_NAMES.get(node.value.id, ()), (
-                f"{node.value.id}.{node.attr}, line {node.lineno}"
-            )
+@pytest.fixture(scope="module")
+def modules() -> dict[str, ast.Module]:
+    """The syntax trees of the package."""
+    return {
+        str(path.relative_to(PACKAGE)): ast.parse(path.read_text(encoding="utf-8")) for path in PACKAGE.rglob("*.py")
+    }
 
 
-@pytest.mark.parametrize("module", MODULES, ids=lambda module: str(module.relative_to(PACKAGE)))
-def test_text_files_are_utf_8_on_every_system(module: Path) -> None:
+def test_no_module_needs_posix(modules: dict[str, ast.Module]) -> None:
+    found = []
+    for name, tree in modules.items():
+        for node in at_start(tree):
+            if isinstance(node, ast.Import):
+                imported = {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                imported = {(node.module or "").partition(".")[0]}
+            else:
+                continue
+            found += [f"{name}:{node.lineno} {module}" for module in imported & POSIX_MODULES]
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.Attribute) or not isinstance(node.value, ast.Name):
+                continue
+            if node.attr in POSIX_NAMES.get(node.value.id, ()):
+                found.append(f"{name}:{node.lineno} {node.value.id}.{node.attr}")
+    assert found == []
+
+
+def test_text_files_are_utf_8_on_every_system(modules: dict[str, ast.Module]) -> None:
     """Windows would read and write its own code page."""
-    for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
-        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
-            continue
-        name, owner = node.func.attr, ast.unparse(node.func.value)
-        words = [each.value for each in node.args if isinstance(each, ast.Constant) and isinstance(each.value, str)]
-        told = "encoding" in {keyword.arg for keyword in node.keywords}
-        text = (
-            (name == "fdopen" and not any("b" in word for word in words))
-            or (name == "open" and owner != "os" and (not node.args or words[:1] in (["r"], ["w"], ["a"], ["x"])))
-            or (name == "read_text" and not node.args)
-        )
-        assert told or not text, f"line {node.lineno}"
+    found = []
+    for name, tree in modules.items():
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+                continue
+            if opens_as_text(node, node.func) and "encoding" not in {keyword.arg for keyword in node.keywords}:
+                found.append(f"{name}:{node.lineno}")
+    assert found == []
+
+
+def opens_as_text(call: ast.Call, method: ast.Attribute) -> bool:
+    name, owner = method.attr, ast.unparse(method.value)
+    words = [each.value for each in call.args if isinstance(each, ast.Constant) and isinstance(each.value, str)]
+    return (
+        (name == "fdopen" and not any("b" in word for word in words))
+        or (name == "open" and owner != "os" and (not call.args or words[:1] in (["r"], ["w"], ["a"], ["x"])))
+        or (name == "read_text" and not call.args)
+    )
 
 
 def test_the_folders_are_where_a_platform_wants_them(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

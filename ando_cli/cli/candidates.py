@@ -1,7 +1,7 @@
 """What a value on the command line can become, for the shell's completion.
 
-Each is a short look at what lies on this machine. No gateway, chain or keyring is asked, nothing is made or changed.
-Where something is wrong there is nothing to offer: a shell that completes is no place for an error.
+Each function reads what is on this machine. It asks no gateway, chain or keyring, and changes nothing. If something
+is wrong, it offers nothing: shell completion is no place for an error.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ando_cli.tempo.network import NETWORK_KEYS, NETWORKS
 
 _MOST = 500
 _LARGEST_FILE = 1024 * 1024
-# What a shell takes as one plain word. The zsh script evaluates what it is given, and models are named by a gateway.
+# One plain word for a shell. The zsh script evaluates what it receives, and a gateway chooses the names of models.
 _WORD = re.compile(r"[A-Za-z0-9._:/@+-]{1,200}")
 
 Offer = tuple[str, str]
@@ -28,10 +28,10 @@ Offer = tuple[str, str]
 
 
 Look = Callable[[Folders, Sequence[str]], Iterable[Offer]]
-"""Finds what a value can become, after the values of the same parameter that were typed before it."""
+"""Finds the values that a word can become; the sequence holds the parameter's earlier values."""
 
 Completion = Callable[[typer.Context, str], list[Offer]]
-"""What an option or argument is given as its ``autocompletion``."""
+"""The ``autocompletion`` of an option or argument."""
 
 
 def completion(look: Look, *, after: str | None = None) -> Completion:
@@ -39,7 +39,7 @@ def completion(look: Look, *, after: str | None = None) -> Completion:
 
     Args:
         look: finds the words.
-        after: the parameter that takes many values, where those that were typed already matter.
+        after: the name of a repeatable parameter whose earlier values matter.
     """
 
     def complete(ctx: typer.Context, incomplete: str) -> list[tuple[str, str]]:
@@ -59,7 +59,7 @@ def _offers(look: Look, before: Sequence[str], environ: Mapping[str, str] = os.e
 
 def _folders(environ: Mapping[str, str]) -> Folders:
     folders = find_folders(environ)
-    # The options that stand after the subcommand are not parsed yet, so the words are looked through.
+    # Options after the subcommand are not parsed yet, so search the words.
     typed = f"{environ.get('COMP_WORDS', '')} {environ.get('_TYPER_COMPLETE_ARGS', '')}".split()
     return Folders(folders.config, folders.state / SANDBOX_GATEWAY) if "--sandbox" in typed else folders
 
@@ -101,7 +101,7 @@ def _keys(folders: Folders, _: Sequence[str]) -> Iterable[Offer]:
 
 
 def _pairs(folders: Folders, before: Sequence[str]) -> Iterable[Offer]:
-    """A key, or after a key what it can be set to."""
+    """Offer a key, or after a key its possible values."""
     if len(before) % 2 == 0:
         return _keys(folders, before)
     key = KEYS.get(before[-1])
@@ -116,7 +116,7 @@ def _pairs(folders: Folders, before: Sequence[str]) -> Iterable[Offer]:
 
 
 def _added(folders: Folders) -> list[str]:
-    """The networks that the configuration adds, whatever else is wrong with it."""
+    """Return the networks that the configuration adds, even if the rest of it is wrong."""
     import tomllib
 
     try:

@@ -61,7 +61,7 @@ class Group(TyperGroup):
         return super().resolve_command(ctx, args)
 
     def summaries(self, ctx: typer.Context) -> list[tuple[str, str]]:
-        """Return name and one line of each command."""
+        """Return the name and one line of help of each command."""
         found = [(name, self.get_command(ctx, name)) for name in self.list_commands(ctx)]
         return [(name, summary(command.help)) for name, command in found if command and not command.hidden]
 

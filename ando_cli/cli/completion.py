@@ -1,8 +1,8 @@
 """Shell completion: the scripts (``python -m ando_cli.cli.completion FOLDER``), and the answers that they ask for.
 
-The scripts ask what a word can become, so they stay right when a command or an option is added. Typer answers, except
-for how an answer looks: it would load ``rich`` to break an explanation into lines, each of which a shell takes for
-another answer.
+The scripts ask ``ando`` for completions, so they stay correct when a command or an option is added. Typer answers, but
+``ando`` formats the answers: Typer would load ``rich`` to break an explanation into lines, and a shell would read each
+line as another answer.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from ando_cli.cli.typer_private import CompletionItem
 
 VARIABLE = "_ANDO_COMPLETE"
-"""Set by the scripts: ``ando`` is to answer them, and nothing else."""
+"""The variable that the scripts set when they ask ``ando`` for completions."""
 
 FILES = {"bash": "ando.bash", "zsh": "_ando", "fish": "ando.fish"}
 
 _ZSH_REGISTRATION = "compdef _ando_completion ando"
-# zsh runs an autoloaded file as the very completion that was asked for: it must answer, not only say who will.
+# zsh runs an autoloaded file as the completion itself: the file must answer, not only register a function.
 _ZSH_AUTOLOADED = f"""\
 if [[ $funcstack[1] == _ando ]]; then
   _ando_completion "$@"
@@ -53,7 +53,7 @@ def script(shell: str) -> str:
 
 
 def main() -> None:
-    """Write all of them into the folder that is named."""
+    """Write all scripts into the folder that the first argument names."""
     folder = Path(sys.argv[1])
     folder.mkdir(parents=True, exist_ok=True)
     for shell, name in FILES.items():
@@ -61,7 +61,7 @@ def main() -> None:
 
 
 def _plain(text: str | None) -> str:
-    """One line without what a shell could read as its own: the zsh script evaluates it."""
+    """Return one line without characters that are special to a shell: the zsh script evaluates it."""
     return " ".join("".join(c for c in text or "" if c.isalnum() or c in " \n.,;-_()").split())
 
 

@@ -1,6 +1,6 @@
 """The command tree as data, for ``ando --describe``: what an agent would otherwise read from many help pages.
 
-Pure: it reads Typer's commands and says what they take. Nothing is listed here by hand but the exit codes' meanings.
+Pure: it reads Typer's commands. Only the meanings of the exit codes are written by hand.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ _ENV = re.compile(r" ?\[env: ([A-Z_, ]+)\]")
 
 
 def describe(root: Any, words: Sequence[str], state: object = None) -> dict[str, Any]:
-    """Describe what can be called below ``words``, the parts of a command's name; without any, the whole tree.
+    """Describe the command that ``words`` name, with everything below it; without words, the whole tree.
 
     The shape is ``{version, exit_codes, global_options, command}``. A command is ``{name, help, arguments, options,
     examples, commands}``, an argument ``{name, help, type, required, repeatable}``, an option ``{names, help, type,
-    value, choices, required, repeatable, default, env}``. What does not apply is left out. The global options stand on
-    either side of each command and are listed once.
+    value, choices, required, repeatable, default, env}``. Members that do not apply are left
+    out. Global options are allowed on either side of each command and are listed once.
 
     Args:
         root: the root command.
@@ -58,7 +58,7 @@ def describe(root: Any, words: Sequence[str], state: object = None) -> dict[str,
                 f"{ctx.command_path} has no commands below it", hint=f"ando --describe {ctx.command_path[5:]}"
             )
         name, command, _ = command.resolve_command(ctx, [word])
-        assert command is not None  # a name that there is not is an error already
+        assert command is not None  # an unknown name has raised an error already
         ctx = typer.Context(command, info_name=name, parent=ctx)
     return {
         "version": __version__,
@@ -118,7 +118,7 @@ def _option(param: TyperOption) -> dict[str, Any]:
 
 
 def _filled(**members: Any) -> dict[str, Any]:
-    """Without what does not apply: it is read by the token."""
+    """Drop members that do not apply: readers pay per token."""
     return {name: value for name, value in members.items() if value not in (None, False, [])}
 
 
@@ -134,12 +134,12 @@ def _type(param: TyperArgument | TyperOption) -> str:
 
 
 def _paragraphs(text: str | None) -> str:
-    """The help without its line breaks, which are where the source's lines end."""
+    """Return the help without the line breaks of the source."""
     return "\n\n".join(" ".join(paragraph.split()) for paragraph in (text or "").split("\n\n"))
 
 
 def _examples(epilog: str | None) -> list[str]:
-    """The command lines under "Examples:". One that goes on in the next line is one."""
+    """Return the command lines under "Examples:"; a continued line is part of the one before."""
     found: list[str] = []
     goes_on = False
     for line in (epilog or "").splitlines():

@@ -1,4 +1,4 @@
-"""The form of output that a command line asks for, known before it is parsed: an error of parsing has that form too."""
+"""The form of output that a command line asks for, found before parsing: a parsing error has that form too."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 def asked_form(root: Any, argv: Sequence[str], state: object) -> tuple[bool, bool]:
     """Return whether ``argv`` asks for JSON, and whether it asks for TOON.
 
-    The words are read as the parser reads them (``-qj`` holds ``-j``, in ``-o -j`` it is a file's name, after ``--`` it
-    is an argument), but nothing that is wrong stops the search.
+    Words are read as the parser reads them (``-qj`` holds ``-j``, in ``-o -j`` it is a file's name, after ``--`` it is
+    an argument), but an error does not stop the search.
 
     Args:
         root: the root command.
         argv: the words after ``ando``.
         state: what the root's context holds as its object.
     """
-    # Nearly every command line has neither: they cost nothing.
+    # Most command lines have neither; skip the search for them.
     if not any(word[:1] == "-" and ("j" in word or "t" in word) for word in argv):
         return False, False
     ctx = typer.Context(root, info_name="ando", obj=state, resilient_parsing=True)

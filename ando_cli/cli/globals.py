@@ -1,4 +1,4 @@
-"""The global options: declared once, taken before or after the name of any command."""
+"""The global options: declared once, accepted before or after the name of any command."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class GlobalOptions:
         typer.Option(
             "--toon-output",
             "-t",
-            help="The same in TOON, which takes fewer tokens to read.",
+            help="Print the same as TOON, which takes fewer tokens to read.",
             rich_help_panel=GLOBAL_PANEL,
         ),
     ] = False
@@ -78,7 +78,7 @@ class GlobalOptions:
             "--verbose",
             "-v",
             count=True,
-            help="Print what happens on stderr; -vv prints more. Never a secret.",
+            help="Print what happens on stderr; -vv prints more. No secret is printed.",
             rich_help_panel=GLOBAL_PANEL,
         ),
     ] = 0
@@ -129,7 +129,7 @@ def record_in_invocation(root: Any) -> None:
 
 
 def describe_command(ctx: typer.Context, words: Sequence[str]) -> NoReturn:
-    """Print the command that ``words`` name, as data, and end.
+    """Print the command that ``words`` name as data, and exit.
 
     Raises:
         UsageError: there is no such command.

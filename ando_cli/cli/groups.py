@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Without:
-    """Marks a group of which a command leaves out some options: they keep their defaults."""
+    """Marks the options of a group that a command leaves out: they keep their defaults."""
 
     def __init__(self, *names: str) -> None:
         self.names = names

@@ -1,7 +1,6 @@
 """How ``--help`` looks: plain text that fits 80 columns, options grouped by panel, examples as they are typed.
 
-Typer draws boxes with the type of every value in them; a page that is read in a pager, a mail or a narrow terminal is
-better without.
+Typer draws boxes that hold the type of every value. They are hard to read in a pager, a mail or a narrow terminal.
 """
 
 from __future__ import annotations
@@ -46,7 +45,7 @@ def write_page(
 
 
 def examples(*lines: str) -> str:
-    """Return command lines as they stand at the end of a command's page."""
+    """Return the epilog that lists these command lines as examples."""
     return "\n  ".join(["Examples:", *lines]) + "\n"
 
 

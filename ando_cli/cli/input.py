@@ -1,4 +1,4 @@
-"""What a command is handed on stdin or in a file, within a bound."""
+"""Reading what a command receives on stdin or in a file, up to a limit."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ INPUT_LIMIT = 16 * 1024 * 1024
 
 
 def read_stdin(terminal: Terminal) -> bytes:
-    """Read everything that is piped in.
+    """Read all of stdin.
 
     Raises:
         UsageError: it is larger than ``INPUT_LIMIT``.
@@ -39,7 +39,7 @@ def decode(data: bytes) -> str:
 
 
 def read_source(terminal: Terminal, source: str) -> bytes:
-    """Read what an option's value stands for, as in curl: ``@FILE``, ``@-`` for stdin, or the text itself.
+    """Read what an option's value refers to, as in curl: ``@FILE``, ``@-`` for stdin, or the text itself.
 
     Raises:
         UsageError: the file cannot be read, or is larger than ``INPUT_LIMIT``.
@@ -59,4 +59,4 @@ def read_source(terminal: Terminal, source: str) -> bytes:
 
 
 def _too_large() -> UsageError:
-    return UsageError(f"the input is larger than {INPUT_LIMIT // 1024 // 1024} MiB", hint="send less of it")
+    return UsageError(f"the input is larger than {INPUT_LIMIT // 1024 // 1024} MiB", hint="send a shorter input")

@@ -26,8 +26,8 @@ class LazyGroup(SharedOptionsGroup):
 
     Attributes:
         package: the package's name.
-        names: the names of the commands in the order of the help page. A module is named as its command, with an
-            underscore behind a keyword of Python.
+        names: the names of the commands in the order of the help page. A module has the name of its command, with an
+            underscore after a keyword of Python.
     """
 
     package: ClassVar[str]
@@ -75,22 +75,22 @@ class RootGroup(LazyGroup):
         record_in_invocation(self)
 
     def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]
-        """Call the command that is named, or with ``--describe`` describe it."""
+        """Call the named command, or describe it with ``--describe``."""
         if ctx.params.get("description"):
             describe_command(ctx, [word for word in unparsed_words(ctx) if not _is_flag(word)])
         try:
             return super().invoke(ctx)
-        except Interrupted:  # told here, because Typer turns it into a mere exit code
+        except Interrupted:  # reported here, because Typer turns it into a plain exit code
             warning = "the request was on its way and may be charged; `ando spend` counts it as unknown"
             invocation(ctx).terminal.warn(warning)
             raise
 
     def summaries(self, ctx: typer.Context) -> list[tuple[str, str]]:
-        """Return name and line of each command."""
+        """Return the name and one line of help of each command."""
         return list(self.lines.items())
 
     def shell_complete(self, ctx: typer.Context, incomplete: str) -> list[Any]:  # type: ignore[override]
-        """Return what a word can become."""
+        """Return the completions of a word."""
         commands = [CompletionItem(name, help=line) for name, line in self.lines.items() if name.startswith(incomplete)]
         return [*commands, *complete_options(self, ctx, incomplete)]
 

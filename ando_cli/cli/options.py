@@ -75,7 +75,7 @@ YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask before 
 AcceptPayeeOption = Annotated[
     str | None,
     typer.Option(
-        metavar="FINGERPRINT", help="Accept that the gateway is now paid on another account.", rich_help_panel=_PANEL
+        metavar="FINGERPRINT", help="Accept the gateway's new payee, by its fingerprint.", rich_help_panel=_PANEL
     ),
 ]
 DryRunOption = Annotated[
@@ -90,26 +90,26 @@ ConnectTimeoutOption = Annotated[
 InteractiveOption = Annotated[
     bool,
     typer.Option(
-        "--interactive", "-i", help="Talk on the terminal, after PROMPT if there is one.", rich_help_panel=_KEEP
+        "--interactive", "-i", help="Start a conversation on the terminal, with PROMPT if given.", rich_help_panel=_KEEP
     ),
 ]
 NoHistoryOption = Annotated[
     bool,
     typer.Option(
         "--no-history",
-        help="Do not remember what is typed in the next conversation. [env: ANDO_HISTORY=0]",
+        help="Do not remember what you type for later conversations. [env: ANDO_HISTORY=0]",
         rich_help_panel=_KEEP,
     ),
 ]
 ContinueOption = Annotated[
     bool,
-    typer.Option("--continue", "-c", help="Go on with the last conversation that was kept.", rich_help_panel=_KEEP),
+    typer.Option("--continue", "-c", help="Continue the last saved conversation.", rich_help_panel=_KEEP),
 ]
 ConversationOption = Annotated[
     str | None,
     typer.Option(
         metavar="ID",
-        help="Go on with this one: any unique prefix of its id.",
+        help="Continue this conversation: any unique prefix of its id.",
         rich_help_panel=_KEEP,
         autocompletion=candidates.conversations,
     ),
@@ -118,7 +118,7 @@ KeepOption = Annotated[
     bool | None,
     typer.Option(
         "--keep/--no-keep",
-        help="Keep what is asked and answered in a file, to go on with it. [env: ANDO_KEEP]",
+        help="Save questions and answers in a file, to continue later. [env: ANDO_KEEP]",
         rich_help_panel=_KEEP,
     ),
 ]
@@ -139,10 +139,10 @@ class SamplingOptions:
     extra: SetOption = None
 
     def prompt(self, words: list[str] | None) -> Prompt:
-        """Return what was typed: the words with these options.
+        """Return the prompt: the words with these options.
 
         Raises:
-            UsageError: a ``--set`` that is none.
+            UsageError: a ``--set`` is not ``KEY=VALUE``.
         """
         return Prompt(
             text=" ".join(words or []),
@@ -160,7 +160,7 @@ class SamplingOptions:
 
 @frozen
 class AnswerOptions:
-    """Where the answer goes, and what is told of it."""
+    """Where the answer goes, and what is reported about it."""
 
     output: OutputOption = None
     usage: UsageOption = False
@@ -176,7 +176,7 @@ class RailOptions:
 
 @frozen
 class PaymentOptions:
-    """What a command may pay."""
+    """How much a command may pay."""
 
     dry_run: DryRunOption = False
     max_spend: MaxSpendOption = None
@@ -184,7 +184,7 @@ class PaymentOptions:
     accept_payee: AcceptPayeeOption = None
 
     def not_for_a_key(self) -> dict[str, object]:
-        """Return those that a Virtual Key's request has no use for, by name; ``None`` where they were not given."""
+        """Return the options that do not apply with a Virtual Key, by name; ``None`` if not given."""
         return {
             "--max-spend": self.max_spend, "--accept-payee": self.accept_payee, "--dry-run": self.dry_run or None,
         }  # fmt: skip
@@ -201,7 +201,7 @@ class ConnectionOptions:
         """Return the flags of a command that a Virtual Key pays for, as checked values.
 
         Raises:
-            UsageError: one of them is not what it should be.
+            UsageError: a value is invalid.
         """
         return replace(self._waits(), profile=None if profile is None else _checked(profile))
 
@@ -216,7 +216,7 @@ class ConnectionOptions:
         """Return the flags of a command that a channel pays for, as checked values.
 
         Raises:
-            UsageError: one of them is not what it should be.
+            UsageError: a value is invalid.
         """
         payee, limit = payment.accept_payee, payment.max_spend
         if payee is not None and not payee.isalnum():
@@ -241,7 +241,7 @@ class ConnectionOptions:
 
 @frozen
 class KeepOptions:
-    """Whether to talk, which conversation goes on, and whether it is kept."""
+    """Whether to start a conversation, which one to continue, and whether to save it."""
 
     interactive: InteractiveOption = False
     no_history: NoHistoryOption = False
@@ -262,10 +262,10 @@ def chosen_rail(rail: str | None, settings: Settings) -> str:
 
 
 def refuse_given(rail: str, options: dict[str, object]) -> None:
-    """Refuse an option that would do nothing on this rail: a limit that is not kept must not look like one.
+    """Refuse an option that has no effect on this rail: a limit must not seem to hold if it does not.
 
     Raises:
-        UsageError: one of them was given.
+        UsageError: such an option was given.
     """
     other = MPP_RAIL if rail == KEY_RAIL else KEY_RAIL
     for name, value in options.items():

@@ -1,4 +1,4 @@
-"""What ``ando`` uses of Typer that Typer does not promise to keep. Nothing else in the package may reach for it.
+"""What ``ando`` uses of Typer that Typer does not promise to keep. Nothing else in the package may use it.
 
 ``pyproject.toml`` allows only the minor version of Typer that ``tests/cli/test_typer_private.py`` was run against. To
 allow the next one, make that test pass with it.
@@ -34,10 +34,10 @@ Parameter = TyperOption | TyperArgument
 
 
 class RuntimeParam(Protocol):
-    """The half of a parameter that reads what was typed. Typer calls this one method of it."""
+    """The half of a parameter that reads its text. Typer calls only this method of it."""
 
     def coerce(self, value: Any, *, param: Any, ctx: typer.Context) -> Any:
-        """Return the typed text, or for a repeatable parameter all of them, as a value."""
+        """Return the value of the text, or for a repeatable parameter, the values of all texts."""
 
 
 def take_over(
@@ -45,10 +45,10 @@ def take_over(
     read: Callable[[Parameter], RuntimeParam | None],
     complete: Callable[[Parameter, typer.Context, str], list[CompletionItem]],
 ) -> None:
-    """Have ``read`` and ``complete`` asked before Typer is.
+    """Call ``read`` and ``complete`` before Typer's own methods.
 
-    Typer makes its parameters itself and takes no class for them, so the class of a finished one is replaced.
-    What is not exactly Typer's own, or was taken over already, is left alone.
+    Typer creates its parameters itself and accepts no class for them, so this replaces the class of a finished one.
+    A parameter whose class is not exactly Typer's own, or was replaced already, does not change.
 
     Args:
         param: a parameter of a command.
@@ -90,13 +90,13 @@ def annotation_of(param: Parameter) -> Any:
 
 
 def has_further_checks(param: Parameter) -> bool:
-    """Return whether a value is to be parsed, or checked as a file, in a way that only Typer knows."""
+    """Return whether only Typer knows how to parse the value, or how to check it as a file."""
     info = param.type_descriptor.parameter_info
     return info.parser is not None or info.exists or not (info.file_okay and info.dir_okay)
 
 
 def unparsed_words(ctx: typer.Context) -> list[str]:
-    """Return the words that a group leaves to its commands: the command's name first."""
+    """Return the words that a group leaves to its commands; the command's name is the first."""
     return [*ctx._protected_args, *ctx.args]
 
 
@@ -110,7 +110,7 @@ def register_shells(formats: Mapping[str, Callable[[CompletionItem], str]]) -> N
     """Let Typer answer bash, zsh and fish. It registers its own classes only where its own entry point is called.
 
     Args:
-        formats: shell -> how one answer is written, where that is not to be Typer's way, which loads ``rich``.
+        formats: shell -> how to write one answer, instead of Typer's way, which loads ``rich``.
     """
     from typer._click.shell_completion import add_completion_class
     from typer._completion_classes import BashComplete, FishComplete, ZshComplete

@@ -1,7 +1,7 @@
 """What is typed after an option, as a value.
 
-Typer 0.29 asks pydantic for each, and importing that takes longer than paying. The few types that ``ando`` uses are
-read here without it; anything else, and any value that asks for further checks, is left to Typer.
+Typer 0.29 reads each value with pydantic, and importing that takes longer than paying. This module reads the few types
+that ``ando`` uses without it. Typer reads all other types, and values that need further checks.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _READERS: dict[Any, tuple[Callable[[str], Any], str]] = {
 
 @frozen
 class _Reader:
-    """Reads the text of one parameter: the one method that Typer calls of a parameter's "runtime" half."""
+    """Reads the text of one parameter, as the "runtime" half that Typer calls."""
 
     read: Callable[[str], Any]
     expected: str
@@ -42,7 +42,7 @@ class _Reader:
         """Return the value, or for a repeatable parameter, all of them.
 
         Raises:
-            typer.BadParameter: it is none.
+            typer.BadParameter: a text is not such a value, or is out of range.
         """
         if param.multiple or param.nargs == -1:
             return [self._one(item, param, ctx) for item in value or ()]
@@ -61,7 +61,7 @@ class _Reader:
 
 
 def choices(param: Parameter) -> list[str]:
-    """Return all that a value can be, if that is a few words: members of an enum, or a metavar like ``mpp|key``."""
+    """Return the allowed values, if they are listed: members of an enum, or a metavar like ``mpp|key``."""
     wanted = annotation_of(param)
     if isinstance(wanted, type) and issubclass(wanted, Enum):
         return [str(choice.value) for choice in wanted]
@@ -73,7 +73,7 @@ def _complete(param: Parameter, ctx: typer.Context, incomplete: str) -> list[Com
 
 
 def quicken(param: Any) -> None:
-    """Let a parameter of Typer's read its value in the quick way."""
+    """Make one of Typer's parameters read its value without pydantic."""
     take_over(param, _reader, _complete)
 
 

@@ -1,1 +1,1 @@
-"""One module a subcommand: read the flags, call the core, hand the result to output."""
+"""One module for each subcommand: it reads the flags, calls the core, and prints the result."""

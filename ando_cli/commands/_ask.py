@@ -1,4 +1,4 @@
-"""What the commands that ask the model share: a request from what was typed and piped, and the answer's way out."""
+"""What the asking commands share: building a request from arguments and stdin, and printing the answer."""
 
 from __future__ import annotations
 
@@ -26,27 +26,27 @@ if TYPE_CHECKING:
     from ando_cli.runtime.wiring import PayOptions
     from ando_cli.terminal.output import Terminal
 
-NO_LIMIT = "the body sets no max_tokens, so the gateway decides how long and how dear the answer is"
+NO_LIMIT = "the body sets no max_tokens, so the gateway decides how long and how expensive the answer is"
 
 
 def read_request(
     terminal: Terminal, words: Prompt, source: str | None, check: Callable[[Any, bytes], Request],
     build: Callable[[Prompt, str], Request],
 ) -> Request:  # fmt: skip
-    """Read the request: a JSON body that was handed in, or one built from the flags and the piped text.
+    """Read the request: a whole JSON body, or one built from the flags and the piped text.
 
     Args:
-        source: what ``--body`` says.
-        check: makes a request of a body that was handed in: of its JSON, and of its bytes, which stay as they are.
-        build: makes one from what was typed and piped.
+        source: the value of ``--body``.
+        check: makes a request from a whole body: its JSON, and its bytes, which do not change.
+        build: makes a request from the arguments and the piped text.
 
     Raises:
-        UsageError: there is no prompt, or it is not what can be sent.
+        UsageError: there is no prompt, or it cannot be sent.
     """
     if source is not None:
         if words != Prompt():
             raise UsageError(
-                "--body is the whole request, and a prompt or its options would be lost",
+                "--body is the whole request, so a prompt or its options would have no effect",
                 hint="put them into the body, or leave out --body",
             )
         if source != "-" and not source.startswith("@"):
@@ -58,17 +58,17 @@ def read_request(
     if not words.text and (whole := chat_in(piped)) is not None:
         if words != Prompt():
             raise UsageError(
-                "a whole request was piped in, and the options would be lost",
+                "stdin holds a whole request, so the options would have no effect",
                 hint="put them into the body, or give a prompt",
             )
         return check(whole, data)
     if words == Prompt() and piped.lstrip().startswith("{"):
-        return check(read_json(data), data)  # meant as a body, and broken: it says how
+        return check(read_json(data), data)  # meant as a body but broken: the error says where
     return build(words, piped)
 
 
 def warn_without_limit(terminal: Terminal, request: Request) -> None:
-    """Say where a body leaves the price to the gateway."""
+    """Warn if a body leaves the price to the gateway."""
     if not request.limited:
         terminal.warn(NO_LIMIT)
 
@@ -77,7 +77,7 @@ def ask(state: Invocation, request: Request, options: PayOptions, output: Path |
     """Ask one question and deliver the answer: its words, or with ``-j`` the very JSON.
 
     Raises:
-        AndoError: there is no answer, or it holds no words.
+        AndoError: there is no answer, or it holds no text.
     """
     terminal = state.terminal
     with assemble(state, options) as parts:
@@ -98,11 +98,11 @@ def ask_with_key(
     options: PayOptions,
     answer: AnswerOptions,
 ) -> bytes:
-    """Ask on an account-owned route and deliver the answer, which is also returned.
+    """Ask on an account-owned route, print the answer, and return it.
 
     Args:
-        words: what was typed; where it names no model, the configured one is asked.
-        build: makes the request from it and from what is piped in.
+        words: the prompt; if it names no model, the configured model answers.
+        build: makes the request from the prompt and the piped text.
 
     Raises:
         AndoError: there is no answer.
@@ -119,7 +119,7 @@ def ask_with_key(
 
 
 def tell_usage(state: Invocation, turn: Turn, request: Request) -> None:
-    """Say on stderr what an answer took."""
+    """Print on stderr what an answer used and cost."""
     keyed = request.route is not None and request.route.keyed
     rail = KEY_RAIL if keyed else MPP_RAIL
     state.terminal.note(describe_usage(turn.usage, turn.paid, state.settings.network, rail))
@@ -129,7 +129,7 @@ def _deliver(terminal: Terminal, turn: Turn, output: Path | None) -> None:
     """Print an answer or write it to a file.
 
     Raises:
-        ServerError: it holds no words. It was paid for, so it goes to stdout as it came.
+        ServerError: it holds no text. It was paid for, so it is printed unchanged.
     """
     if terminal.json_output:
         shown = terminal.document(turn.answer)
@@ -138,7 +138,7 @@ def _deliver(terminal: Terminal, turn: Turn, output: Path | None) -> None:
             shown = turn.read().encode(errors="replace")  # JSON can hold half a surrogate pair, UTF-8 cannot
         except ServerError as error:
             terminal.answer_bytes(turn.answer)
-            raise error.with_hint("the answer was printed as it arrived") from None
+            raise error.with_hint("the gateway's JSON was printed unchanged") from None
     shown = shown if shown.endswith(b"\n") else shown + b"\n"
     if output is None:
         terminal.answer_bytes(shown)

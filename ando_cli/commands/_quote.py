@@ -1,4 +1,4 @@
-"""How a dry run is shown: what would be paid, to whom by realm, and from which channel."""
+"""Showing a dry run: what would be paid, to which realm, and from which channel."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def dry_run(terminal: Terminal, parts: Parts, client: AndoClient, request: Reque
 
 
 def show_quote(terminal: Terminal, parts: Parts, quote: Quote | None) -> None:
-    """Print what a quote comes to.
+    """Print a quote: what would be paid, and from which channel.
 
     Raises:
         PaymentError: the payment would be refused.
@@ -52,7 +52,7 @@ def show_quote(terminal: Terminal, parts: Parts, quote: Quote | None) -> None:
         "open": f"open a channel with a deposit of {deposit} {symbol}, and authorise {raised} of it",
         "topUp": f"add {deposit} {symbol} to the channel, and authorise {raised} more",
         "voucher": "authorise nothing new" if raised == amount(0) else f"authorise {raised} {symbol} more",
-        "resolve": "find out on the chain what became of the last deposit, then pay",
+        "resolve": "look up the last deposit on the chain, then pay",
     }
     terminal.answer(
         f"would pay:  {shown['realm']} ({shown['network']})\n"

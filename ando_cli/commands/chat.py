@@ -78,9 +78,9 @@ def chat(
     connection: ConnectionOptions,
     keeping: KeepOptions,
 ) -> None:
-    """Ask the model, pay for the answer, print it. On a terminal and without PROMPT, talk.
+    """Ask the model, pay for the answer, print it. On a terminal and without PROMPT, start a conversation.
 
-    It is paid for from the channel (--rail mpp), or by the account that a Virtual Key belongs to (--rail key).
+    With --rail mpp, the channel pays; with --rail key, the Ando account of the Virtual Key pays.
     """
     state = invocation(ctx)
     words = sampling.prompt(prompt)
@@ -111,8 +111,8 @@ def chat(
     question, request = _read(state.terminal, words, body, asked, streams=streams)
     if wanted.asked_for and question is None:
         raise UsageError(
-            "a request that is handed in whole is part of no conversation",
-            hint="give a prompt instead, or leave out the option that keeps the conversation",
+            "a whole request cannot be part of a conversation",
+            hint="give a prompt instead, or leave out --keep, -c and --conversation",
         )
     warn_without_limit(state.terminal, request)
     if output is not None:
@@ -134,7 +134,7 @@ def chat(
 def _talks(
     terminal: Terminal, prompt: list[str] | None, body: str | None, output: Path | None, *, dry_run: bool
 ) -> bool:
-    """Whether nothing is asked, and somebody is there to talk."""
+    """Return whether there is no prompt, and a person at the terminal."""
     nothing_else = not (prompt or body or output or dry_run or terminal.json_output)
     return nothing_else and terminal.stdin_tty and terminal.stdout_tty
 
@@ -142,10 +142,10 @@ def _talks(
 def _read(
     terminal: Terminal, words: Prompt, body: str | None, conversation: Conversation, *, streams: bool
 ) -> tuple[str | None, Request]:
-    """The question, ``None`` where a whole body was handed in, and the request that asks it.
+    """Return the question (``None`` for a whole body) and the request that asks it.
 
     Raises:
-        UsageError: they cannot be sent.
+        UsageError: the question cannot be sent.
     """
     questions: list[str] = []
 
@@ -161,13 +161,13 @@ def _read(
 
 
 def _keep(state: Invocation, turn: Turn, asked: Conversation, found: Kept | None, question: str) -> None:
-    """Keep the question with its answer."""
+    """Save the question with its answer."""
     terminal = state.terminal
     try:
         answer = turn.read()
-    except ServerError:  # with -j it was delivered all the same
-        terminal.warn("this is not kept: the answer holds no text")
+    except ServerError:  # with -j it was printed anyway
+        terminal.warn("this answer was not saved: it holds no text")
         return
     keeper = Keeper(kept_conversations(state.settings), found, terminal.warn)
     if keeper.keep(asked.answered(question, answer, turn.usage)) and found is None and keeper.kept is not None:
-        terminal.note(f"kept as {keeper.kept.id}; `ando chat -c` goes on with it")
+        terminal.note(f"saved as {keeper.kept.id}; `ando chat -c` continues it")

@@ -1,4 +1,4 @@
-"""``ando complete``: have a text continued on the legacy completions route, with a Virtual Key."""
+"""``ando complete``: complete a text on the completions route with a Virtual Key."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ def complete(
     ctx: typer.Context,
     *,
     prompt: Annotated[
-        list[str] | None, typer.Argument(metavar="PROMPT", help="The text to continue. Piped text goes before it.")
+        list[str] | None, typer.Argument(metavar="PROMPT", help="The text to complete. Piped text goes before it.")
     ] = None,
     sampling: Annotated[SamplingOptions, Without("system", "plan")],
     answer: AnswerOptions,
     rails: Annotated[RailOptions, Without("rail")],
     connection: ConnectionOptions,
 ) -> None:
-    """Have a text continued (/v1/completions, the legacy route), with a Virtual Key."""
+    """Complete a text on the legacy route, /v1/completions (needs a Virtual Key)."""
     state = invocation(ctx)
     options = connection.with_key(rails.profile)
     ask_with_key(state, sampling.prompt(prompt), account.build_complete, options, answer)

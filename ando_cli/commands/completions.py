@@ -1,4 +1,4 @@
-"""``ando completions``: print the script that lets a shell complete what is typed."""
+"""``ando completions``: print the completion script for a shell."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def completions(
 ) -> None:
     """Print the completion script for a shell.
 
-    It completes commands and options, and the channels, networks, plans, models and configuration keys of this machine.
+    The script completes commands, options, channels, networks, plans, models and configuration keys.
     """
     if shell not in FILES:
         raise UsageError(f"no completion script for {shell[:64]!r}", hint=f"choose one of: {', '.join(FILES)}")

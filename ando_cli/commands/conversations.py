@@ -1,4 +1,4 @@
-"""``ando conversations``: list, show, export and remove the conversations that were kept."""
+"""``ando conversations``: list, show, export and remove saved conversations."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def export(
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write it to FILE.", show_default="stdout")
     ] = None,
 ) -> None:
-    """Export a conversation as Markdown, or with -j as JSON, which `/load` reads."""
+    """Export a conversation as Markdown, or with -j as JSON. `/load` reads the JSON."""
     state = invocation(ctx)
     kept = kept_conversations(state.settings).find(conversation)
     if output is not None:

@@ -44,7 +44,7 @@ def doctor(
 ) -> None:
     """Check everything that paying needs, and report what to do if something is missing.
 
-    Nothing is paid, changed or signed. The output is safe to paste: it contains no key, address or name. The exit code
+    It pays, changes and signs nothing. The output is safe to paste: it contains no key, address or name. The exit code
     is 0 if no check failed, else 1.
     """
     state = invocation(ctx)

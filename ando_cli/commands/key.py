@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ando_cli.terminal.output import Terminal
 
 _LONGEST_INPUT = 4096
-"""Bytes that are read from stdin in search of a key."""
+"""The most bytes to read from stdin for a key."""
 
 app = typer.Typer(
     cls=SharedOptionsGroup,
@@ -57,11 +57,11 @@ def set_(
     *,
     profile: ProfileOption = None,
     no_check: Annotated[
-        bool, typer.Option("--no-check", help="Store it without asking the gateway if it is valid.")
+        bool, typer.Option("--no-check", help="Store the key without asking the gateway if it is valid.")
     ] = False,
     connection: ConnectionOptions,
 ) -> None:
-    """Store a key in the OS keyring. It is read from a hidden prompt or from stdin, and checked first."""
+    """Store a key in the OS keyring. Reads it from a hidden prompt or stdin, and asks the gateway if it is valid."""
     state = invocation(ctx)
     _refuse_sandbox(state)
     terminal, settings = state.terminal, state.settings
@@ -173,7 +173,7 @@ def _read_key(terminal: Terminal) -> str:
         return check_key(terminal.read_bytes(_LONGEST_INPUT).decode("utf-8", errors="replace"), "what is piped in")
     ask = terminal.secret_prompt()
     if ask is None:
-        raise UsageError("there is no terminal to ask for the key on", hint="pipe it in: ando key set < key.txt")
+        raise UsageError("there is no terminal to ask for the key", hint="pipe it in: ando key set < key.txt")
     return check_key(ask("Virtual Key (not shown): "), "what was typed")
 
 

@@ -41,7 +41,7 @@ def models(
 ) -> None:
     """List the models that a Virtual Key may use.
 
-    Each key has its own list. Without a key there is none: on the paid route the gateway chooses the model.
+    Each key has its own list. The paid route needs no key: the gateway chooses the model.
     """
     state = invocation(ctx)
     terminal = state.terminal
@@ -54,7 +54,7 @@ def models(
             f"store one with `ando key set`, or set {VARIABLE}; "
             "without one, `ando chat` pays per use and needs no model"
         )
-        message = f"{error.message}; the list of models belongs to a Virtual Key"
+        message = f"{error.message}; only a Virtual Key has a list of models"
         raise error.with_message(message).with_hint(hint) from None
     remember_models(state.settings.folders, [model.id for model in listed])
     found = [model for model in listed if search is None or search.casefold() in model.id.casefold()]
@@ -62,7 +62,7 @@ def models(
         terminal.json([{"id": model.id, "owned_by": model.owner, "created": model.created} for model in found])
         return
     if not found:
-        terminal.note("this key may not use any model" if search is None else "no model has this in its name")
+        terminal.note("this key may not use any model" if search is None else "no model has this text in its name")
         return
     rows = [[model.id, model.owner or "", _day(model.created)] for model in found]
     terminal.table(("model", "owner", "since"), rows, right=(), fold=("owner",))

@@ -1,4 +1,4 @@
-"""``ando request``: the curl-like sibling, in the manner of ``tempo request``: any request, paid for where it asks."""
+"""``ando request``: send any HTTP request, like curl, and pay if the server asks for payment."""
 
 from __future__ import annotations
 
@@ -56,7 +56,10 @@ def request(
     *,
     url: Annotated[str, typer.Argument(metavar="URL", help="An http(s) URL, or a path under the base URL.")],
     method: Annotated[
-        str | None, typer.Option("--request", "-X", metavar="METHOD", help="GET, or POST where there is a body.")
+        str | None,
+        typer.Option(
+            "--request", "-X", metavar="METHOD", help="The method. Without it, GET, or POST if there is a body."
+        ),
     ] = None,
     header: Annotated[
         list[str] | None, typer.Option("--header", "-H", metavar="'NAME: VALUE'", help="Add a header; repeatable.")
@@ -79,7 +82,7 @@ def request(
     dump_header: Annotated[
         Path | None, typer.Option("--dump-header", "-D", metavar="FILE", help="Write status and headers to FILE.")
     ] = None,
-    silent: Annotated[bool, typer.Option("--silent", "-s", help="No notes on stderr, as --quiet.")] = False,
+    silent: Annotated[bool, typer.Option("--silent", "-s", help="Print no notes on stderr, as --quiet does.")] = False,
     timeout: Annotated[
         float | None,
         typer.Option("--timeout", "-m", metavar="SECONDS", help="The longest wait for the answer.", show_default="300"),
@@ -91,11 +94,11 @@ def request(
     payment: PaymentOptions,
     rails: RailOptions,
 ) -> None:
-    """Send a request and print the answer's body; where the answer is a 402 challenge, pay and send it again.
+    """Send a request and print the answer's body. If the answer is a 402 challenge, pay and send it again.
 
-    With --rail key it carries the Virtual Key, to a route of the gateway that takes one, and nothing is paid.
+    With --rail key, the request carries the Virtual Key to a route that accepts one, and nothing is paid.
 
-    Credentials and receipts are never shown. An answer that is not a success is printed too, and sets the exit code.
+    Credentials and receipts are never shown. An error's body is printed too, and sets the exit code.
     """
     state = invocation(ctx)
     terminal = state.terminal
@@ -104,7 +107,7 @@ def request(
     keyed = rails.rail is not None and chosen_rail(rails.rail, state.settings) == KEY_RAIL
     options = connection.with_key(rails.profile) if keyed else connection.with_channel(payment)
     if json_body is not None and data is not None:
-        raise UsageError("--json and --data exclude each other", hint="leave one of them out")
+        raise UsageError("--json and --data cannot be used together", hint="leave one of them out")
     headers = [_header(line) for line in header or ()]
     target = resolve_url(url, state.settings.base_url)
     verb = _method(method, head=head, has_body=json_body is not None or data is not None)
@@ -146,10 +149,10 @@ def _request(
     json_body: str | None,
     data: str | None,
 ) -> Request:
-    """The request that was typed. What its body says for the ledger is read here, once.
+    """Build the request from the arguments. What the ledger needs from its body is read here, once.
 
     Raises:
-        UsageError: the body cannot be read, or is not the JSON that it should be.
+        UsageError: the body cannot be read, or is not valid JSON.
     """
     given = {name.lower() for name, _ in headers}
     if json_body is not None:
@@ -169,7 +172,7 @@ def _request(
 
 
 def _show_unsent(terminal: Terminal, asked: Request, target: str, *, keyed: bool) -> None:
-    """Print the request that --offline keeps from being sent, without what authorises it."""
+    """Print the request that ``--offline`` does not send, without credentials."""
     headers = [(name, "[redacted]" if name.lower() in _SECRET_HEADERS else value) for name, value in asked.headers]
     if keyed:
         headers.append(("Authorization", "Bearer [redacted]"))
@@ -206,7 +209,7 @@ def _show(
 
 
 def _head(response: Response) -> bytes:
-    """Status line and headers, with what authorises or proves a payment taken out."""
+    """Return the status line and headers, with credentials and receipts redacted."""
     lines = [f"{response.http_version} {response.status_code} {clean(response.reason_phrase)}"]
     for name, value in response.headers.multi_items():
         secret = name.lower() in _SECRET_HEADERS
@@ -224,7 +227,7 @@ def _header(line: str) -> tuple[str, str]:
 def _method(method: str | None, *, head: bool, has_body: bool) -> str:
     if head:
         if method is not None or has_body:
-            raise UsageError("--head sends neither a body nor another method", hint="leave out --head")
+            raise UsageError("--head cannot be used with a body or another method", hint="leave out --head")
         return "HEAD"
     if method is None:
         return "POST" if has_body else "GET"
@@ -234,7 +237,7 @@ def _method(method: str | None, *, head: bool, has_body: bool) -> str:
 
 
 def _json(body: bytes) -> dict[str, Any]:
-    """The members of a JSON body; none where it is not an object.
+    """Return the members of a JSON body; none if it is not an object.
 
     Raises:
         UsageError: it is not JSON.

@@ -1,4 +1,4 @@
-"""``ando respond``: ask on the Responses route, with a Virtual Key."""
+"""``ando respond``: ask on the Responses route with a Virtual Key."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def respond(
     rails: Annotated[RailOptions, Without("rail")],
     connection: ConnectionOptions,
 ) -> None:
-    """Ask on the Responses route (/v1/responses), with a Virtual Key."""
+    """Ask on the Responses route, /v1/responses (needs a Virtual Key)."""
     state = invocation(ctx)
     options = connection.with_key(rails.profile)
     ask_with_key(state, sampling.prompt(prompt), account.build_respond, options, answer)

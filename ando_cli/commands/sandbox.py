@@ -43,12 +43,10 @@ def run(
     port: Annotated[
         int, typer.Option(metavar="PORT", min=0, max=65535, help="The port to listen on; 0 picks a free one.")
     ] = 8600,
-    host: Annotated[
-        str, typer.Option(metavar="ADDRESS", help="A loopback address; the sandbox listens nowhere else.")
-    ] = "127.0.0.1",
+    host: Annotated[str, typer.Option(metavar="ADDRESS", help="The loopback address to listen on.")] = "127.0.0.1",
     file: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Keep the chain and the sessions here, not in the state folder."),
+        typer.Option(metavar="FILE", help="Keep the chain and the sessions in this file, not in the state folder."),
     ] = None,
     outside_rpc: Annotated[
         str | None, typer.Option(metavar="URL", help="Use this chain instead of the built-in one.")
@@ -70,10 +68,10 @@ def run(
     ] = "v1",
     fund: Annotated[
         list[str] | None,
-        typer.Option(metavar="ADDRESS", help="Give this account 100 of play money; may be repeated."),
+        typer.Option(metavar="ADDRESS", help="Give this account 100 in play money; may be repeated."),
     ] = None,
 ) -> None:
-    """Serve until Ctrl-C. Use it with --base-url and --rpc-url, which it prints.
+    """Serve until Ctrl-C. Use the printed addresses with --base-url and --rpc-url.
 
     The gateway's own key, for an outside chain, comes from ANDO_SANDBOX_PAYEE_KEY.
     """

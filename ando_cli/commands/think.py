@@ -1,4 +1,4 @@
-"""``ando think``: ask on the reasoning route, with a Virtual Key."""
+"""``ando think``: ask on the reasoning route with a Virtual Key."""
 
 from __future__ import annotations
 
@@ -33,16 +33,14 @@ def think(
         list[str] | None, typer.Argument(metavar="PROMPT", help="What to ask. Piped text goes before it.")
     ] = None,
     sampling: Annotated[SamplingOptions, Without("plan")],
-    reasoning: Annotated[
-        bool, typer.Option("--reasoning", help="Show on stderr how the model came to its answer.")
-    ] = False,
+    reasoning: Annotated[bool, typer.Option("--reasoning", help="Show the model's reasoning on stderr.")] = False,
     answer: AnswerOptions,
     rails: Annotated[RailOptions, Without("rail")],
     connection: ConnectionOptions,
 ) -> None:
-    """Ask on the reasoning route (/v1/think), with a Virtual Key."""
+    """Ask on the reasoning route, /v1/think (needs a Virtual Key)."""
     state = invocation(ctx)
     options = connection.with_key(rails.profile)
     answered = ask_with_key(state, sampling.prompt(prompt), account.build_think, options, answer)
     if reasoning:
-        state.terminal.note(printable(reasoning_of(answered) or "the gateway does not tell the reasoning"))
+        state.terminal.note(printable(reasoning_of(answered) or "the gateway sent no reasoning"))

@@ -1,6 +1,6 @@
-"""Changing ``config.toml``: each change is checked as a whole before the file is replaced, and comments stay.
+"""Changing ``config.toml``: the whole result is checked before the file is replaced, and comments stay.
 
-A change is text in, text out; what comes out must load, whatever the environment says, or nothing is written.
+A change takes text and returns text. The result must load without the environment's help, or nothing is written.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ _LISTS = ("escrows", "precompiles")
 
 
 def check_name(name: str) -> None:
-    """Check that ``name`` can be configured: a key of the table, or ``networks.NAME.KEY``.
+    """Check that ``name`` can be configured: it is a key of the table, or ``networks.NAME.KEY``.
 
     Raises:
-        UsageError: it cannot; the hint is what was probably meant.
+        UsageError: it cannot; the hint suggests the key that was probably meant.
     """
     table = name.rpartition(".")[0]
     if table.startswith(f"{NETWORKS_TABLE}."):
@@ -45,8 +45,8 @@ def with_values(text: str, values: Mapping[str, str]) -> str:
     """Return ``text`` with these keys set; comments and order stay as they are.
 
     Raises:
-        UsageError: a key is unknown, a value has more than printable characters, ``text`` is not TOML, or it is laid
-            out so that only a person can change it.
+        UsageError: a key is unknown, a value has unprintable characters, ``text`` is not TOML, or its layout allows
+            only a person to change it.
     """
     for name, value in values.items():
         check_name(name)
@@ -65,12 +65,12 @@ def with_values(text: str, values: Mapping[str, str]) -> str:
 
 
 def without(text: str, names: Iterable[str]) -> tuple[str, list[str]]:
-    """Return ``text`` without these keys or tables, and which of them were there.
+    """Return ``text`` without these keys or tables, and the names of those that were removed.
 
-    A key that ``ando`` does not know can be removed too, as it is what keeps the file from being read.
+    An unknown key can be removed too, because it prevents the file from being read.
 
     Raises:
-        UsageError: a key is neither known nor there, ``text`` is not TOML, or only a person can change it.
+        UsageError: a key is neither known nor in the file, ``text`` is not TOML, or only a person can change it.
     """
     removed: list[str] = []
 
@@ -78,7 +78,7 @@ def without(text: str, names: Iterable[str]) -> tuple[str, list[str]]:
         removed.clear()
         for name in names:
             table, _, rest = name.partition(".")
-            # A key with its dot in quotes is one of its own: wrong in the file, and so what one may want to be rid of.
+            # A key whose dot is in quotes is another key. It is wrong in the file, so the user may want to remove it.
             # A network's name may hold dots.
             if any(_remove(document, steps) for steps in ([name], [table, rest], _steps(name))):
                 removed.append(name)
@@ -92,20 +92,20 @@ def check(text: str) -> None:
     """Check that the settings load from ``text`` alone, so that no variable hides what is wrong with it.
 
     Raises:
-        UsageError: they do not.
+        UsageError: the settings do not load.
     """
     config = parse_config(text, KEYS, hint="correct it with `ando config edit`")
     merge(Flags(), {}, config, Folders(Path(), Path()))
 
 
 def read(path: Path) -> str:
-    """Return the text of the file; empty where there is none.
+    """Return the text of the file; empty if there is no file.
 
     Raises:
         UsageError: it cannot be read.
     """
     try:
-        return path.read_bytes().decode("utf-8")  # as it is, so that line ends stay what they are
+        return path.read_bytes().decode("utf-8")  # unchanged, so that line ends stay as they are
     except FileNotFoundError:
         return ""
     except (OSError, UnicodeDecodeError) as error:
@@ -114,7 +114,7 @@ def read(path: Path) -> str:
 
 @contextmanager
 def held(path: Path) -> Iterator[None]:
-    """Hold the file, so that of two changes at once neither is lost.
+    """Lock the file, so that two changes at once do not overwrite each other.
 
     Raises:
         AndoError: its folder cannot be written.
@@ -150,23 +150,23 @@ def copy(path: Path, text: str) -> Path:
 
 
 def replace(path: Path, text: str) -> None:
-    """Put ``text`` into the file: all of it or nothing, mode 0600.
+    """Replace the file with ``text``: all of it or nothing, mode 0600.
 
     Raises:
-        UsageError: it would not load, and the file stays as it is.
+        UsageError: ``text`` would not load; the file does not change.
         AndoError: it cannot be written.
     """
     check(text)
     try:
-        # A link into a folder of dotfiles stays a link.
+        # Keep a symbolic link, for example into a folder of dotfiles.
         replace_private(path.resolve(), text.encode())
     except OSError as error:
         raise _unwritable(path, error) from None
 
 
 def template() -> str:
-    """Return the text of a first file: every key as a comment that explains it."""
-    lines = [f"# {CONFIG_FILE} of ando. Flags and ANDO_… variables go before what stands here.", ""]
+    """Return the text of a new file: every key as a comment that explains it."""
+    lines = ["# The configuration of ando. Options and ANDO_… variables override this file.", ""]
     table = ""
     for key in sorted(KEYS.values(), key=lambda key: "." in key.name):
         *tables, last = key.name.split(".")
@@ -189,7 +189,7 @@ def _example(key: Key) -> str:
 
 
 def _steps(name: str) -> list[str]:
-    """The tables and the key that ``name`` stands for. A network's name may hold dots."""
+    """Return the tables and the key that ``name`` refers to. A network's name may hold dots."""
     if name.count(".") > 1 and name.startswith(f"{NETWORKS_TABLE}."):
         table, _, rest = name.partition(".")
         network, _, key = rest.rpartition(".")
@@ -198,7 +198,7 @@ def _steps(name: str) -> list[str]:
 
 
 def _as_toml(name: str, text: str) -> Any:
-    """``text`` as the type that its key has in the file; what it cannot be stays text, which checking then refuses."""
+    """Convert ``text`` to the type of its key. If that fails it stays text, and the check rejects it."""
     last = name.rpartition(".")[2]
     if name not in KEYS:
         if last in _LISTS:
@@ -244,7 +244,7 @@ def _remove(document: Any, steps: list[str]) -> bool:
 
 
 def _changed(text: str, change: Callable[[Any], None]) -> str:
-    """``text`` with the same change made to it as to what it means: tomlkit puts some keys into a wrong table."""
+    """Return the changed ``text``, checked against its changed value: tomlkit puts some keys into a wrong table."""
     import tomlkit
     from tomlkit.exceptions import TOMLKitError
 
@@ -269,7 +269,7 @@ def _changed(text: str, change: Callable[[Any], None]) -> str:
 
 
 def _without_empty(tables: dict[str, Any]) -> dict[str, Any]:
-    """Without tables that hold nothing, which tomlkit writes or not."""
+    """Drop empty tables, which tomlkit does not always write."""
     kept = {key: _without_empty(value) if isinstance(value, dict) else value for key, value in tables.items()}
     return {key: value for key, value in kept.items() if value != {}}
 

@@ -1,4 +1,4 @@
-"""What is configured, for a reader: each value in force with where it comes from, and nothing secret."""
+"""The configuration, for a reader: each value in force, where it comes from, and nothing secret."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ _SANDBOXED = ("base_url", "network", "rpc_url")
 class Row:
     """One value in force.
 
-    ``value`` is as JSON has it: amounts are decimal strings, ``None`` is not set. ``name`` is the option or the
-    variable that it comes from.
+    ``value`` is as in JSON: amounts are decimal strings, and ``None`` means not set. ``name`` is the option or the
+    variable that the value comes from.
     """
 
     key: str
@@ -44,7 +44,7 @@ def rows(
         reveal: show URLs in full, also those that may hold a key.
 
     Raises:
-        UsageError: one of them is wrong.
+        UsageError: a value is wrong.
     """
     network = merge(flags, environ, config, folders).network
     found = []
@@ -67,7 +67,7 @@ def rows(
 
 
 def text(row: Row) -> str:
-    """Return the value as a line of text; empty where there is none."""
+    """Return the value as a line of text; empty if there is none."""
     if row.value is None:
         return ""
     if isinstance(row.value, bool):

@@ -1,6 +1,6 @@
-"""The configuration as data: what a key is, the file that holds them, and which of several values is in force.
+"""The configuration as data: what a key is, the file that holds keys, and which of several values is in force.
 
-Which keys there are is one table, :data:`ando_cli.config.settings.KEYS`.
+The table of keys is :data:`ando_cli.config.settings.KEYS`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ NETWORKS_TABLE = "networks"
 
 
 class Kind(StrEnum):
-    """What a value is, and so how it is written."""
+    """The type of a value, which decides how it is written."""
 
     TEXT = "text"
     URL = "url"
@@ -32,7 +32,7 @@ class Kind(StrEnum):
 
 
 class Source(StrEnum):
-    """Where a value in force comes from; each goes before those below it."""
+    """Where a value in force comes from; each source overrides those below it."""
 
     FLAG = "flag"
     ENVIRONMENT = "environment"
@@ -45,10 +45,10 @@ class Key:
     """One thing that can be configured.
 
     Attributes:
-        name: as ``config.toml`` has it; ``budget.day`` is the key ``day`` in the table ``budget``.
-        default: the value as the settings hold it, so an amount in base units; ``None`` where there is none.
-        option: the global option that goes before everything else. Its value is the attribute ``name`` of the flags.
-        choices: all that a text can be; empty where anything goes.
+        name: as in ``config.toml``; ``budget.day`` is the key ``day`` in the table ``budget``.
+        default: the value as the settings hold it, an amount in base units; ``None`` if there is no default.
+        option: the global option that overrides everything else. Its value is the attribute ``name`` of the flags.
+        choices: the allowed texts; empty if every text is allowed.
         secret: a URL that may hold a key, and is never shown beyond its host.
     """
 
@@ -62,13 +62,13 @@ class Key:
 
     @property
     def variable(self) -> str:
-        """The environment variable of that key."""
+        """The key's environment variable."""
         return "ANDO_" + self.name.upper().replace(".", "_")
 
 
 @frozen
 class Given:
-    """A value that is in force: text from a flag or a variable, what TOML has from the file, or the default.
+    """A value in force: text from a flag or a variable, a TOML value from the file, or the default.
 
     ``name`` is what a message calls it: the option, the variable, or the key in the file.
     """
@@ -79,7 +79,7 @@ class Given:
 
 
 def find(key: Key, flag: str | None, environ: Mapping[str, str], config: Mapping[str, Any]) -> Given:
-    """Return the value of ``key`` that is in force. A variable that is empty is as good as unset."""
+    """Return the value of ``key`` that is in force. An empty variable counts as unset."""
     if flag is not None and key.option is not None:
         return Given(flag, Source.FLAG, key.option)
     if environ.get(key.variable):
@@ -92,10 +92,10 @@ def find(key: Key, flag: str | None, environ: Mapping[str, str], config: Mapping
 
 
 def read_config(path: Path, names: Iterable[str]) -> dict[str, Any]:
-    """Read the file at ``path``; without one, nothing is set.
+    """Read the file at ``path``; if there is none, nothing is set.
 
     Raises:
-        UsageError: it cannot be read, or as ``parse_config``.
+        UsageError: the file cannot be read, or as ``parse_config``.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -110,7 +110,7 @@ def parse_config(text: str, names: Iterable[str], *, hint: str) -> dict[str, Any
     """Read ``text`` as TOML in which every key is one of ``names`` or a network's.
 
     Raises:
-        UsageError: it is not, or a table is none.
+        UsageError: it is not TOML, a key is unknown, or a table is not a table.
     """
     import tomllib  # only with a configuration file: it costs start-up time
 
@@ -124,14 +124,14 @@ def parse_config(text: str, names: Iterable[str], *, hint: str) -> dict[str, Any
         if name in tables and not isinstance(value, dict):
             raise UsageError(f"{name} in {CONFIG_FILE} is not a table", hint=f"write [{name}]")
         wrong = [f"{name}.{key}" for key in value if f"{name}.{key}" not in known] if name in tables else []
-        # A key that is quoted with its dot is none of the table's, and would silently not count.
+        # A quoted key with a dot is not a key of the table, and would silently have no effect.
         if wrong or (name not in tables and (name not in known or "." in name)):
             raise unknown_key(wrong[0] if wrong else name, known, f"{CONFIG_FILE} has an unknown key")
     return config
 
 
 def unknown_key(name: str, known: Iterable[str], what: str) -> UsageError:
-    """Return the error for an unknown key. Its hint is the key that was probably meant, or all keys."""
+    """Return the error for an unknown key. The hint suggests the key that was probably meant, or lists all keys."""
     from difflib import get_close_matches
 
     names = sorted(known)

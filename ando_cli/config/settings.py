@@ -1,8 +1,8 @@
-"""What the user configured: flags > environment > ``config.toml`` > defaults, and the folders they live in.
+"""The user's settings: flags > environment > ``config.toml`` > defaults, and the folders of configuration and state.
 
-Everything is validated here, before anything is sent or signed. An unknown key in the file is an error: a cap that
-is misspelt must not silently be no cap. ``KEYS`` is the list of what there is: a new setting is a line there, a field
-of ``Settings`` and a line in ``merge``; ``ando config`` and the README's test go by the table.
+Everything is validated here, before anything is sent or signed. An unknown key in the file is an error: a misspelt cap
+must not silently be no cap. ``KEYS`` lists all settings. A new setting is a line there, a field of ``Settings`` and a
+line in ``merge``; ``ando config`` and a test of the documentation use the table.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ MODELS_FILE = "models.json"
 """The files in the state folder: the record of channels, and the models that the gateway listed last."""
 
 SANDBOX_GATEWAY = "sandbox"
-"""The name under which the built-in sandbox's channels are kept: its port changes from run to run."""
+"""The gateway's name in records of the sandbox's channels: the sandbox's port changes from run to run."""
 
 SWITCH = {"1": True, "true": True, "yes": True, "on": True, "0": False, "false": False, "no": False, "off": False}
 KEYS: dict[str, Key] = {
@@ -43,8 +43,10 @@ KEYS: dict[str, Key] = {
     for key in (
         Key("base_url", Kind.URL, "The gateway.", default=DEFAULT_BASE_URL, option="--base-url"),
         Key("network", Kind.TEXT, "The Tempo network.", default=DEFAULT_NETWORK, option="--network"),
-        Key("rpc_url", Kind.URL, "The chain's RPC, instead of the network's.", option="--rpc-url", secret=True),
-        Key("max_spend", Kind.AMOUNT, "The most that one command may deposit, and may newly authorise."),
+        Key("rpc_url", Kind.URL, "The RPC endpoint, instead of the network's own.", option="--rpc-url", secret=True),
+        Key(
+            "max_spend", Kind.AMOUNT, "The most that one command may deposit, and the most that it may newly authorise."
+        ),
         Key("max_deposit", Kind.AMOUNT, "The most that one deposit may be.", default=DEFAULT_MAX_DEPOSIT),
         Key("budget.day", Kind.AMOUNT, "The most that may be authorised in a day."),
         Key("budget.month", Kind.AMOUNT, "The most that may be authorised in a month."),
@@ -52,19 +54,19 @@ KEYS: dict[str, Key] = {
         Key("timeout", Kind.SECONDS, "How long to wait for an answer.", default=DEFAULT_TIMEOUT),
         Key("connect_timeout", Kind.SECONDS, "How long to wait for a connection.", default=DEFAULT_CONNECT_TIMEOUT),
         Key("rail", Kind.TEXT, "How ando chat pays: mpp or key.", default=MPP_RAIL, choices=RAILS),
-        Key("profile", Kind.TEXT, "Which of the stored Virtual Keys is used."),
-        Key("model", Kind.TEXT, "The model, where -m names none."),
+        Key("profile", Kind.TEXT, "Which stored Virtual Key to use."),
+        Key("model", Kind.TEXT, "The model, unless -m names one."),
         Key("delegate", Kind.SWITCH, "Whether a new channel gets a key of its own.", default=False),
-        Key("history", Kind.SWITCH, "Whether what is typed in a conversation is remembered.", default=True),
-        Key("keep", Kind.SWITCH, "Whether ando chat keeps conversations, prompts and answers.", default=False),
+        Key("history", Kind.SWITCH, "Whether to remember what you type in conversations.", default=True),
+        Key("keep", Kind.SWITCH, "Whether ando chat saves conversations.", default=False),
     )
 }
-"""Everything that can be configured, beside the tables of networks."""
+"""Everything that can be configured, except the tables of networks."""
 
 
 @frozen
 class Folders:
-    """Where the configuration and the state live."""
+    """The folders of the configuration and of the state."""
 
     config: Path
     state: Path
@@ -72,7 +74,7 @@ class Folders:
 
 @frozen
 class Flags:
-    """The global options, as typed. ``None`` or ``False`` where they were not."""
+    """The global options, as typed. ``None`` or ``False`` if not given."""
 
     base_url: str | None = None
     network: str | None = None
@@ -103,11 +105,11 @@ class Settings:
     profile: str | None = None
     model: str | None = None
     delegate: bool = False
-    """Whether a new channel gets a key of its own, which signs its vouchers."""
+    """Whether a new channel gets its own key, which signs its vouchers."""
     history: bool = True
-    """Whether what is typed in a conversation is remembered in the next one."""
+    """Whether to remember what the user types, for later conversations."""
     keep: bool = False
-    """Whether conversations are kept."""
+    """Whether to save conversations."""
 
     @property
     def gateway(self) -> str:
@@ -121,7 +123,7 @@ class Settings:
 
 
 def find_folders(environ: Mapping[str, str]) -> Folders:
-    """Find the folders: both under ``ANDO_HOME`` if that is set, else where the platform wants them."""
+    """Find the folders: both under ``ANDO_HOME`` if that is set, else in the platform's usual places."""
     home = environ.get("ANDO_HOME")
     if home:
         root = Path(home).expanduser().absolute()
@@ -138,14 +140,14 @@ def load(flags: Flags, environ: Mapping[str, str] = os.environ) -> Settings:
     """Merge flags, environment and the configuration file into one ``Settings``.
 
     Raises:
-        UsageError: naming the flag, the variable or the key that is wrong.
+        UsageError: a flag, a variable or a key is wrong; the message names it.
     """
     folders = find_folders(environ)
     return merge(flags, environ, read_config(folders.config / CONFIG_FILE, KEYS), folders)
 
 
 def merge(flags: Flags, environ: Mapping[str, str], config: Mapping[str, Any], folders: Folders) -> Settings:
-    """Return the settings that follow from what is given; ``config`` is what ``read_config`` returns.
+    """Return the settings that follow from the arguments; ``config`` is what ``read_config`` returns.
 
     Raises:
         UsageError: as ``load``.
@@ -157,7 +159,7 @@ def merge(flags: Flags, environ: Mapping[str, str], config: Mapping[str, Any], f
     if flags.sandbox:
         for typed, flag in ((flags.base_url, "--base-url"), (flags.network, "--network"), (flags.rpc_url, "--rpc-url")):
             if typed is not None:
-                raise UsageError(f"--sandbox and {flag} exclude each other", hint="leave one of them out")
+                raise UsageError(f"--sandbox and {flag} cannot be used together", hint="leave one of them out")
         base_url = "http://127.0.0.1/v1"
         network = SANDBOX
         folders = Folders(folders.config, folders.state / "sandbox")
@@ -186,15 +188,15 @@ def merge(flags: Flags, environ: Mapping[str, str], config: Mapping[str, Any], f
 
 
 def given(key: Key, flags: Flags, environ: Mapping[str, str], config: Mapping[str, Any]) -> Given:
-    """Return the value of ``key`` that is in force, as it was given."""
+    """Return the value of ``key`` in force, as it was given."""
     return find(key, getattr(flags, key.name) if key.option else None, environ, config)
 
 
 def read_value(key: Key, found: Given) -> Any:
-    """Return what was given for ``key`` as the settings hold it: amounts in base units, timeouts in seconds.
+    """Return the value of ``key`` as the settings hold it: amounts in base units, timeouts in seconds.
 
     Raises:
-        UsageError: it is not what the key takes; the message names where it was given.
+        UsageError: the value is invalid for the key; the message names its source.
     """
     value, name = found.value, found.name
     if found.source is Source.DEFAULT:

@@ -1,1 +1,1 @@
-"""Conversations: the data, the files that keep them, and one turn of them."""
+"""Conversations: the data, the files that hold them, and one turn."""

@@ -1,6 +1,6 @@
-"""The conversations that are kept: one file each, in a folder that is the user's alone.
+"""Saved conversations: one file each, in a folder that only the user can read.
 
-Nothing is kept unless the user says so. With the history of what was typed, these files are the only place where
+Nothing is saved unless the user asks for it. These files and the history of typed text are the only places where
 prompts are stored.
 """
 
@@ -28,11 +28,11 @@ FOLDER = "conversations"
 """Its name in the state folder."""
 
 LARGEST = 16 * 1024 * 1024
-"""Bytes of one file."""
+"""The most bytes of one file."""
 
 _SUFFIX = ".json"
-_DIGITS = "0123456789abcdefghjkmnpqrstvwxyz"  # without those that are mistaken for another one
-_EPOCH = 1_735_689_600  # 2025 begins
+_DIGITS = "0123456789abcdefghjkmnpqrstvwxyz"  # without characters that are mistaken for others
+_EPOCH = 1_735_689_600  # the start of 2025
 _TIME_DIGITS = 6
 _RANDOM_DIGITS = 2
 _HINT = "`ando conversations list` shows the ids"
@@ -40,12 +40,12 @@ _HINT = "`ando conversations list` shows the ids"
 
 @frozen
 class Kept:
-    """A conversation and its file.
+    """A saved conversation and its file.
 
     Attributes:
-        id: short, unique, and in the order in which they were begun, to the second.
-        created, updated: unix seconds, to the millisecond.
-        digest: of the file as it was read or written; ``None`` where there is none yet.
+        id: short and unique; ids sort by the second in which conversations began.
+        created, updated: Unix seconds, to the millisecond.
+        digest: of the file as it was read or written; ``None`` if there is no file yet.
     """
 
     id: str
@@ -55,7 +55,7 @@ class Kept:
     digest: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """As the file has it."""
+        """Return the saved conversation as a JSON object, as the file holds it."""
         times = {
             "created_at": iso_time(self.created, milliseconds=True),
             "updated_at": iso_time(self.updated, milliseconds=True),
@@ -64,11 +64,11 @@ class Kept:
 
 
 class Conversations:
-    """What is kept in one folder.
+    """The saved conversations in one folder.
 
     Args:
-        folder: made when the first one is kept.
-        clock: unix seconds.
+        folder: created when the first conversation is saved.
+        clock: returns Unix seconds.
     """
 
     def __init__(self, folder: Path, *, clock: Callable[[], float] = time.time) -> None:
@@ -76,18 +76,17 @@ class Conversations:
         self._clock = clock
 
     def begin(self, conversation: Conversation) -> Kept:
-        """A conversation that is to be kept. It has no file before it is saved."""
+        """Return a new record for a conversation. It has no file until it is saved."""
         now = self._now()
         return Kept(_new_id(now), conversation, now, now)
 
     def save(self, kept: Kept) -> Kept:
-        """Write the file, whole or not at all; returns what is kept now.
+        """Write the whole file or nothing, and return the record as saved.
 
-        Where another ``ando`` went on with the same conversation meanwhile, this one gets a file of its own: nothing
-        that was said is lost.
+        If another ``ando`` continued the same conversation meanwhile, this one gets a new file, so nothing is lost.
 
         Raises:
-            StoreError: it cannot be written, or is too large.
+            StoreError: the file cannot be written, or is too large.
         """
         try:
             while self._digest(kept.id) != kept.digest:
@@ -98,7 +97,7 @@ class Conversations:
             if len(data) > LARGEST:
                 raise StoreError(
                     f"the conversation is larger than {LARGEST // 1024 // 1024} MiB",
-                    hint="begin another one",
+                    hint="start another conversation",
                     code=Code.CONVERSATION_TOO_LARGE,
                 )
             make_private_folder(self._folder)
@@ -112,7 +111,7 @@ class Conversations:
         return replace(kept, digest=_digest(data))
 
     def all(self) -> tuple[list[Kept], list[str]]:
-        """All that can be read, the one that went on last first; and the ids of those that cannot."""
+        """Return all readable conversations, the most recent first, and the ids of unreadable ones."""
         found, damaged = [], []
         for name in self.ids():
             try:
@@ -122,10 +121,10 @@ class Conversations:
         return sorted(found, key=lambda kept: (kept.updated, kept.id), reverse=True), damaged
 
     def latest(self) -> Kept:
-        """The one that went on last.
+        """Return the conversation that was continued last.
 
         Raises:
-            UsageError: none is kept.
+            UsageError: none is saved.
             StoreError: the files cannot be read.
         """
         found, damaged = self.all()
@@ -134,47 +133,47 @@ class Conversations:
         if damaged:
             return self._read(damaged[0])
         raise UsageError(
-            "no conversation is kept", hint="`ando chat --keep` keeps one, `ando config set keep true` every one"
+            "no conversation is saved", hint="`ando chat --keep` saves one, `ando config set keep true` saves all"
         )
 
     def find(self, text: str) -> Kept:
-        """The one whose id begins with ``text``.
+        """Return the conversation whose id begins with ``text``.
 
         Raises:
-            UsageError: none does, or more than one.
+            UsageError: no id does, or more than one.
             StoreError: its file cannot be read.
         """
         return self._read(self.named(text))
 
     def named(self, text: str) -> str:
-        """The id that begins with ``text``, whatever its file holds.
+        """Return the id that begins with ``text``, without reading its file.
 
         Raises:
-            UsageError: none does, or more than one.
+            UsageError: no id does, or more than one.
         """
         wanted = text.strip().lower()
         found = [name for name in self.ids() if name.startswith(wanted)]
         if not wanted or not found:
-            raise UsageError("no conversation has an id that begins like this", hint=_HINT)
+            raise UsageError("no conversation has an id that begins with this", hint=_HINT)
         if len(found) > 1 and wanted not in found:
-            raise UsageError(f"{len(found)} conversations have an id that begins like this", hint="give more of the id")
+            raise UsageError(f"{len(found)} conversations have an id that begins with this", hint="give more of the id")
         return wanted if wanted in found else found[0]
 
     def remove(self, name: str) -> None:
         """Delete the file of the conversation with that id.
 
         Raises:
-            StoreError: it cannot be deleted.
+            StoreError: the file cannot be deleted.
         """
         try:
             self._path(name).unlink(missing_ok=True)
         except OSError as error:
             raise StoreError(
-                f"the conversation {name} cannot be removed: {error.strerror}", hint=f"look at {self._folder}"
+                f"the conversation {name} cannot be removed: {error.strerror}", hint=f"check {self._folder}"
             ) from None
 
     def ids(self) -> list[str]:
-        """The ids of all that is kept, in order."""
+        """Return the ids of all saved conversations, in order."""
         try:
             names = sorted(path.stem for path in self._folder.iterdir() if path.suffix == _SUFFIX)
         except FileNotFoundError:
@@ -195,12 +194,12 @@ class Conversations:
             why = getattr(error, "strerror", None) or "its file is damaged"
             raise StoreError(
                 f"the conversation {name} cannot be read: {why}",
-                hint=f"look at {self._path(name)}, or `ando conversations remove {name}`",
+                hint=f"check {self._path(name)}, or `ando conversations remove {name}`",
                 code=Code.CONVERSATION_DAMAGED,
             ) from None
 
     def _digest(self, name: str) -> str | None:
-        """Of the file as it is now; ``None`` where there is none."""
+        """Return the digest of the file as it is now; ``None`` if there is no file."""
         try:
             return _digest(self._path(name).read_bytes())
         except FileNotFoundError:

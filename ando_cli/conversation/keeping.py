@@ -1,4 +1,4 @@
-"""Keeping a conversation: which one goes on, whether it is kept, and writing it."""
+"""Saving a conversation: which one to continue, whether to save it, and writing the file."""
 
 from __future__ import annotations
 
@@ -20,39 +20,39 @@ if TYPE_CHECKING:
 
 @frozen
 class Wanted:
-    """What the flags say of keeping: go on with the last conversation, or with a named one; keep this one, or not."""
+    """The flags: whether to continue the last conversation or a named one, and whether to save this one."""
 
     last: bool = False
     named: str | None = None
     keep: bool | None = None
 
     def __post_init__(self) -> None:
-        """Check that they go together.
+        """Check that the flags can be used together.
 
         Raises:
-            UsageError: they do not.
+            UsageError: they cannot.
         """
         if self.last and self.named is not None:
-            raise UsageError("--continue and --conversation exclude each other", hint="leave one of them out")
+            raise UsageError("--continue and --conversation cannot be used together", hint="leave one of them out")
         if self.keep is False and self.goes_on:
-            raise UsageError("a conversation that was kept goes on being kept", hint="leave out --no-keep, or -c")
+            raise UsageError("a saved conversation stays saved", hint="leave out --no-keep, or -c")
 
     @property
     def goes_on(self) -> bool:
-        """Whether there is to be a conversation already."""
+        """Whether the flags continue an existing conversation."""
         return self.last or self.named is not None
 
     @property
     def asked_for(self) -> bool:
-        """Whether it is the flags that have this conversation kept, and not the configuration."""
+        """Whether the flags, rather than the configuration, save this conversation."""
         return self.goes_on or self.keep is True
 
     def keeps(self, settings: Settings) -> bool:
-        """Whether the conversation is kept."""
+        """Return whether to save the conversation."""
         return self.asked_for or (self.keep is None and settings.keep)
 
     def find(self, settings: Settings) -> Kept | None:
-        """The conversation that goes on; ``None`` where a new one begins.
+        """Return the conversation to continue; ``None`` for a new one.
 
         Raises:
             UsageError: there is none.
@@ -65,14 +65,14 @@ class Wanted:
 
 
 def kept_conversations(settings: Settings) -> Conversations:
-    """The conversations of these settings; those with the sandbox are apart."""
+    """Return the saved conversations of these settings; the sandbox has its own."""
     from ando_cli.conversation.archive import FOLDER, Conversations  # not on the paid path
 
     return Conversations(settings.folders.state / FOLDER)
 
 
 def begin(found: Kept | None, words: Prompt, rail: str, settings: Settings) -> Conversation:
-    """The conversation as the next question is asked: with the options that were typed, on ``rail``."""
+    """Return the conversation with the given options, on ``rail``."""
     before = found.conversation if found is not None else Conversation()
     conversation = replace(before.with_options(words), rail=rail)
     options = conversation.options
@@ -82,14 +82,14 @@ def begin(found: Kept | None, words: Prompt, rail: str, settings: Settings) -> C
 
 
 class Keeper:
-    """Keeps one conversation in a file while it goes on. That it cannot be written must not hide an answer.
+    """Saves one conversation to a file after each turn. A failure to write must not hide an answer.
 
     Args:
-        conversations: where it is kept.
-        found: the kept conversation that goes on; ``None`` where a new one begins.
-        warn: told what the user must know.
+        conversations: where to save it.
+        found: the saved conversation to continue; ``None`` for a new one.
+        warn: called with what the user must know.
 
-    ``kept`` is the conversation as it was written last.
+    ``kept`` is the conversation as last written.
     """
 
     def __init__(self, conversations: Conversations, found: Kept | None, warn: Callable[[str], None]) -> None:
@@ -98,18 +98,18 @@ class Keeper:
         self._warn = warn
 
     def begin(self) -> None:
-        """Keep what comes as another conversation. The one before stays as it is."""
+        """Save what follows as another conversation. The earlier one does not change."""
         self.kept = None
 
     def keep(self, conversation: Conversation) -> bool:
-        """Write ``conversation`` in the place of what was kept of it; False where that cannot be done."""
+        """Write ``conversation`` over its saved form; return False if that fails."""
         before = self.kept or self._conversations.begin(conversation)
         try:
             after = self._conversations.save(replace(before, conversation=conversation))
         except StoreError as error:
-            self._warn(f"this is not kept: {error.message}")
+            self._warn(f"this turn was not saved: {error.message}")
             return False
         if before.digest is not None and before.id != after.id:
-            self._warn(f"another ando went on with {before.id} meanwhile: this is kept as {after.id}")
+            self._warn(f"another ando continued {before.id} meanwhile: this conversation is saved as {after.id}")
         self.kept = after
         return True

@@ -1,7 +1,7 @@
-"""A conversation as data: what was said, with which options, and what it came to. Pure; no I/O.
+"""A conversation as data: its messages, options and cost. Pure; no I/O.
 
-A conversation changes by whole exchanges: a question is part of it once it is answered. So a turn that fails or is
-given up leaves it as it was.
+A conversation changes by whole exchanges: a question joins it once it is answered. A turn that fails or is cancelled
+does not change it.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ _SHAPES: dict[str, tuple[type, ...]] = {
     "model": (str,), "plan": (str,), "system": (str,), "max_tokens": (int,), "temperature": (int, float),
     "top_p": (int, float), "seed": (int,),
 }  # fmt: skip
-"""The options that are one value, and what it is in JSON."""
+"""The options that hold one value, and the value's type in JSON."""
 
 
 @frozen
 class Message:
-    """Something that was said, by ``USER`` or ``ASSISTANT``."""
+    """A message by ``USER`` or ``ASSISTANT``."""
 
     role: str
     content: str
@@ -40,9 +40,9 @@ class Message:
 
 @frozen
 class Totals:
-    """What a conversation came to so far, also what was undone since: ``spent`` in base units, and tokens.
+    """What a conversation used and cost so far, including undone turns: ``spent`` in base units, and tokens.
 
-    ``unknown`` counts the turns of which nobody has said yet what they cost.
+    ``unknown`` counts the turns whose cost is not reported yet.
     """
 
     spent: int = 0
@@ -51,7 +51,7 @@ class Totals:
     unknown: int = 0
 
     def after(self, usage: Usage) -> Totals:
-        """With one more answer. A receipt tells all that was spent since the last one, and so what was unknown."""
+        """Return the totals with one more answer. Its receipt also covers earlier unknown costs."""
         return Totals(
             self.spent + (usage.spent or 0),
             self.prompt_tokens + (usage.prompt_tokens or 0),
@@ -60,17 +60,17 @@ class Totals:
         )
 
     def after_loss(self) -> Totals:
-        """With a turn that may have been charged, and whose answer did not come."""
+        """Return the totals with a turn that may have been charged but has no answer."""
         return replace(self, unknown=self.unknown + 1)
 
 
 @frozen
 class Conversation:
-    """What was said, and how the next question is asked.
+    """The messages, and how to ask the next question.
 
     Attributes:
-        rail: how it is paid for.
-        options: the system message, the model, the plan and the sampling; without words.
+        rail: the way to pay.
+        options: the system message, the model, the plan and the sampling options; no prompt.
     """
 
     rail: str = MPP_RAIL
@@ -80,49 +80,49 @@ class Conversation:
 
     @property
     def title(self) -> str:
-        """The first words of it, on one line."""
+        """Its first words, on one line."""
         first = next((message.content for message in self.messages if message.role == USER), "")
         return clean(first, _TITLE_LENGTH)
 
     @property
     def turns(self) -> int:
-        """How many questions were asked and answered."""
+        """The number of questions that were answered."""
         return sum(message.role == USER for message in self.messages)
 
     @property
     def last_question(self) -> str | None:
-        """What was asked last, and answered."""
+        """The last question that was answered."""
         return next((message.content for message in reversed(self.messages) if message.role == USER), None)
 
     def asking(self, question: str) -> list[dict[str, Any]]:
-        """The messages of a request that asks ``question``, as the routes have them."""
+        """Return the messages of a request that asks ``question``, in the routes' format."""
         said = [(SYSTEM, self.options.system)] if self.options.system else []
         said += [(message.role, message.content) for message in self.messages]
         return [{"role": role, "content": content} for role, content in (*said, (USER, question))]
 
     def answered(self, question: str, answer: str, usage: Usage) -> Conversation:
-        """With one more exchange."""
+        """Return the conversation with one more exchange."""
         exchange = (Message(USER, _whole(question)), Message(ASSISTANT, _whole(answer)))
         return replace(self, messages=(*self.messages, *exchange), totals=self.totals.after(usage))
 
     def undone(self) -> Conversation:
-        """Without the last question and what came after it. What it cost stays counted."""
+        """Return the conversation without the last question and its answer. Its cost stays counted."""
         asked = [index for index, message in enumerate(self.messages) if message.role == USER]
         return replace(self, messages=self.messages[: asked[-1]] if asked else ())
 
     def cleared(self) -> Conversation:
-        """The same options, and nothing said yet."""
+        """Return an empty conversation with the same options."""
         return replace(self, messages=(), totals=Totals())
 
     def with_options(self, given: Prompt) -> Conversation:
-        """With the options that ``given`` has, in the place of its own."""
+        """Return the conversation with the options of ``given`` in place of its own."""
         named = {member.name: getattr(given, member.name) for member in fields(given) if member.name != "text"}
         changed = {name: value for name, value in named.items() if value not in (None, (), {})}
         extra = self.options.extra | given.extra
         return replace(self, options=replace(self.options, **changed | {"extra": extra}))
 
     def to_json(self) -> dict[str, Any]:
-        """As a JSON object, which ``from_json`` reads."""
+        """Return the conversation as a JSON object, which ``from_json`` reads."""
         options, totals = self.options, self.totals
         named = {name: getattr(options, name) for name in _SHAPES}
         named |= {"stop": list(options.stop), "set": dict(options.extra)}
@@ -137,7 +137,7 @@ class Conversation:
         }
 
     def to_markdown(self) -> str:
-        """For people who were not there."""
+        """Return the conversation as Markdown, for people to read."""
         parts = [f"# {self.title or 'Nothing said yet'}"]
         if self.options.system:
             parts += ["## System", self.options.system.strip()]
@@ -148,10 +148,10 @@ class Conversation:
 
 
 def from_json(value: object) -> Conversation:
-    """The conversation in a JSON object: one of ours, or any chat request with messages.
+    """Read a conversation from a JSON object: one of ours, or any chat request with messages.
 
     Raises:
-        UsageError: it is none.
+        UsageError: it is not a conversation.
     """
     if not isinstance(value, dict):
         raise _no_conversation("it is not a JSON object")
@@ -163,10 +163,10 @@ def from_json(value: object) -> Conversation:
     if messages and messages[0].role == SYSTEM:
         system, messages = messages[0].content, messages[1:]
     if any(message.role == SYSTEM for message in messages):
-        raise _no_conversation("a system message is not the first one")
+        raise _no_conversation("a system message is not the first message")
     rail = value.get("rail", MPP_RAIL)
     if rail not in RAILS:
-        raise _no_conversation("its rail is none that there is")
+        raise _no_conversation("its rail is unknown")
     named = {name: _option(value, name) for name in _SHAPES if name != "system"}
     return Conversation(
         rail=rail,
@@ -229,9 +229,9 @@ def _count(value: object) -> int:
 
 
 def _whole(text: str) -> str:
-    """``text`` as it can be sent and kept: halves of characters, which JSON can carry, are joined or replaced."""
+    """Return ``text`` fit to be sent and saved: half characters, which JSON can hold, are joined or replaced."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _no_conversation(why: str) -> UsageError:
-    return UsageError(f"this is no conversation: {why}", hint='it is an object with "messages"')
+    return UsageError(f"this is not a conversation: {why}", hint='use a JSON object with "messages"')

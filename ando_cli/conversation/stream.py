@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def stream_answer(client: AndoClient, request: Request) -> Iterator[AnswerStream]:
-    """Ask with a Virtual Key for an answer that arrives piece by piece.
+    """Ask with a Virtual Key for a streamed answer.
 
     Raises:
         AndoError: the gateway refused, or did not answer.
@@ -34,10 +34,10 @@ def stream_answer(client: AndoClient, request: Request) -> Iterator[AnswerStream
 
 
 class AnswerStream:
-    """The pieces of one answer, in order; when they have ended, ``usage`` is what they took.
+    """The pieces of one answer, in order; after the last one, ``usage`` holds what it used.
 
     Args:
-        response: a success whose body was not read yet.
+        response: a successful response whose body was not read yet.
     """
 
     def __init__(self, response: httpx.Response) -> None:
@@ -49,8 +49,8 @@ class AnswerStream:
         """Read the pieces.
 
         Raises:
-            NetworkError: it broke off (``answer_cut``). What came before was handed on.
-            ServerError: the gateway gave up in the middle, or sent something else than an answer.
+            NetworkError: the answer broke off (``answer_cut``). Earlier pieces were returned.
+            ServerError: the gateway stopped in the middle, or sent something other than an answer.
         """
         try:
             yield from self._pieces()
@@ -65,7 +65,7 @@ class AnswerStream:
         streamed = self._response.headers.get("content-type", "").partition(";")[0].strip() == "text/event-stream"
         try:
             yield from self._events() if streamed else self._whole()
-        except httpx.DecodingError:  # compressed, or so it says, although it was asked not to be
+        except httpx.DecodingError:  # it claims to be compressed, although the request asked for no compression
             raise unreadable() from None
 
     def _events(self) -> Iterator[Piece]:
@@ -74,7 +74,7 @@ class AnswerStream:
         chunks = Chunks()
         try:
             for event in EventSource(self._response).iter_sse():
-                # What follows the end is read too, which is nothing: the connection can then be used again.
+                # Read to the end, where nothing follows, so that the connection can be used again.
                 yield from self._taken(chunks, event.data)
         except SSEError:
             raise unreadable() from None
@@ -90,7 +90,7 @@ class AnswerStream:
         return pieces
 
     def _whole(self) -> Iterator[Piece]:
-        """An answer that came in one piece although a stream was asked for."""
+        """Read an answer that came in one piece although a stream was requested."""
         answer = self._response.read()
         text = answer_text(answer)
         self.usage = read_usage(answer)
@@ -104,6 +104,6 @@ class AnswerStream:
 def _cut(response: httpx.Response) -> NetworkError:
     return LostAnswerError(
         f"{response.request.url.host} broke off in the middle of the answer",
-        hint="what came is not the whole answer, and may have been charged to the key",
+        hint="the answer is incomplete, and may have been charged to the key",
         code=Code.ANSWER_CUT,
     )

@@ -1,4 +1,4 @@
-"""Talking to a gateway: turn after turn on the same connections, and the channel that they are paid from."""
+"""Talking to a gateway: turn after turn on the same connections, and the channel that pays."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 
 class Talk:
-    """The connections of a conversation, and the channel that it is paid from.
+    """The connections of a conversation, and the channel that pays.
 
     Args:
-        streams: whether answers arrive piece by piece where the route can do that.
+        streams: whether to stream answers if the route can.
     """
 
     def __init__(self, state: Invocation, parts: Parts, options: PayOptions, *, streams: bool = True) -> None:
@@ -47,7 +47,7 @@ class Talk:
         return self._channel
 
     def turn(self, conversation: Conversation, question: str) -> Turn:
-        """Begin the next turn of ``conversation``, which is as it was until somebody adds what came of it.
+        """Start the next turn of ``conversation``, which does not change: the caller adds the answer.
 
         Raises:
             UsageError: the question cannot be asked with these options.
@@ -57,7 +57,7 @@ class Talk:
         return self._turn
 
     def client(self, rail: str) -> AndoClient:
-        """The client that pays on ``rail``, connected for the whole conversation.
+        """Return the client that pays on ``rail``, connected for the whole conversation.
 
         Raises:
             WalletError: there is no Virtual Key for it.
@@ -65,7 +65,7 @@ class Talk:
         return self._connections.client(rail)
 
     def look_for_channel(self) -> Channel | None:
-        """The channel that pays, as it was last seen; ``None`` where none is known yet. Asks nobody."""
+        """Return the channel that pays, as last seen; ``None`` if none is known yet. Sends nothing."""
         if self.channel is not None:
             return self.channel
         settings = self._parts.settings
@@ -80,12 +80,14 @@ class Talk:
         """Add ``amount`` base units to the deposit of the channel, as `ando session topup` does.
 
         Raises:
-            AndoError: a limit is in the way, the user declined, or the gateway would not do it.
+            AndoError: a limit is in the way, the user declined, or the gateway refused.
         """
         known = self.look_for_channel()
         channel = pick(self._parts, known.channel_id if known else None, (State.OPEN,))
         if channel.gateway != self._parts.settings.gateway:
-            raise UsageError("the channel is another gateway's", hint="the next question opens one for this gateway")
+            raise UsageError(
+                "the channel belongs to another gateway", hint="the next question opens one for this gateway"
+            )
         self._turn = None
         self._channel = manage(self._state, self._parts, TopUpBy(amount), channel).channel
         return self._channel

@@ -1,7 +1,6 @@
-"""One question on one rail: what is sent, what comes back, and what it took.
+"""One question on one rail: its request, its answer, and its cost.
 
-A turn costs two round trips where the channel pays, for the challenge and for the paid request, and one where a Virtual
-Key does.
+A turn takes two round trips if the channel pays (the challenge and the paid request), and one if a Virtual Key pays.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ def request_of(conversation: Conversation, question: str, *, stream: bool) -> Re
     """Build the request that asks ``question`` in ``conversation``, on its rail.
 
     Args:
-        stream: whether the answer is to arrive piece by piece, where the route can do that.
+        stream: whether to stream the answer if the route can.
 
     Raises:
         UsageError: an option is out of range, or a Virtual Key's request names no model.
@@ -47,7 +46,7 @@ def request_of(conversation: Conversation, question: str, *, stream: bool) -> Re
 
 
 class Connections:
-    """The clients that questions are asked with, one for each rail, made when they are first needed."""
+    """The clients for questions, one for each rail, made when first needed."""
 
     def __init__(self, state: Invocation, parts: Parts, options: PayOptions) -> None:
         self.terminal: Terminal = state.terminal
@@ -57,7 +56,7 @@ class Connections:
         self._clients: dict[str, AndoClient] = {}
 
     def client(self, rail: str) -> AndoClient:
-        """The client that pays on ``rail``.
+        """Return the client that pays on ``rail``.
 
         Raises:
             WalletError: there is no Virtual Key for it.
@@ -70,16 +69,16 @@ class Connections:
         return self._clients[rail]
 
     def hang_up(self) -> None:
-        """Close the connections; the next question makes another one."""
+        """Close the connections; the next question opens a new one."""
         while self._clients:
             self._clients.popitem()[1].close()
 
 
 class Turn:
-    """One question, while it is asked. Its request is for one of the gateway's routes, which says who pays.
+    """One question while it is being asked. The route of its request decides who pays.
 
-    ``answer`` is the body of an answer that came whole, ``text`` the words of it, ``usage`` what it took, ``paid`` how
-    it was paid for from a channel. ``may_be_charged`` is whether nobody knows what became of it.
+    ``answer`` is the body of an answer that was not streamed, ``text`` its text, ``usage`` what it used, and ``paid``
+    how a channel paid for it. ``may_be_charged`` is whether the outcome is unknown.
     """
 
     def __init__(self, connections: Connections, request: Request) -> None:
@@ -95,7 +94,7 @@ class Turn:
         self._route: Route = request.route
 
     def fetch(self) -> bytes:
-        """Ask, and return the body of the answer. Its words are for ``read`` to find.
+        """Ask, and return the body of the answer; ``read`` finds its text.
 
         Raises:
             AndoError: there is no answer.
@@ -108,10 +107,10 @@ class Turn:
         return self.answer
 
     def read(self) -> str:
-        """The words of the answer that came.
+        """Return the text of the answer.
 
         Raises:
-            ServerError: there are none.
+            ServerError: it holds no text.
         """
         if self._request.streamed:
             return self.text
@@ -120,7 +119,7 @@ class Turn:
 
     @contextmanager
     def arriving(self) -> Iterator[Iterator[Piece]]:
-        """Ask with a Virtual Key, and hand on the pieces of the answer as they arrive.
+        """Ask with a Virtual Key, and yield the pieces of the answer as they arrive.
 
         Raises:
             AndoError: there is no answer, or not all of it.
@@ -140,11 +139,11 @@ class Turn:
             yield pieces()
 
     def run(self, arrived: Callable[[str], None]) -> None:
-        """Ask, and hand the words of the answer on as they arrive. Waiting for them is shown on the terminal.
+        """Ask, and yield the text of the answer as it arrives. The terminal shows the wait.
 
         Raises:
             AndoError: there is no answer, or not all of it.
-            KeyboardInterrupt: the user gave up.
+            KeyboardInterrupt: the user pressed Ctrl-C.
         """
         try:
             if self._request.streamed:
@@ -173,7 +172,7 @@ class Turn:
             with self._connections.terminal.progress():
                 return next(pieces, None)
         except KeyboardInterrupt:
-            raise Interrupted from None  # the answer is on its way, and somebody pays for it
+            raise Interrupted from None  # the answer is on its way and may be charged
 
     def _client(self) -> AndoClient:
         keyed = self._route.keyed

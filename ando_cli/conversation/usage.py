@@ -1,4 +1,4 @@
-"""What an answer took, in one line for a person."""
+"""What an answer used and cost, in one line for a person."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 
 def describe_usage(usage: Usage, paid: Paid | None, network: Network, rail: str) -> str:
-    """One line with the tokens and the money of an answer."""
+    """Return one line with the tokens and the cost of an answer."""
     if usage.prompt_tokens is None or usage.completion_tokens is None:
-        parts = ["tokens: not told"]
+        parts = ["tokens: not reported"]
     else:
         parts = [f"tokens: {usage.prompt_tokens} in, {usage.completion_tokens} out"]
     if rail == Rail.KEY:

@@ -1,4 +1,4 @@
-"""``ando doctor``: looks at what paying needs, and says what to do where something is missing.
+"""``ando doctor``: checks what paying needs, and says what to do if something is missing.
 
-It changes nothing, pays nothing and sends no credential. What it finds may be pasted anywhere (:func:`report.tidy`).
+It changes nothing, pays nothing and sends no credential. Its output is safe to paste (:func:`report.tidy`).
 """

@@ -1,4 +1,4 @@
-"""The whole examination: what can wait for somebody else is asked at the same time, each for so long and no longer."""
+"""The whole examination: questions to other programs run at the same time, each with a time limit."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _T = TypeVar("_T")
 
 @frozen
 class Records:
-    """What the store holds: all channels, and whom this gateway was first paid at on this network."""
+    """The store's contents: all channels, and the payee pinned for this gateway on this network."""
 
     channels: Sequence[Channel] = ()
     pinned_payee: str | None = None
@@ -35,14 +35,14 @@ class Records:
 
 @frozen
 class Subject:
-    """What is examined.
+    """What to examine.
 
     Attributes:
         settings: those in force.
-        wallet: tells where the wallet's key is and its address, without asking for a password.
-        virtual_key: the Virtual Key that would be used, or ``None`` where there is none.
+        wallet: returns the place of the wallet's key and its address, without asking for a password.
+        virtual_key: the Virtual Key that would be used, or ``None``.
         records: reads the store, if there is one.
-        timeout: seconds for each question to somebody else.
+        timeout: seconds for each question to another program.
     """
 
     settings: Settings
@@ -53,7 +53,7 @@ class Subject:
 
 
 def examine(subject: Subject) -> list[Line]:
-    """Look at everything, and say how it stands."""
+    """Check everything, and return the findings."""
     settings, timeout = subject.settings, subject.timeout
     state, records = _state(subject)
     gateway = _Task(lambda: servers.gateway(settings, records.pinned_payee, timeout))
@@ -82,12 +82,12 @@ def examine(subject: Subject) -> list[Line]:
 
 
 def without_settings(error: AndoError) -> list[Line]:
-    """Return what can be reported where the settings do not load."""
+    """Return what can be reported if the settings do not load."""
     return [machine.versions(), Line.of_error("configuration", error)]
 
 
 def _without_channels(line: Line) -> Line:
-    """The line for somebody who pays with a Virtual Key: what only a channel needs is no failure."""
+    """Return the line for a user of a Virtual Key, for whom what only a channel needs is no failure."""
     spared = line.status is Status.FAIL and line.name in ("paid route", "RPC", "chain", "clock", "wallet")
     return replace(line, status=Status.WARN) if spared else line
 
@@ -96,7 +96,7 @@ def _looked_at(name: str, look: Callable[[], Line]) -> Line:
     try:
         return look()
     except OSError as error:
-        return Line(name, Status.FAIL, f"cannot be looked at: {error.strerror}", "check who may read its folder")
+        return Line(name, Status.FAIL, f"cannot be read: {error.strerror}", "check the permissions of its folder")
 
 
 def _state(subject: Subject) -> tuple[Line, Records]:
@@ -123,7 +123,7 @@ def _wallet(subject: Subject, records: Records, wallet: _Task[tuple[str, str]], 
         balance = held.result(subject.timeout)
     except AndoError as error:
         found = f"in {source}; what it holds is unknown: {error.message}{in_channels}"
-        return Line("wallet", Status.WARN, found, "see to what failed above")
+        return Line("wallet", Status.WARN, found, "fix what failed above")
     found = f"in {source}, holds {amount(balance)} {network.token_symbol}{in_channels}"
     if balance or left:
         return Line("wallet", Status.PASS, found)
@@ -136,7 +136,7 @@ def _virtual_key(subject: Subject) -> Line:
     key = subject.virtual_key()
     if key is None:
         fix = "store one with `ando key set`, or set ANDO_VIRTUAL_KEY"
-        return Line("Virtual Key", _missing(settings), "there is none; only --rail key needs one", fix)
+        return Line("Virtual Key", _missing(settings), "none stored; only --rail key needs one", fix)
     where = key.source if key.profile is None else f"{key.source}, profile {key.profile!r}"
     if key.gateway not in (None, settings.gateway):
         return Line("Virtual Key", _missing(settings), f"in {where}, for {key.gateway}", "use another --profile")
@@ -144,12 +144,12 @@ def _virtual_key(subject: Subject) -> Line:
 
 
 def _missing(settings: Settings) -> Status:
-    """How bad it is to have no Virtual Key."""
+    """Return the status of a missing Virtual Key."""
     return Status.FAIL if settings.rail == KEY_RAIL else Status.PASS
 
 
 class _Task(Generic[_T]):
-    """A question that is asked in a thread of its own, which the process does not wait for at its end."""
+    """A question that runs in its own thread; the process does not wait for it at its end."""
 
     def __init__(self, ask: Callable[[], _T]) -> None:
         self._ask = ask
@@ -169,17 +169,17 @@ class _Task(Generic[_T]):
         """Return the answer; wait for it until ``timeout`` seconds after the question.
 
         Raises:
-            AndoError: the question's own, or there is no answer yet.
+            AndoError: the question raised it, or there is no answer yet.
         """
         self._thread.join(max(0.0, self._started + timeout - time.monotonic()))
         if self._answers:
             return self._answers[0]
         raise self._error or NetworkError(
-            f"no answer within {timeout:g} seconds", hint="try again, with a longer --timeout", code=Code.NO_ANSWER
+            f"no answer within {timeout:g} seconds", hint="try again with a longer --timeout", code=Code.NO_ANSWER
         )
 
     def result_or(self, timeout: float, otherwise: Callable[[AndoError], _T]) -> _T:
-        """Return the answer, or what is said of the error in its stead."""
+        """Return the answer, or the result of ``otherwise`` for the error."""
         try:
             return self.result(timeout)
         except AndoError as error:

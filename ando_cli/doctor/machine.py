@@ -1,4 +1,4 @@
-"""What this machine says of itself, without asking anybody: versions, files, keyring, wallet."""
+"""Checks of this machine alone: versions, files, keyring, wallet."""
 
 from __future__ import annotations
 
@@ -25,31 +25,31 @@ PACKAGES = ("httpx", "web3", "eth-account", "pytempo", "coincurve", "keyring", "
 
 
 def versions() -> Line:
-    """Return the versions of everything that a report of a mistake should name."""
+    """Return the versions that a bug report should name."""
     found = {name: _version(name) for name in PACKAGES}
     missing = [name for name, version in found.items() if version is None]
     told = [f"ando {__version__}", f"Python {platform.python_version()} on {platform.system()} {platform.machine()}"]
     told += [f"{name} {version}" for name, version in found.items() if version] + [engine()]
     if missing:
-        return Line("versions", Status.FAIL, f"missing: {', '.join(missing)}; {', '.join(told)}", "install ando anew")
+        return Line("versions", Status.FAIL, f"missing: {', '.join(missing)}; {', '.join(told)}", "reinstall ando")
     return Line("versions", Status.PASS, ", ".join(told))
 
 
 def configuration(folders: Folders) -> Line:
-    """Return the line on the configuration file, which loads if this is asked at all."""
+    """Return the line on the configuration file, which has loaded if this runs."""
     path = folders.config / CONFIG_FILE
     if not path.exists():
-        return Line("configuration", Status.PASS, f"the defaults: there is no {path}")
+        return Line("configuration", Status.PASS, f"the defaults; {path} does not exist")
     return _private(path, 0o600) or Line("configuration", Status.PASS, f"{path} is valid")
 
 
 def state(folders: Folders) -> Line:
-    """Return the line on the state folder and its store, as far as can be seen without changing them."""
+    """Return the line on the state folder and its store, without changing them."""
     folder = folders.state
     if not folder.exists():
-        return Line("state", Status.PASS, f"nothing yet: {folder} is made when it is needed")
+        return Line("state", Status.PASS, f"nothing yet; {folder} is created when needed")
     if not os.access(folder, os.W_OK | os.X_OK):
-        return Line("state", Status.FAIL, f"{folder} cannot be written", "give yourself the right to write there")
+        return Line("state", Status.FAIL, f"{folder} cannot be written", "make it writable")
     path = folder / STORE_FILE
     try:
         found = f"{path}, schema {examine(path)}" if path.exists() else f"{folder}, without a channel yet"
@@ -69,11 +69,11 @@ def keyring() -> Line:
 
 
 def _private(path: Path, mode: int, name: str = "configuration") -> Line | None:
-    """A warning where others can get at ``path``. Windows keeps such things elsewhere than in the mode."""
+    """Return a warning if others can access ``path``. The mode says nothing about that on Windows."""
     found = stat.S_IMODE(path.stat().st_mode)
     if os.name == "nt" or not found & 0o077:
         return None
-    return Line(name, Status.WARN, f"{path} is open to others (mode {found:04o})", f"chmod {mode:o} {path}")
+    return Line(name, Status.WARN, f"others can access {path} (mode {found:04o})", f"chmod {mode:o} {path}")
 
 
 def _version(name: str) -> str | None:

@@ -1,4 +1,4 @@
-"""What an examination finds: one line for each thing that was looked at, with nothing secret in it."""
+"""The findings: one line for each check, with nothing secret in it."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ _HEX = re.compile(r"0x[0-9a-fA-F]{16,}")
 
 
 class Status(StrEnum):
-    """How it stands."""
+    """The result of a check."""
 
     PASS = "pass"  # noqa: S105 - no password
     WARN = "warn"
-    """It works, or can be done without."""
+    """It works, or is not needed."""
     FAIL = "fail"
-    """Paying does not work like this."""
+    """Paying does not work with this."""
 
 
 @frozen
 class Line:
-    """One thing that was looked at: its name, how it stands, what was found, and what to do about it."""
+    """One check: its name, its status, what was found, and what to do about it."""
 
     name: str
     status: Status
@@ -46,7 +46,7 @@ class Line:
 
 
 def tidy(lines: Iterable[Line], environ: Mapping[str, str]) -> list[Line]:
-    """Return the lines without what is private: no address or other long hex, and no folder that names the user."""
+    """Return the lines without private data: no address or other long hex, and no folder that names the user."""
     folders = {environ.get("ANDO_HOME", ""): "$ANDO_HOME", str(_home(environ)): "~"}
     names = sorted((name for name in folders if len(name) > 1), key=len, reverse=True)
 
@@ -63,5 +63,5 @@ def tidy(lines: Iterable[Line], environ: Mapping[str, str]) -> list[Line]:
 def _home(environ: Mapping[str, str]) -> str:
     try:
         return environ.get("HOME") or str(Path.home())
-    except RuntimeError:  # a process without a home
+    except RuntimeError:  # a process without a home folder
         return ""

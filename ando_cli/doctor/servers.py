@@ -1,4 +1,4 @@
-"""What the gateway and the chain say when they are asked as anybody may: without a credential, and without paying."""
+"""Checks of the gateway and the chain, without a credential and without paying."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ if TYPE_CHECKING:
     from ando_cli.config.settings import Settings
 
 _CLOCK_TOLERANCE = 5
-"""Seconds that a clock may be off without a word: an HTTP date has whole seconds, and answers take their time."""
+"""Seconds that a clock may be off without a warning: an HTTP date has whole seconds, and answers take time."""
 
 
 @frozen
 class Seen:
-    """What a server showed: the lines for it, and how many seconds its clock is ahead of ours, if it told the time."""
+    """A server's lines, and how many seconds its clock is ahead of ours, if it reported the time."""
 
     lines: tuple[Line, ...]
     ahead: float | None = None
 
 
 def gateway(settings: Settings, pinned_payee: str | None, timeout: float) -> Seen:
-    """Ask the gateway for its models and for a price. Nothing is paid: the answer to be expected is a challenge."""
+    """Ask the gateway for its models and for a price. Nothing is paid: the expected answer is a challenge."""
     client = AndoClient(settings.base_url, None, connect_timeout=timeout, timeout=timeout)
     where = clean(settings.gateway, 100)
     try:
@@ -58,7 +58,7 @@ def gateway(settings: Settings, pinned_payee: str | None, timeout: float) -> See
 
 
 def chain(settings: Settings, timeout: float) -> Seen:
-    """Ask the RPC which chain it serves, and what time it is there."""
+    """Ask the RPC which chain it serves, and for the chain's time."""
     from ando_cli.tempo.rpc import Rpc
 
     network = settings.network
@@ -82,7 +82,7 @@ def balance(settings: Settings, address: str, timeout: float) -> int:
     """Return what ``address`` holds of the network's token, in base units.
 
     Raises:
-        NetworkError: the chain cannot be asked.
+        NetworkError: the chain cannot be queried.
     """
     from ando_cli.tempo.rpc import Rpc
 
@@ -91,14 +91,14 @@ def balance(settings: Settings, address: str, timeout: float) -> int:
 
 
 def clock(gateway_ahead: float | None, chain_ahead: float | None) -> Line:
-    """Compare our clock with theirs. The latest block of an idle chain is old: only its being ahead says something.
+    """Compare our clock with theirs. An idle chain's latest block is old, so only a block ahead of us is evidence.
 
-    Half of the ``TRANSACTION_SECONDS`` that a transaction is valid for is what paying takes to be the clock's fault.
+    Paying blames the clock at half of the ``TRANSACTION_SECONDS`` that a transaction is valid for.
     """
     known = {"the gateway's": gateway_ahead, "the chain's": chain_ahead}
     names = " and ".join(name for name, ahead in known.items() if ahead is not None)
     if not names:
-        return Line("clock", Status.WARN, "nobody to compare it with", "see to what failed above")
+        return Line("clock", Status.WARN, "nothing to compare it with", "fix what failed above")
     behind = max(ahead for ahead in known.values() if ahead is not None)
     if behind > _CLOCK_TOLERANCE:
         off, side = behind, "behind"
@@ -120,10 +120,10 @@ def _reached(where: str, response: httpx.Response) -> Line:
 
 
 def _price(response: httpx.Response, settings: Settings, pinned_payee: str | None) -> Line:
-    """What the paid route says to somebody who does not pay."""
+    """Return the line on the paid route's answer to an unpaid request."""
     name, network = "paid route", settings.network
     if response.is_success:
-        return Line(name, Status.WARN, "asks for no payment", "check base_url")
+        return Line(name, Status.WARN, "does not ask for payment", "check base_url")
     if response.status_code != 402:
         error = failure(response)
         return Line(name, Status.FAIL, error.message, error.hint)
@@ -148,7 +148,7 @@ def _price(response: httpx.Response, settings: Settings, pinned_payee: str | Non
         )
     if refused is not None:
         return Line.of_error(name, refused)
-    return Line(name, Status.FAIL, "takes no tempo/session payment", "check base_url")
+    return Line(name, Status.FAIL, "does not accept tempo/session payments", "check base_url")
 
 
 def _ahead(response: httpx.Response) -> float | None:

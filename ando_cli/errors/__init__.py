@@ -1,4 +1,4 @@
-"""Every error a user can meet: exit codes, the catalogue of error codes, and the classes that a caller can catch.
+"""Every error that a user can see: exit codes, the catalogue of error codes, and the classes that a caller can catch.
 
 An error carries what happened (``message``), what to do about it (``hint``), a stable machine-readable ``code`` for
 scripts, and the process exit code. Texts are written for a terminal: nothing secret, one line each. Code that reacts
@@ -49,7 +49,7 @@ __all__ = [
 
 
 class ExitCode(IntEnum):
-    """What the process answers to its caller."""
+    """The exit code of the process."""
 
     OK = 0
     GENERAL = 1
@@ -61,18 +61,18 @@ class ExitCode(IntEnum):
 
 
 class AndoError(Exception):
-    """Base of all errors shown to a user. Immutable: ``with_hint`` and its like return another error.
+    """Base of all errors shown to a user. Immutable: ``with_hint`` and similar methods return another error.
 
     Args:
         message: one line that says what happened.
-        hint: one line that says what to do, or ``None`` where nothing can be done.
-        code: a stable identifier in snake case, for scripts that read the JSON form: a ``Code``, or the code that a
-            server gave as the server wrote it. ``None`` is the class's own.
+        hint: one line that says what to do, or ``None`` if nothing can be done.
+        code: a stable identifier in snake case, for scripts that read the JSON form: a ``Code``, or a
+            server's own code, unchanged. ``None`` is the class's default.
         retryable: whether the same command can be run again as it is, without the risk of paying twice; ``None``
-            leaves that to the code.
+            derives it from the code.
         retry_after: seconds to wait before that, where known.
         request_id: the id that the gateway gave the request, to quote to its operator.
-        body: the answer's body where a server's answer is the cause, for ``ando request`` to print.
+        body: the body of the server's answer that is the cause, for ``ando request`` to print.
     """
 
     exit_code = ExitCode.GENERAL
@@ -93,7 +93,7 @@ class AndoError(Exception):
         self._message = message
         self._hint = hint
         self._code = code or self.default_code
-        # Only our own codes say it: a server may give any code, one of ours included.
+        # Only our own codes decide it: a server may send any code, also one of ours.
         self._retryable = isinstance(self._code, Code) and self._code in RETRYABLE if retryable is None else retryable
         self._retry_after = retry_after
         self._request_id = request_id
@@ -172,14 +172,14 @@ class DeclinedError(AndoError):
 
 
 class NetworkError(AndoError):
-    """A server or an RPC could not be reached, or broke off."""
+    """A server or an RPC could not be reached, or the connection broke."""
 
     exit_code = ExitCode.NETWORK
     default_code: str = Code.NETWORK
 
 
 class RpcError(NetworkError):
-    """The chain's RPC endpoint could not be asked, or its answer cannot be used."""
+    """The chain's RPC endpoint could not be queried, or its answer cannot be used."""
 
     default_code: str = Code.RPC_ERROR
 
@@ -208,7 +208,7 @@ class RpcRefusedError(RpcError):
     Args:
         message: one line that says what happened.
         hint: one line that says what to do.
-        retryable: as ``AndoError`` has it.
+        retryable: as in ``AndoError``.
         rpc_code: the JSON-RPC error's code, where it has one.
         rpc_message: its message, cleaned; ``None`` where it has none, or quotes a secret.
     """
@@ -267,7 +267,7 @@ class UntrustedError(PaymentError):
 
 
 class ConsentRequiredError(PaymentError):
-    """The user has to agree to a payment, and there is no terminal to ask on."""
+    """The user must agree to a payment, and there is no terminal to ask on."""
 
     default_code: str = Code.CONSENT_REQUIRED
 
@@ -279,19 +279,19 @@ class PaymentDeclinedError(PaymentError, DeclinedError):
 
 
 class InsufficientFundsError(PaymentError):
-    """The wallet does not hold what a deposit or a transaction's fee takes."""
+    """The wallet does not hold enough for a deposit or for a transaction's fee."""
 
     default_code: str = Code.INSUFFICIENT_BALANCE
 
 
 class WalletError(AndoError):
-    """No usable key, of the wallet or a Virtual Key: absent, locked, wrong password, wrong format."""
+    """The wallet's key or a Virtual Key cannot be used: absent, locked, wrong password, or wrong format."""
 
     default_code: str = Code.WALLET
 
 
 class WalletMissingError(WalletError):
-    """There is no wallet, rather than something wrong with it."""
+    """There is no wallet."""
 
     default_code: str = Code.WALLET_MISSING
 
@@ -303,7 +303,7 @@ class WalletLockedError(WalletError):
 
 
 class KeyringUnusableError(WalletError):
-    """There is no keyring on this machine that can be used."""
+    """This machine has no usable keyring."""
 
     default_code: str = Code.KEYRING_UNUSABLE
 
@@ -327,7 +327,7 @@ class ServerError(AndoError):
 
 
 class InvariantError(AndoError):
-    """A rule of the money would be broken, which is a fault of this program. Nothing more is signed or sent.
+    """A rule of the money would be broken, which is a fault of ``ando``. Nothing more is signed or sent.
 
     Args:
         message: one line that says which rule.
@@ -341,4 +341,4 @@ class InvariantError(AndoError):
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C, when a request that may have been charged was on its way."""
+    """Ctrl-C while a request that may be charged was under way."""

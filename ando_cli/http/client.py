@@ -1,6 +1,6 @@
 """The shared request core: one ``AndoClient``, used by every command that talks to a gateway.
 
-The body is frozen here: what a caller hands in is what every try sends.
+The body is frozen here: every attempt sends the caller's bytes.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ class AndoClient:
 
     Args:
         base_url: the gateway's, with its ``/v1``.
-        auth: the rail; ``None`` sends without one.
+        auth: the rail; ``None`` sends without a credential.
         bearer: whether ``auth`` is a Virtual Key's, which goes to the routes that take one and to no other; any other
             rail goes everywhere else.
         connect_timeout, timeout: seconds to wait for a connection, and for each part of an answer.
         waiting: entered while an answer is awaited; shows the spinner.
-        transport: what carries the bytes; a test's own, else HTTP.
+        transport: sends the bytes; HTTP unless a test passes its own.
     """
 
     def __init__(
@@ -83,13 +83,13 @@ class AndoClient:
         """Send one request and return the answer, whatever its status.
 
         Args:
-            dry_run: end with an exception of the rail where the request asks to be paid, and sign nothing.
+            dry_run: if the server asks for payment, raise an exception of the rail, and sign nothing.
 
         Raises:
             UsageError: the request mixes the two rails, or is one that the gateway reserves.
             PaymentError, WalletError, StoreError: it asks to be paid, and cannot be.
             NetworkError: no answer came.
-            Interrupted: by Ctrl-C, when it was too late to be sure that nothing is charged.
+            Interrupted: the user pressed Ctrl-C when the request could already be charged.
         """
         target, given = self._addressed(request)
         with reading_errors():
@@ -105,7 +105,7 @@ class AndoClient:
         """
         target, given = self._addressed(request)
         if not (self._bearer and self._pays(target, given)):
-            raise UsageError("only a Virtual Key's request is answered piece by piece", hint="use --no-stream")
+            raise UsageError("only requests with a Virtual Key can be streamed", hint="use --no-stream")
         # What is compressed cannot be shown as it arrives.
         given.update({"Accept": "text/event-stream", "Accept-Encoding": "identity"})
         with reading_errors():

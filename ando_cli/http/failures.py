@@ -1,4 +1,4 @@
-"""What a request that failed is for people: an answer that is not a success, or no answer, as an error."""
+"""Errors for failed requests: an answer that is not a success, or no answer."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def reading_errors() -> Iterator[None]:
 
 
 def failure(response: httpx.Response) -> PaymentError | ServerError:
-    """Make the error for an answer that is not a success."""
+    """Return the error for an answer that is not a success."""
     problem = parse_problem(response.status_code, response.content)
     named = request_id(response.headers)
     where = f" (request {named})" if named else ""
@@ -97,7 +97,7 @@ def _key_failure(response: httpx.Response, where: str) -> PaymentError | ServerE
         case 401:
             return ServerError(
                 f"the gateway does not accept the Virtual Key: {message}{where}",
-                hint="it is wrong, revoked, or for another route; look at the connection in Ando, then `ando key set`",
+                hint="the key is wrong, revoked, or for another route; check it in Ando, then run `ando key set`",
                 code=Code.KEY_REFUSED,
             )
         case 402:
@@ -110,7 +110,7 @@ def _key_failure(response: httpx.Response, where: str) -> PaymentError | ServerE
             pause = _retry_after(response)
             when = "later" if pause is None else f"in {pause} seconds"
             return ServerError(
-                f"the gateway has had too many requests with this key: {message}{where}",
+                f"the gateway received too many requests with this key: {message}{where}",
                 hint=f"try again {when}, one request at a time",
                 code=Code.RATE_LIMITED,
                 retry_after=pause,
@@ -119,7 +119,7 @@ def _key_failure(response: httpx.Response, where: str) -> PaymentError | ServerE
 
 
 def spends_key(request: httpx.Request) -> bool:
-    """Tell whether the request is one that a Virtual Key is charged for."""
+    """Return whether a Virtual Key is charged for the request."""
     return request.headers.get("authorization", "").startswith("Bearer ") and request.method == "POST"
 
 

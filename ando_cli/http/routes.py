@@ -38,17 +38,17 @@ def as_sent(url: str) -> str:
 
 
 def bad_url() -> UsageError:
-    """Make the error for a URL that cannot be used."""
+    """Return the error for a URL that cannot be used."""
     return UsageError("the URL cannot be used", hint="write it like https://host/path")
 
 
 def is_paid_route(url: str) -> bool:
-    """Tell whether the URL's path is one of the gateway's accountless routes, however it is spelt."""
+    """Return whether the URL's path is one of the gateway's accountless routes, however it is spelt."""
     return "mpp" in _segments(unquote(urlsplit(url).path))
 
 
 def is_bearer_route(url: str, base_url: str) -> bool:
-    """Tell whether the URL is a route of this gateway that a Virtual Key pays for."""
+    """Return whether the URL is a route of this gateway that a Virtual Key pays for."""
     # As a server reads it that resolves "." and "..", also where they are encoded.
     path = _segments(posixpath.normpath(unquote(urlsplit(url).path)))
     routes = [_segments(urlsplit(base_url).path + route) for route in _BEARER_ROUTES]
@@ -91,7 +91,7 @@ def check_key_route(url: str, base_url: str, authorization: str | None) -> None:
         UsageError: nothing was sent.
     """
     if authorization is not None:
-        raise UsageError("the request has an Authorization of its own", hint="leave out the header, or --rail key")
+        raise UsageError("the request has its own Authorization header", hint="leave out the header or --rail key")
     if not is_bearer_route(url, base_url):
         raise UsageError(
             "this URL is not a route of the gateway that takes a Virtual Key",

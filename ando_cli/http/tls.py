@@ -1,6 +1,6 @@
-"""What the other end of a connection is checked against.
+"""The certificate authorities that connections are checked against.
 
-To read the list of authorities takes 40 ms, a fifth of a short command: it is read once, and only where there is https.
+Reading the list takes 40 ms, a fifth of a short command, so it is read once, and only for https.
 """
 
 from __future__ import annotations

@@ -1,7 +1,6 @@
 """What carries the bytes: bounded reads, the repeat of a paid request, decoding, proxies.
 
-A paid request whose answer does not come is sent once more, the same bytes with the same credential, and never with a
-new one.
+If a paid request gets no answer, it is sent once more: the same bytes with the same credential, never with a new one.
 """
 
 from __future__ import annotations

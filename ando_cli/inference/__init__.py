@@ -1,1 +1,1 @@
-"""What is asked and answered, as data: requests, the bodies of the routes, streams."""
+"""Requests and answers as data: the bodies of the routes, and streams."""

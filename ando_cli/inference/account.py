@@ -1,7 +1,7 @@
-"""The account-owned routes as data: their bodies, and what their answers say. Pure; no I/O.
+"""The account-owned routes as data: their requests. Pure; no I/O.
 
-Source: "Introduction" of the gateway's documentation, and the OpenAI interfaces that it names. ``/think`` is documented
-by name alone: it is sent a chat request, and its answer is read as a chat completion or as a response.
+Source: "Introduction" of the gateway's documentation, and the OpenAI interfaces that it names. Only the name
+of ``/think`` is documented: it gets a chat request, and its answer is read as a chat completion or as a response.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def build_chat(prompt: Prompt, messages: list[dict[str, Any]], *, stream: bool =
 
 
 def build_think(prompt: Prompt, piped: str = "") -> Request:
-    """Build the request of ``/think``, which is that of a chat.
+    """Build the request of ``/think``, which is a chat request.
 
     Raises:
         UsageError: no model, an empty prompt, an option out of range.
@@ -50,7 +50,7 @@ def build_respond(prompt: Prompt, piped: str = "") -> Request:
 
 
 def build_complete(prompt: Prompt, piped: str = "") -> Request:
-    """Build the request of ``/completions``. A text that is to be continued may end in white space, which is kept.
+    """Build the request of ``/completions``. White space at the end of the text is kept.
 
     Raises:
         UsageError: no model, an empty prompt, an option out of range.
@@ -60,19 +60,19 @@ def build_complete(prompt: Prompt, piped: str = "") -> Request:
 
 
 def check_chat(value: Any, body: bytes) -> Request:
-    """Make the request of a body that was handed in, if ``/chat/completions`` can take it. Its bytes stay as they are.
+    """Make the request from a whole body, if ``/chat/completions`` accepts it. Its bytes do not change.
 
     Args:
         value: the JSON of ``body``.
 
     Raises:
-        UsageError: not a JSON object with messages and a model, or one for the paid route.
+        UsageError: the body is not a JSON object with messages and a model, or is for the paid route.
     """
     members = check_messages(value)
     for name in ("plan", "model_optimization"):
         if name in members:
             raise UsageError(
-                f'the body has "{name}", which is of the paid route alone', hint="leave it out, or use --rail mpp"
+                f'the body has "{name}", which only the paid route accepts', hint="leave it out, or use --rail mpp"
             )
     if not isinstance(members.get("model"), str) or not members["model"].strip():
         raise UsageError("the body names no model", hint='add "model"; `ando models` lists them')
@@ -84,7 +84,7 @@ def _chat(route: Route, prompt: Prompt, messages: list[dict[str, Any]], *, strea
     body: dict[str, Any] = {"model": _model(prompt), "messages": messages, "max_tokens": max_tokens_of(prompt)}
     body |= {"stream": stream} | sampling_of(prompt) | prompt.extra
     if stream:
-        # Without it a streamed answer does not tell its tokens.
+        # Without it, a streamed answer does not report its tokens.
         body.setdefault("stream_options", {"include_usage": True})
     return request_of(route, body)
 
@@ -93,6 +93,6 @@ def _model(prompt: Prompt) -> str:
     if prompt.model and prompt.model.strip():
         return prompt.model
     raise UsageError(
-        "a Virtual Key's request names its model",
-        hint="give one with -m (`ando models` lists them), or once and for all with `ando config set model NAME`",
+        "a request with a Virtual Key needs a model",
+        hint="give one with -m (`ando models` lists them), or set a default with `ando config set model NAME`",
     )

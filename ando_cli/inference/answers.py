@@ -1,4 +1,4 @@
-"""What an answer says, on each of the routes. Pure; no I/O."""
+"""The text of an answer, on each of the routes. Pure; no I/O."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from ando_cli.errors import Code, ServerError
 
 
 def answer_text(answer: bytes) -> str:
-    """The words of a chat completion.
+    """Return the text of a chat completion.
 
     Raises:
-        ServerError: the answer is not one. It was paid for; ``-j`` shows what came.
+        ServerError: the answer is not a chat completion. It was paid for, and ``-j`` prints it.
     """
     try:
         content = json.loads(answer)["choices"][0]["message"]["content"]
@@ -23,10 +23,10 @@ def answer_text(answer: bytes) -> str:
 
 
 def respond_text(answer: bytes) -> str:
-    """The words of a response: all texts that it puts out.
+    """Return the text of a response: all of its output texts.
 
     Raises:
-        ServerError: there are none.
+        ServerError: it holds no text.
     """
     try:
         outputs = json.loads(answer)["output"]
@@ -40,10 +40,10 @@ def respond_text(answer: bytes) -> str:
 
 
 def complete_text(answer: bytes) -> str:
-    """The words of a text completion.
+    """Return the text of a text completion.
 
     Raises:
-        ServerError: there are none.
+        ServerError: it holds no text.
     """
     try:
         text = json.loads(answer)["choices"][0]["text"]
@@ -55,10 +55,10 @@ def complete_text(answer: bytes) -> str:
 
 
 def think_text(answer: bytes) -> str:
-    """The words of what ``/think`` answers, without the reasoning that led to them.
+    """Return the text of an answer of ``/think``, without the reasoning.
 
     Raises:
-        ServerError: there are none.
+        ServerError: it holds no text.
     """
     try:
         return answer_text(answer)
@@ -67,7 +67,7 @@ def think_text(answer: bytes) -> str:
 
 
 def reasoning_of(answer: bytes) -> str | None:
-    """How a reasoning model came to its answer, where it tells."""
+    """Return the reasoning of an answer; ``None`` if it holds none."""
     try:
         message = json.loads(answer)["choices"][0]["message"]
     except (ValueError, KeyError, IndexError, TypeError, RecursionError):
@@ -76,10 +76,10 @@ def reasoning_of(answer: bytes) -> str | None:
 
 
 def content_of(message: object, member: str) -> str | None:
-    """A text in a message, or in the difference to one; ``None`` where there is none."""
+    """Return a text in a message or a delta; ``None`` if there is none."""
     value = message.get(member) if isinstance(message, dict) else None
     return value if isinstance(value, str) else None
 
 
 def _no_text() -> ServerError:
-    return ServerError("the gateway's answer holds no text", hint="see what it is with -j", code=Code.UNEXPECTED_ANSWER)
+    return ServerError("the gateway's answer holds no text", hint="print it with -j", code=Code.UNEXPECTED_ANSWER)

@@ -12,7 +12,7 @@ MODELS_PATH = "/models"
 
 @frozen
 class Model:
-    """One model that a key may use. ``created`` is unix seconds, where the gateway tells."""
+    """One model that a key may use. ``created`` is in Unix seconds, if reported."""
 
     id: str
     owner: str | None = None
@@ -20,10 +20,10 @@ class Model:
 
 
 def read_models(answer: bytes) -> list[Model]:
-    """The models in an answer of ``/models``.
+    """Return the models in an answer of ``/models``.
 
     Raises:
-        ServerError: it is none.
+        ServerError: it is not a list of models.
     """
     try:
         listed = json.loads(answer)["data"]

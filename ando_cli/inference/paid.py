@@ -39,13 +39,13 @@ def smallest() -> Request:
 
 
 def check(value: Any, body: bytes) -> Request:
-    """Make the request of a body that was handed in, if the paid route can take it. Its bytes stay as they are.
+    """Make the request from a whole body, if the paid route accepts it. Its bytes do not change.
 
     Args:
         value: the JSON of ``body``.
 
     Raises:
-        UsageError: not a JSON object with messages, or one that asks for what this route does not do.
+        UsageError: the body is not a JSON object with messages, or asks for what this route does not support.
     """
     members = check_messages(value)
     if members.get("stream") not in (None, False):

@@ -1,6 +1,6 @@
-"""What was typed, as data, and the members of a body that it becomes on every route. Pure; no I/O.
+"""The prompt and its options as data, and their members of a body on every route. Pure; no I/O.
 
-Everything that a gateway would refuse, and everything that would cost money for nothing, is refused before it is sent.
+Whatever a gateway would refuse, or would charge for without use, is refused before it is sent.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ OPTION_OF = {
     "max_output_tokens": "--max-tokens", "temperature": "--temperature", "top_p": "--top-p", "seed": "--seed",
     "stop": "--stop", "stream": "--no-stream",
 }  # fmt: skip
-"""The members of a body that an option writes."""
+"""The members of a body that options set."""
 
 
 @frozen
 class Prompt:
-    """What was typed: the words, and the options that shape the answer. ``None`` where an option was not given."""
+    """The words, and the options that shape the answer. ``None`` if an option was not given."""
 
     text: str = ""
     system: str | None = None
@@ -47,7 +47,7 @@ class Prompt:
 
 
 def join_words(prompt: Prompt, piped: str) -> str:
-    """What is asked: the piped text, then the words of the prompt.
+    """Return the question: the piped text, then the words of the prompt.
 
     Raises:
         UsageError: there is neither.
@@ -59,7 +59,7 @@ def join_words(prompt: Prompt, piped: str) -> str:
 
 
 def messages_of(prompt: Prompt, piped: str = "") -> list[dict[str, Any]]:
-    """The messages of a single question.
+    """Return the messages of a single question.
 
     Raises:
         UsageError: the prompt is empty.
@@ -69,16 +69,16 @@ def messages_of(prompt: Prompt, piped: str = "") -> list[dict[str, Any]]:
 
 
 def max_tokens_of(prompt: Prompt) -> int:
-    """The longest answer to pay for, in tokens; it is always sent.
+    """Return the longest answer to pay for, in tokens; it is always sent.
 
     Raises:
-        UsageError: it is no count of tokens.
+        UsageError: it is not a count of tokens.
     """
     return check_max_tokens(DEFAULT_MAX_TOKENS if prompt.max_tokens is None else prompt.max_tokens)
 
 
 def sampling_of(prompt: Prompt) -> dict[str, Any]:
-    """The members of a body that shape the answer, those that were asked for.
+    """Return the members of a body that shape the answer, as far as options set them.
 
     Raises:
         UsageError: one is out of range.
@@ -96,10 +96,10 @@ def sampling_of(prompt: Prompt) -> dict[str, Any]:
 
 
 def parse_extra(pairs: Sequence[str]) -> dict[str, Any]:
-    """The values of ``--set KEY=VALUE``: JSON where they are, else text.
+    """Parse the values of ``--set KEY=VALUE``: as JSON if they are JSON, else as text.
 
     Raises:
-        UsageError: one is no pair, given twice, or a member that has an option of its own.
+        UsageError: a value is not a pair, is given twice, or has its own option.
     """
     extra: dict[str, Any] = {}
     for pair in pairs:
@@ -118,7 +118,7 @@ def parse_extra(pairs: Sequence[str]) -> dict[str, Any]:
 
 
 def check_plan(plan: object) -> str:
-    """Return ``plan`` if there is one of that name.
+    """Return ``plan`` if a plan of that name exists.
 
     Raises:
         UsageError: there is none.
@@ -132,7 +132,7 @@ def check_max_tokens(value: object, name: str = "max_tokens") -> int:
     """Return ``value`` if it can bound the length of an answer. ``name`` is what the error calls it.
 
     Raises:
-        UsageError: it is no count of tokens.
+        UsageError: it is not a count of tokens.
     """
     if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= _LARGEST_MAX_TOKENS:
         return value
@@ -146,4 +146,4 @@ def _within(value: float, least: float, most: float, name: str) -> float:
 
 
 def _no_number(text: str) -> None:
-    raise ValueError(text)  # NaN and Infinity: Python reads them, JSON has none
+    raise ValueError(text)  # Python reads NaN and Infinity, but JSON does not have them

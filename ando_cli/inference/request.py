@@ -1,4 +1,4 @@
-"""One request to a gateway, made once: its bytes, and what the ledger has to know of them. Pure; no I/O."""
+"""One request to a gateway, made once: its bytes, and what the ledger records of it. Pure; no I/O."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _LIMITS = ("max_tokens", "max_completion_tokens")
 
 @frozen
 class Route:
-    """A route that is asked with words.
+    """A route that answers prompts.
 
     Attributes:
         path: under the base URL.
-        keyed: whether a Virtual Key pays there; a channel does where not.
-        text: finds the words in an answer; raises ``ServerError`` where there are none.
+        keyed: whether a Virtual Key pays; otherwise a channel does.
+        text: finds the text in an answer; raises ``ServerError`` if there is none.
     """
 
     path: str
@@ -35,16 +35,16 @@ class Route:
 
 @frozen
 class Request:
-    """One request, as it is sent. Its body is written or read once; nobody parses it again.
+    """One request as it is sent. Its body is written or parsed once.
 
     Attributes:
         path: a path under the base URL, or a whole URL.
-        body: the bytes of every try.
-        model, plan: what the body names, fit to be shown; ``None`` where it names none.
-        streamed: whether the answer is to arrive piece by piece.
-        limited: whether the body says how long the answer may be. Without it the gateway decides, and so the price.
-        route: where the request is made of words for one of the gateway's routes.
-        method, headers: as HTTP has them.
+        body: the bytes, the same in every attempt.
+        model, plan: what the body names, safe to show; ``None`` if it names none.
+        streamed: whether the answer is streamed.
+        limited: whether the body limits the answer's length. Otherwise the gateway decides it, and so the price.
+        route: the gateway's route, if the request was built from a prompt.
+        method, headers: as in HTTP.
     """
 
     path: str
@@ -59,7 +59,7 @@ class Request:
 
 
 def request_of(route: Route, members: dict[str, Any], body: bytes | None = None) -> Request:
-    """The request whose body has these members. ``body`` is its bytes, where they came from elsewhere.
+    """Make the request whose body has these members. ``body`` is its bytes, if they exist already.
 
     Raises:
         UsageError: a text in it is not UTF-8.
@@ -76,13 +76,13 @@ def request_of(route: Route, members: dict[str, Any], body: bytes | None = None)
 
 
 def name_in(members: dict[str, Any], member: str) -> str | None:
-    """A member of a body that is a name, such as its ``model`` or ``plan``, fit to be shown."""
+    """Return a member of a body that is a name, such as ``model`` or ``plan``, safe to show."""
     value = members.get(member)
     return clean(value, 100) if isinstance(value, str) else None
 
 
 def encode(members: dict[str, Any]) -> bytes:
-    """A request body as the bytes that are sent.
+    """Encode a request body as the bytes that are sent.
 
     Raises:
         UsageError: its text is not UTF-8.
@@ -94,7 +94,7 @@ def encode(members: dict[str, Any]) -> bytes:
 
 
 def read_json(body: bytes) -> Any:
-    """Read the JSON of a body that was handed in whole.
+    """Read the JSON of a whole body.
 
     Raises:
         UsageError: it is not JSON.
@@ -106,7 +106,7 @@ def read_json(body: bytes) -> Any:
 
 
 def chat_in(text: str) -> dict[str, Any] | None:
-    """Find a chat request in piped text: a JSON object with messages. ``None`` where it is text to ask about."""
+    """Find a chat request in piped text: a JSON object with messages. ``None`` if it is text to ask about."""
     if not text.lstrip().startswith("{"):
         return None
     try:
@@ -131,10 +131,10 @@ def check_messages(value: Any) -> dict[str, Any]:
 
 
 def check_limits(members: dict[str, Any]) -> None:
-    """Check what a chat request says of how long the answer may be.
+    """Check a chat request's limit on the length of the answer.
 
     Raises:
-        UsageError: it is no count of tokens.
+        UsageError: it is not a count of tokens.
     """
     for name in _LIMITS:
         if members.get(name) is not None:

@@ -1,4 +1,4 @@
-"""An answer that arrives piece by piece: the chunks of a chat completion, as data. Pure; no I/O.
+"""Streamed answers: the chunks of a chat completion, as data. Pure; no I/O.
 
 Source: the OpenAI interface's streamed chat completions, as ``/v1/chat/completions`` serves them.
 """
@@ -19,17 +19,17 @@ _DONE = "[DONE]"
 
 @frozen
 class Piece:
-    """A part of the answer, or of the reasoning that leads to it."""
+    """A part of the answer, or of its reasoning."""
 
     text: str = ""
     reasoning: str = ""
 
 
 class Chunks:
-    """Reads the data of one event after the other.
+    """Reads events one by one.
 
-    ``usage`` is what the answer took, as far as it was told; ``complete`` is whether the answer has ended, and ``done``
-    whether the stream has: what follows then says nothing.
+    ``usage`` is what the answer used, as far as it was reported. ``complete`` is whether the answer has ended, and
+    ``done`` whether the stream has.
     """
 
     def __init__(self) -> None:
@@ -38,10 +38,10 @@ class Chunks:
         self.done = False
 
     def take(self, data: str) -> list[Piece]:
-        """Read one event: the pieces of the answer in it.
+        """Read one event, and return the pieces of the answer in it.
 
         Raises:
-            ServerError: it is not a chunk of an answer, or says that the gateway gave up.
+            ServerError: it is not a chunk of an answer, or reports that the gateway stopped.
         """
         self.done = self.done or data == _DONE
         if self.done:
@@ -61,7 +61,7 @@ class Chunks:
 
 
 def unreadable() -> ServerError:
-    """Make the error for a stream that is not one of a chat completion."""
+    """Return the error for a stream that is not a chat completion."""
     return ServerError(
         "the gateway's streamed answer cannot be read", hint="try again with --no-stream", code=Code.UNEXPECTED_ANSWER
     )
@@ -77,8 +77,8 @@ def _chunk(data: str) -> dict[str, Any]:
     if chunk.get("error") is not None:
         problem = parse_problem(200, data.encode())
         raise ServerError(
-            f"the gateway gave up in the middle of the answer: {problem.message}",
-            hint="what came is not the whole answer; try again",
+            f"the gateway stopped in the middle of the answer: {problem.message}",
+            hint="the answer is incomplete; try again",
             code=problem.code or Code.ANSWER_FAILED,
         )
     return chunk

@@ -1,4 +1,4 @@
-"""What the ledger takes from an answer: the model and the tokens. Never the words."""
+"""What the ledger records of an answer: the model and the tokens, never the text."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 from ando_cli.frozen import frozen
 
 _MEMBERS = (("prompt_tokens", "completion_tokens"), ("input_tokens", "output_tokens"))
-"""How the chat routes name the counts of tokens, and how the Responses route does."""
+"""The names of token counts: on the chat routes, and on the Responses route."""
 
 
 @frozen
 class Usage:
-    """What a request used, in base units and tokens, and which model answered; ``None`` where nobody said."""
+    """What a request used, in base units and tokens, and which model answered; ``None`` if unknown."""
 
     spent: int | None = None
     prompt_tokens: int | None = None
@@ -22,12 +22,12 @@ class Usage:
 
 
 def read_usage(answer: bytes, spent: int | None = None) -> Usage:
-    """What an OpenAI-style answer says of its tokens and its model, with ``spent`` base units."""
+    """Read tokens and model from an OpenAI-style answer, with ``spent`` base units."""
     return usage_of(json_object(answer), spent)
 
 
 def usage_of(answer: dict[str, Any], spent: int | None = None) -> Usage:
-    """As ``read_usage``, of an answer that is decoded."""
+    """Read tokens and model from a decoded answer, as ``read_usage`` does."""
     usage = answer.get("usage")
     counts = usage if isinstance(usage, dict) else {}
     read = next((names for names in _MEMBERS if any(name in counts for name in names)), _MEMBERS[0])
@@ -36,14 +36,14 @@ def usage_of(answer: dict[str, Any], spent: int | None = None) -> Usage:
 
 
 def _model(value: object) -> str | None:
-    """The name of a model. A server chose it, and it is kept: nothing else can hide in it."""
+    """Return the name of a model. A server chose it and it is stored, so only plain characters pass."""
     if not isinstance(value, str) or not 0 < len(value) <= 100 or not value.isascii():
         return None
     return value if all(c.isalnum() or c in "._:/@-" for c in value) else None
 
 
 def json_object(body: bytes) -> dict[str, Any]:
-    """The JSON object in ``body``; an empty one where it holds none."""
+    """Return the JSON object in ``body``; an empty one if there is none."""
     try:
         value = json.loads(body)
     except (ValueError, RecursionError):

@@ -1,7 +1,7 @@
-"""Delegated keys: made for one channel alone, to sign its vouchers in the stead of the wallet's key.
+"""Delegated keys: each is made for one channel, and signs its vouchers instead of the wallet's key.
 
-Whoever steals one can take what is in its channel, at most, and not what is in the wallet. It is kept beside the
-wallet's key in the OS keyring, as an account of its own, and removed when its channel is over.
+A stolen delegated key puts at most its channel's deposit at risk, not the wallet. The OS keyring holds it as a separate
+account, until the channel is over.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ _WITHOUT = "open the channel without --delegate (or ANDO_DELEGATE=0)"
 
 
 class KeyringDelegates:
-    """Delegated keys in the OS keyring, which is the only place for them: a keystore asks for a password each time."""
+    """Delegated keys in the OS keyring, the only place for them: a keystore would ask for a password each time."""
 
     def check(self) -> None:
-        """Check that a key could be kept, before anybody is asked about a deposit.
+        """Check that a key can be kept, before the user is asked about a deposit.
 
         Raises:
-            WalletError: there is no keyring that can be used (``delegate_unkept``).
+            WalletError: no keyring can be used (``delegate_unkept``).
         """
         with _unkept():
             oskeyring.read(oskeyring.ADDRESS)
 
     def make(self) -> PrivateKey:
-        """Make a new key, store it and read it back.
+        """Create a new key, store it and read it back.
 
         Raises:
-            WalletError: ``delegate_unkept``, the keyring cannot be used, or did not give back what it was given.
+            WalletError: ``delegate_unkept``, the keyring cannot be used, or did not return the stored key.
         """
         key = PrivateKey.generate()
         account = _account(key.address)
@@ -50,7 +50,7 @@ class KeyringDelegates:
         return key
 
     def find(self, signer: str) -> PrivateKey | None:
-        """Return the key of the account ``signer``; ``None`` where it is not kept here, or is damaged.
+        """Return the key of the account ``signer``; ``None`` if it is not here, or is damaged.
 
         Raises:
             WalletError: ``wallet_locked``, the keyring stayed locked; ``delegate_missing``, there is none.
@@ -75,7 +75,7 @@ class KeyringDelegates:
 
 
 class FileDelegates:
-    """The sandbox's delegated keys, each in a file of its own beside the sandbox's wallet. They guard no money.
+    """The sandbox's delegated keys, each in its own file beside the sandbox's wallet. They guard no money.
 
     Args:
         folder: where the sandbox's wallet is.
@@ -85,10 +85,10 @@ class FileDelegates:
         self._folder = folder
 
     def check(self) -> None:
-        """Return at once: a file can always be tried."""
+        """Do nothing: a file can always be tried."""
 
     def make(self) -> PrivateKey:
-        """Make a new key, store it and read it back.
+        """Create a new key, store it and read it back.
 
         Raises:
             WalletError: ``delegate_unkept``, it cannot be written.
@@ -112,7 +112,7 @@ class FileDelegates:
         return key
 
     def find(self, signer: str) -> PrivateKey | None:
-        """Return the key of the account ``signer``; ``None`` where it is not kept here, or is damaged."""
+        """Return the key of the account ``signer``; ``None`` if it is not here, or is damaged."""
         try:
             return _parsed(self._path(signer).read_text(encoding="utf-8"), signer)
         except (OSError, UnicodeDecodeError):

@@ -30,7 +30,7 @@ def encrypt(key: PrivateKey, password: str) -> str:
         WalletError: ``wallet_password``, the password is empty.
     """
     if not password:
-        raise WalletError("an empty password protects nothing", hint="choose another", code=Code.WALLET_PASSWORD)
+        raise WalletError("an empty password protects nothing", hint="choose a password", code=Code.WALLET_PASSWORD)
     with kept_recursion_limit():
         from eth_account import Account
 
@@ -42,8 +42,8 @@ def decrypt(text: str, password: str) -> PrivateKey:
     """Decrypt the key in the keystore JSON ``text``.
 
     Raises:
-        WalletError: ``wallet_password``, it is the wrong one; ``wallet_malformed``, this is no keystore v3 with a key,
-            or its key is not that of the address that it states.
+        WalletError: ``wallet_password``, the password is wrong; ``wallet_malformed``, ``text`` is not a keystore v3, or
+            its key does not match its address.
     """
     document = _parse(text)
     with kept_recursion_limit():
@@ -53,7 +53,7 @@ def decrypt(text: str, password: str) -> PrivateKey:
         key = PrivateKey.parse(bytes(Account.decrypt(document, password)).hex())
     except (
         Exception
-    ) as error:  # what a damaged file raises is the library's affair: KeyError, TypeError, AssertionError
+    ) as error:  # the library raises various errors for a damaged file: KeyError, TypeError, AssertionError
         if "MAC mismatch" in str(error):
             raise WalletError(
                 "wrong password for the keystore",
@@ -67,10 +67,10 @@ def decrypt(text: str, password: str) -> PrivateKey:
 
 
 def stated_address(text: str) -> str | None:
-    """Return the address that the keystore JSON ``text`` states in clear, lower-case hex, or ``None``.
+    """Return the address in clear text in the keystore JSON ``text``, as lower-case hex, or ``None``.
 
     Raises:
-        WalletError: ``wallet_malformed``, this is no keystore v3.
+        WalletError: ``wallet_malformed``, ``text`` is not a keystore v3.
     """
     return _stated(_parse(text))
 
@@ -94,10 +94,10 @@ def read(path: Path) -> str:
 
 
 def write_new(path: Path, text: str) -> None:
-    """Write ``text`` to ``path`` with mode 0600: the whole file or nothing, and never over a file that is there.
+    """Write ``text`` to the new file ``path`` with mode 0600: the whole file or nothing.
 
     Raises:
-        WalletError: ``wallet_exists``, there is something at ``path``; ``wallet_unwritable``, it cannot be written.
+        WalletError: ``wallet_exists``, ``path`` exists; ``wallet_unwritable``, it cannot be written.
     """
     temporary = path.with_name(f".{path.name}.{os.urandom(8).hex()}")
     try:
@@ -111,17 +111,19 @@ def write_new(path: Path, text: str) -> None:
             temporary.unlink(missing_ok=True)
     except FileExistsError:
         raise WalletError(
-            f"{path.name} exists, and is not overwritten", hint="move it away or name another", code=Code.WALLET_EXISTS
+            f"{path.name} exists, and is not overwritten",
+            hint="move it away, or name another file",
+            code=Code.WALLET_EXISTS,
         ) from None
     except OSError as error:
         raise io_error("write", path, error) from None
 
 
 def make_folder(path: Path) -> None:
-    """Make the folder ``path``, mode 0700, unless it exists; a folder that exists keeps its mode.
+    """Create the folder ``path`` with mode 0700; an existing folder keeps its mode.
 
     Raises:
-        WalletError: ``wallet_unwritable``, it cannot be made.
+        WalletError: ``wallet_unwritable``, it cannot be created.
     """
     try:
         make_private_folder(path)
@@ -153,7 +155,7 @@ def io_error(action: Literal["read", "write", "delete"], path: Path, error: OSEr
 
 def _publish(temporary: Path, path: Path) -> None:
     try:
-        os.link(temporary, path)  # unlike a rename it fails where there is a file already
+        os.link(temporary, path)  # unlike a rename, it fails if the file exists
     except FileExistsError:
         raise
     except OSError:  # a file system without hard links, such as a USB stick's

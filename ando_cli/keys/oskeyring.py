@@ -1,10 +1,10 @@
 """Secrets in the OS keyring, through the ``keyring`` package, which is imported at the first call.
 
-All are kept under one service, each as an account of its own: the wallet's key, its address, and the delegated keys.
+All are accounts of one service: the wallet's key, its address, and the delegated keys.
 
-A backend that only seems to keep secrets does not count: null and fail, a chainer without members, and the plain-text
-backends of keyrings.alt unless the user's keyring configuration names one. Whatever a backend raises, and silence too,
-becomes a ``WalletError`` that says the ways out.
+Backends that keep no secrets do not count: null and fail, a chainer without members, and the plain-text backends of
+keyrings.alt unless the user's keyring configuration names one. Any error of a backend, and a missing answer, becomes a
+``WalletError`` whose hint lists the alternatives.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ WALLET = "wallet"
 """The account of the wallet's key."""
 
 ADDRESS = "address"
-"""The account of the wallet's address, which is no secret: it can be read without touching the key."""
+"""The account of the wallet's address, which is no secret and can be read without reading the key."""
 
 PATIENCE = 120.0
-"""Seconds for the keyring to answer: enough to type a password into a desktop's prompt, but not for ever."""
+"""Seconds to wait for the keyring: enough to type a password into a desktop's prompt."""
 
 _WAYS_OUT = (
     "unlock or install a keyring, or set ANDO_PRIVATE_KEY, or use an encrypted keystore: "
@@ -39,7 +39,7 @@ _T = TypeVar("_T")
 
 
 def read(account: str = WALLET) -> str | None:
-    """Return what is stored for ``account``, or ``None`` where the keyring holds nothing.
+    """Return the secret of ``account``, or ``None`` if the keyring holds none.
 
     Raises:
         WalletError: ``keyring_unusable``, there is no keyring or it failed; ``wallet_locked``, it stayed locked or did
@@ -49,7 +49,7 @@ def read(account: str = WALLET) -> str | None:
 
 
 def write(secret: str, account: str = WALLET) -> None:
-    """Store ``secret`` for ``account`` in the preferred backend, over what it holds.
+    """Store ``secret`` for ``account`` in the preferred backend, replacing an earlier one.
 
     Raises:
         WalletError: as ``read``.
@@ -58,7 +58,7 @@ def write(secret: str, account: str = WALLET) -> None:
 
 
 def delete(account: str = WALLET) -> None:
-    """Delete what is stored for ``account`` from every backend that holds it.
+    """Delete the secret of ``account`` from every backend that holds it.
 
     Raises:
         WalletError: as ``read``.
@@ -67,7 +67,7 @@ def delete(account: str = WALLET) -> None:
 
 
 def usable() -> list[str]:
-    """Return the names of the backends that secrets are kept in, the preferred one first.
+    """Return the names of the backends that keep secrets, the preferred one first.
 
     Raises:
         WalletError: as ``read``.
@@ -89,8 +89,8 @@ def _delete(backends: Sequence[KeyringBackend], account: str) -> None:
 def _with_backends(use: Callable[[Sequence[KeyringBackend]], _T]) -> _T:
     """Call ``use`` with the usable keyring backends, the preferred one first, and give up after ``PATIENCE``.
 
-    In a thread of its own, because a backend can wait for ever on a prompt that nobody sees, and in native code, where
-    Ctrl-C does not reach it: the main thread waits in Python and can always be interrupted.
+    It runs in its own thread, because a backend can wait forever in native code for a prompt that nobody sees, where
+    Ctrl-C does not reach it. The main thread waits in Python, where Ctrl-C works.
     """
     results: list[_T] = []
     errors: list[Exception] = []
@@ -112,7 +112,7 @@ def _with_backends(use: Callable[[Sequence[KeyringBackend]], _T]) -> _T:
     if not errors:
         message = f"the OS keyring did not answer within {PATIENCE:.0f} seconds"
         raise WalletLockedError(message, hint=_WAYS_OUT)
-    # Only the type of a backend's error is shown: its text is free to repeat what it was asked to store.
+    # Show only the type of a backend's error: its text may repeat the secret.
     name = type(errors[0]).__name__
     if isinstance(errors[0], WalletError):
         raise errors[0]
@@ -128,7 +128,7 @@ def _usable_backends() -> list[KeyringBackend]:
     backend = keyring.get_keyring()
     named = _is_plain_text(backend)
     if named:
-        # It was detected, or the user named it. Detect again without its kind: only one that was named comes back.
+        # The backend was detected, or the user named it. Detection without its kind returns it only if it was named.
         keyring.core.init_backend(lambda candidate: not _is_plain_text(candidate))
         backend = keyring.get_keyring()
     members = backend.backends if isinstance(backend, chainer.ChainerBackend) else [backend]

@@ -1,7 +1,7 @@
 """Virtual Keys: bearer keys of an Ando account, several by profile, in the OS keyring or in ``ANDO_VIRTUAL_KEY``.
 
-A stored key belongs to the gateway that it was checked against and is never sent to another one: a base URL that was
-mistyped, or put into somebody's environment, must not collect keys.
+A stored key belongs to the gateway that it was checked against, and is never sent to another one: a base URL that is
+mistyped, or planted in the environment, must not collect keys.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ VARIABLE = "ANDO_VIRTUAL_KEY"
 DEFAULT_PROFILE = "default"
 
 _INDEX = "virtual-keys"
-"""The account under which the names of the profiles are kept: a keyring does not tell what it holds."""
+"""The account that holds the names of the profiles: a keyring cannot list its entries."""
 
 _SHORTEST = 8
 _LONGEST = 1024
@@ -34,7 +34,7 @@ _WITHOUT_KEYRING = f"set {VARIABLE}, or unlock or install a keyring"
 class VirtualKey:
     """A key and where it came from.
 
-    ``profile`` and ``gateway``, the origin that it is for, are ``None`` where it is not from the keyring.
+    ``profile``, and ``gateway``, its origin, are ``None`` if the key is not from the keyring.
     """
 
     value: str = field(repr=False)
@@ -44,7 +44,7 @@ class VirtualKey:
 
     @property
     def preview(self) -> str:
-        """Enough of a long key to tell it from another one, and nothing of a short one."""
+        """Enough of a long key to recognise it, and nothing of a short one."""
         return f"{self.value[:3]}…{self.value[-4:]}" if len(self.value) >= 24 else "…"
 
 
@@ -53,7 +53,7 @@ class VirtualKeys:
 
     Args:
         environ: the environment.
-        profile: the profile to use where neither an option names one nor the environment has a key.
+        profile: the profile to use if no option names one and the environment has no key.
     """
 
     def __init__(self, environ: Mapping[str, str], profile: str | None = None) -> None:
@@ -61,12 +61,12 @@ class VirtualKeys:
         self._profile = profile or DEFAULT_PROFILE
 
     def find(self, profile: str | None, gateway: str) -> VirtualKey:
-        """Return the key to use at ``gateway``: that of the environment, unless a profile is named.
+        """Return the key to use at ``gateway``: the environment's key, unless a profile is named.
 
         Raises:
             WalletError: there is none (``key_missing``), it is for another gateway (``key_elsewhere``), or the keyring
                 cannot be used.
-            UsageError: the one in the environment is none.
+            UsageError: the value in the environment is not a Virtual Key.
         """
         found = self.look(profile)
         if found is None:
@@ -84,11 +84,11 @@ class VirtualKeys:
         return found
 
     def look(self, profile: str | None) -> VirtualKey | None:
-        """Return the key of ``profile``, or without a name the key that would be used; ``None`` if there is none.
+        """Return the key of ``profile``, or without a name, the key that would be used; ``None`` if there is none.
 
         Raises:
             WalletError: the keyring cannot be used.
-            UsageError: the one in the environment is none.
+            UsageError: the value in the environment is not a Virtual Key.
         """
         given = self._environ.get(VARIABLE)
         if profile is None and given:
@@ -96,7 +96,7 @@ class VirtualKeys:
         return _stored(check_profile(profile or self._profile))
 
     def check_keyring(self) -> None:
-        """Check that a key could be stored, before anybody is asked about it.
+        """Check that a key can be stored, before the user is asked for it.
 
         Raises:
             WalletError: the keyring cannot be used.
@@ -105,7 +105,7 @@ class VirtualKeys:
             _read_index()
 
     def store(self, key: VirtualKey) -> None:
-        """Keep ``key`` under its profile, in the place of the one before.
+        """Store ``key`` under its profile, replacing an earlier one.
 
         Raises:
             WalletError: the keyring cannot be used.
@@ -116,7 +116,7 @@ class VirtualKeys:
             _write_index({*_read_index(), key.profile})
 
     def remove(self, profile: str) -> bool:
-        """Delete the key of ``profile``; False where there is none.
+        """Delete the key of ``profile``; return False if there is none.
 
         Raises:
             WalletError: the keyring cannot be used.
@@ -131,7 +131,7 @@ class VirtualKeys:
         return found
 
     def all(self) -> list[VirtualKey]:
-        """Return the key of the environment, where there is one, and the stored ones by profile.
+        """Return the environment's key, if there is one, and the stored keys by profile.
 
         Raises:
             WalletError: the keyring cannot be used, and the environment has no key either.
@@ -149,31 +149,31 @@ class VirtualKeys:
 
 
 def check_key(text: str, name: str = "the key") -> str:
-    """Return a Virtual Key as it was typed, without white space around it.
+    """Return a typed Virtual Key without surrounding white space.
 
     Raises:
-        UsageError: it cannot be one. The message does not repeat it.
+        UsageError: it cannot be a Virtual Key. The message does not repeat it.
     """
     key = text.strip()
     if re.fullmatch(r"(0x)?[0-9A-Fa-f]{64}", key):
         raise UsageError(
             f"{name} looks like a wallet's private key, not like a Virtual Key",
-            hint="it was not sent; a wallet is imported with `ando wallet import`",
+            hint="it was not sent; import a wallet with `ando wallet import`",
         )
     if not _SHORTEST <= len(key) <= _LONGEST or not all("!" <= c <= "~" for c in key):
-        raise UsageError(f"{name} is not a Virtual Key", hint="copy all of it from the page of the connection in Ando")
+        raise UsageError(f"{name} is not a Virtual Key", hint="copy the whole key from the connection's page in Ando")
     return key
 
 
 def check_profile(name: str) -> str:
-    """Return the name of a profile.
+    """Return ``profile`` if it is a valid name.
 
     Raises:
         UsageError: it is none.
     """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,31}", name):
         raise UsageError(
-            "a profile's name can only have letters, digits, dots and dashes", hint="for example: --profile work"
+            "a profile's name can only contain letters, digits, dots and dashes", hint="for example: --profile work"
         )
     return name
 
@@ -212,7 +212,7 @@ def _write_index(names: set[str]) -> None:
 
 @contextmanager
 def _keyring() -> Iterator[None]:
-    """Say the ways out that there are for a Virtual Key; the keyring's own errors speak of wallets."""
+    """Replace a keyring error's hint, which is about wallets, by one for Virtual Keys."""
     try:
         yield
     except WalletError as error:

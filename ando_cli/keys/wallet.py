@@ -1,19 +1,19 @@
-"""Where the key comes from: the environment, the OS keyring, an encrypted keystore file.
+"""The sources of the wallet's key: the environment, the OS keyring, an encrypted keystore file.
 
 The first place that holds a key is the wallet:
 
 1. ``ANDO_PRIVATE_KEY``, then ``TEMPO_PRIVATE_KEY``. An empty variable counts as unset; a malformed one is an error,
    never a reason to pay from another wallet. ``keyring`` is not even imported.
 2. The OS keyring (``oskeyring``).
-3. The keystore file (``keystore``), its password from ``ANDO_KEYSTORE_PASSWORD`` or a prompt.
+3. The keystore file (``keystore``), with the password from ``ANDO_KEYSTORE_PASSWORD`` or a prompt.
 
-Where the keyring is unusable, locked or silent, the keystore file is the wallet if there is one; if there is none, the
-error says the three ways out.
+If the keyring is unusable, locked or does not answer, the keystore file is the wallet if it exists; otherwise the error
+lists the three alternatives.
 
 A wallet is never overwritten: the key of an open channel is the only way to its deposit.
 
-The keyring also holds the wallet's address, as an entry of its own: what only needs to know whose channel it is does
-not read the key for it. That note proves nothing; whoever signs holds the key against it.
+The keyring also holds the wallet's address, as a separate entry: code that only needs the owner of a channel does not
+read the key. That note proves nothing; signing compares the key with it.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ PASSWORD_VARIABLE = "ANDO_KEYSTORE_PASSWORD"  # noqa: S105 - the name of the var
 
 
 class Place(StrEnum):
-    """Where a wallet can be stored."""
+    """The places that can store a wallet."""
 
     KEYRING = "keyring"
     KEYSTORE = "keystore"
@@ -47,7 +47,7 @@ class Place(StrEnum):
 
 @frozen
 class Wallet:
-    """A usable key, and where it was found: the name of a variable, ``keyring`` or ``keystore``."""
+    """A usable key, and its source: the name of a variable, ``keyring`` or ``keystore``."""
 
     key: PrivateKey = field(repr=False)
     source: str
@@ -64,7 +64,7 @@ class WalletStore:
     Args:
         environment: the process's environment, or a test's.
         path: the encrypted keystore file; it need not exist.
-        ask_password: shows its argument and reads a line without echo; ``None`` where there is no terminal.
+        ask_password: shows its argument and reads a line without echo; ``None`` without a terminal.
     """
 
     def __init__(
@@ -76,11 +76,11 @@ class WalletStore:
 
     @property
     def variable(self) -> str | None:
-        """The variable whose key goes before every stored wallet, or ``None``."""
+        """The variable whose key overrides every stored wallet, or ``None``."""
         return next((name for name in KEY_VARIABLES if self._environment.get(name)), None)
 
     def load(self) -> Wallet:
-        """Find the wallet, asking for the keystore's password where that is the place.
+        """Find the wallet. Asks for a password if it is in the keystore.
 
         Raises:
             WalletError: there is none (``wallet_missing``, ``keyring_unusable``), it cannot be opened
@@ -95,9 +95,9 @@ class WalletStore:
         return Wallet(self._open_keystore(keystore.read(self._path)), place)
 
     def address(self) -> str:
-        """Return the wallet's address, from its key; correct the note of it in the keyring if it differs.
+        """Return the wallet's address, from its key, and correct the note in the keyring if it differs.
 
-        A keystore that states the address in clear is not decrypted for it.
+        A keystore that holds the address in clear text is not decrypted.
 
         Raises:
             WalletError: as ``load``.
@@ -114,26 +114,26 @@ class WalletStore:
         return keystore.stated_address(text) or self._open_keystore(text).address
 
     def noted_address(self) -> str:
-        """Return the wallet's address, without reading its key if the address is noted beside it in the keyring.
+        """Return the wallet's address, without reading the key if the keyring has a note of the address.
 
-        A wallet that has no note yet gets one. A note can be wrong where the keyring was changed by others: it is not
-        what to send money to, and before anything is signed the key itself is compared.
+        A wallet without a note gets one. A note can be wrong if another program changed the keyring, so do not send
+        money to it. Before anything is signed, the key itself is compared with it.
 
         Raises:
             WalletError: as ``load``.
         """
         if not self.variable:
-            with suppress(WalletError):  # what is wrong with the keyring is said where it matters
+            with suppress(WalletError):  # a keyring error is reported where it matters
                 noted = oskeyring.read(oskeyring.ADDRESS)
                 if noted is not None and re.fullmatch("0x[0-9a-f]{40}", noted):
                     return noted
         return self.address()
 
     def place(self) -> Place | None:
-        """Return where a wallet is stored, or ``None``. The environment stores nothing and is not looked at.
+        """Return where a wallet is stored, or ``None``. The environment stores nothing, so it does not count.
 
         Raises:
-            WalletError: the keyring cannot be asked, and there is no keystore file either.
+            WalletError: the keyring does not answer, and there is no keystore file either.
         """
         found = self._find()
         return found[0] if found else None
@@ -153,7 +153,7 @@ class WalletStore:
             return
         if found:
             raise WalletError(
-                f"there already is a wallet in the {found}, and replacing it would put its money out of reach",
+                f"a wallet exists already in the {found}, and replacing it would put its money out of reach",
                 hint="back it up with `ando wallet export -o FILE`, then delete it with `ando wallet remove`",
                 code=Code.WALLET_EXISTS,
             )
@@ -162,8 +162,8 @@ class WalletStore:
         """Store ``key`` in ``place``, read it back and compare.
 
         Raises:
-            WalletError: as ``check_free`` and ``new_password``; ``wallet_unwritable``; ``wallet_unverified``, what was
-                read back is not what was stored.
+            WalletError: as ``check_free`` and ``new_password``; ``wallet_unwritable``; ``wallet_unverified``, the key
+                that was read back differs.
         """
         self.check_free(place)
         keystore.make_folder(self._path.parent)
@@ -182,7 +182,7 @@ class WalletStore:
             )
 
     def remove(self) -> Place:
-        """Delete the wallet that ``place`` names and return where it was.
+        """Delete the stored wallet and return its place.
 
         Raises:
             WalletError: nothing is stored, or it cannot be deleted.
@@ -196,10 +196,10 @@ class WalletStore:
         return place
 
     def current_password(self, question: str) -> str:
-        """Return the password of a keystore that exists: from the environment, else asked for.
+        """Return the password of an existing keystore: from the environment, else from a prompt.
 
         Raises:
-            WalletError: ``wallet_locked``, there is neither the variable nor a terminal.
+            WalletError: ``wallet_locked``, the variable is not set and there is no terminal.
         """
         password = self._environment.get(PASSWORD_VARIABLE)
         if password:
@@ -212,27 +212,27 @@ class WalletStore:
         return self._ask_password(question)
 
     def new_password(self, question: str) -> str:
-        """Return the password for a new keystore: from the environment, else asked for twice.
+        """Return the password for a new keystore: from the environment, else from two prompts.
 
         Raises:
-            WalletError: ``wallet_password``, it is empty or the two differ; else as ``current_password``.
+            WalletError: ``wallet_password``, it is empty or the two entries differ; else as ``current_password``.
         """
         password = self.current_password(question)
         if not password:
-            raise WalletError("an empty password protects nothing", hint="choose another", code=Code.WALLET_PASSWORD)
+            raise WalletError("an empty password protects nothing", hint="choose a password", code=Code.WALLET_PASSWORD)
         if not self._environment.get(PASSWORD_VARIABLE) and self.current_password("Again: ") != password:
             raise WalletError("the two passwords differ", hint="try again", code=Code.WALLET_PASSWORD)
         return password
 
     def _key_in_environment(self, name: str) -> PrivateKey:
-        hint = "a key is 64 hex digits, with or without 0x: put the variable right or unset it"
+        hint = "a key is 64 hex digits, with or without 0x: correct the variable, or unset it"
         return _parse_key(self._environment[name], name, hint)
 
     def _open_keystore(self, text: str) -> PrivateKey:
         return keystore.decrypt(text, self.current_password("Password of the keystore: "))
 
     def _find(self) -> tuple[Place, str] | None:
-        """The place of the stored wallet, with the secret where that is the keyring."""
+        """Return the place of the stored wallet, and its secret if the place is the keyring."""
         secret: str | None = None
         trouble: WalletError | None = None
         try:
@@ -241,7 +241,7 @@ class WalletStore:
             trouble = error
         if secret is not None:
             return Place.KEYRING, secret
-        # A keyring out of order does not stand before a keystore: on a headless machine it always is out of order.
+        # A broken keyring does not hide a keystore: on a headless machine the keyring never works.
         if os.path.lexists(self._path):
             return Place.KEYSTORE, ""
         if trouble is not None:
@@ -260,7 +260,7 @@ class WalletStore:
         from filelock import FileLock
 
         lock = self._path.with_suffix(".lock")
-        # Of two `wallet create` at once the second must find the first one's key: a keyring overwrites without asking.
+        # Of two `wallet create` at once, the second must find the first one's key: a keyring overwrites silently.
         try:
             with FileLock(lock, mode=0o600):
                 self.check_free(Place.KEYRING)
@@ -272,7 +272,7 @@ class WalletStore:
 
 
 def _note(address: str | None) -> None:
-    """Have the keyring's note of the wallet's address say this, or nothing, as far as the keyring allows."""
+    """Set or delete the keyring's note of the wallet's address, if the keyring allows it."""
     with suppress(WalletError):
         if oskeyring.read(oskeyring.ADDRESS) == address:
             return
@@ -283,7 +283,7 @@ def _note(address: str | None) -> None:
 
 
 def _key_in_keyring(secret: str) -> PrivateKey:
-    return _parse_key(secret, "the OS keyring", "`ando wallet remove` what it holds, then `ando wallet import` the key")
+    return _parse_key(secret, "the OS keyring", "run `ando wallet remove`, then `ando wallet import`")
 
 
 def _parse_key(text: str, source: str, hint: str) -> PrivateKey:

@@ -1,6 +1,6 @@
-"""What the codes mean that are final: what happened, and what to do about it.
+"""The meaning of final codes: what happened, and what to do about it.
 
-Such a code ends a request, on whichever way it comes: as the answer to a payment, or before anything was paid.
+A final code ends a request, whether it answers a payment or comes before anything was paid.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ FINAL: dict[ProblemCode, Advice] = {
         "this may be a bug: update ando, and report it if it stays",
     ),
     ProblemCode.MPP_METHOD_UNSUPPORTED: Advice(
-        "the gateway does not take this method of payment",
+        "the gateway does not accept this method of payment",
         "update ando, or use another gateway",
     ),
     ProblemCode.MPP_PAYMENT_VERIFICATION_FAILED: Advice(
@@ -43,12 +43,12 @@ FINAL: dict[ProblemCode, Advice] = {
         "check that the channel is on this network, and that the wallet is the right one",
     ),
     ProblemCode.MPP_PAYER_NOT_ALLOWED: Advice(
-        "the gateway does not take payments from this wallet",
+        "the gateway does not accept payments from this wallet",
         "ask the gateway's operator, or use another wallet",
     ),
     ProblemCode.MPP_COMMIT_FAILED: Advice(
         "the gateway could not book the payment: whether it was charged is unknown, and there is no receipt",
-        "nothing new is authorised by asking again, but it may be charged again",
+        "asking again authorises nothing new, but may be charged again",
     ),
     ProblemCode.MPP_SESSION_CLOSE_UNAVAILABLE: Advice(
         "the gateway cannot close sessions now",

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 LIMIT = 64 * 1024
-"""Bytes of an error body that are looked at; a longer one is not read as JSON at all."""
+"""The most bytes of an error body to parse; a longer one is not read as JSON."""
 
 _TYPE_PREFIX = "https://paymentauth.org/problems/"
 # Patterns are compiled where they are first used: most runs meet no problem at all.
@@ -30,19 +30,19 @@ _T = TypeVar("_T")
 
 
 class ProblemCode(StrEnum):
-    """The codes that call for a reaction of their own: the gateway's sixteen, and two of the session specification.
+    """The codes that need their own reaction: the gateway's sixteen, and two of the session specification.
 
     ``tools/docs.py`` writes the text below each member into ``docs/errors.md``.
     """
 
     PAYMENT_REQUIRED = "payment_required"
-    """The request has to be paid. ando pays it; where the gateway says it again, see its message."""
+    """The request must be paid. ando pays it; if the gateway repeats the code, see its message."""
     MPP_SESSION_DEPOSIT_BELOW_REQUEST_COST = "mpp_session_deposit_below_request_cost"
     """The deposit is below what the request costs. Compare the channel with ``ando session list``."""
     MPP_MALFORMED_CREDENTIAL = "mpp_malformed_credential"
     """The gateway could not read the payment credential. Update ando, and report it if it stays."""
     MPP_METHOD_UNSUPPORTED = "mpp_method_unsupported"
-    """The gateway does not take this method of payment. Update ando, or use another gateway."""
+    """The gateway does not accept this method of payment. Update ando, or use another gateway."""
     MPP_INVALID_CHALLENGE = "mpp_invalid_challenge"
     """The credential answers a challenge that is not valid any more. Try again later."""
     MPP_BODY_DIGEST_MISMATCH = "mpp_body_digest_mismatch"
@@ -54,9 +54,9 @@ class ProblemCode(StrEnum):
     MPP_PAYMENT_VERIFICATION_FAILED = "mpp_payment_verification_failed"
     """The gateway could not verify the payment. Check the network and the wallet with ``ando session list``."""
     MPP_PAYER_NOT_ALLOWED = "mpp_payer_not_allowed"
-    """The gateway takes no payments from this wallet. Ask its operator, or use another wallet."""
+    """The gateway does not accept payments from this wallet. Ask its operator, or use another wallet."""
     MPP_VOUCHER_BUCKET_REFRESH_REQUIRED = "mpp_voucher_bucket_refresh_required"
-    """The voucher is used up. ando raises it once within the limits; where that is not enough, see the hint."""
+    """The voucher is used up. ando raises it once within the limits; if that is not enough, see the hint."""
     MPP_RESERVATION_FAILED = "mpp_reservation_failed"
     """The gateway could not reserve the payment, and took nothing. Try again later."""
     MPP_COMMIT_FAILED = "mpp_commit_failed"
@@ -69,9 +69,9 @@ class ProblemCode(StrEnum):
     MPP_STREAMING_UNAVAILABLE = "mpp_streaming_unavailable"
     """The gateway does not stream paid answers. Leave ``stream`` out of the body."""
     SESSION_CHANNEL_NOT_FOUND = "session/channel-not-found"
-    """The gateway does not know the channel. ando asks the chain, and opens another one where that agrees."""
+    """The gateway does not know the channel. ando asks the chain, and opens another one if the chain agrees."""
     SESSION_CHANNEL_FINALIZED = "session/channel-finalized"
-    """The gateway says that the channel is closed. ando asks the chain, and opens another one where that agrees."""
+    """The gateway says that the channel is closed. ando asks the chain, and opens another one if the chain agrees."""
 
 
 CANONICAL: dict[str, ProblemCode] = {
@@ -95,7 +95,7 @@ CANONICAL: dict[str, ProblemCode] = {
     "session/invalid-signature": ProblemCode.MPP_PAYMENT_VERIFICATION_FAILED,
     "session/signer-mismatch": ProblemCode.MPP_PAYMENT_VERIFICATION_FAILED,
 }
-"""The codes of the specifications, each with the code that asks for the same reaction."""
+"""The codes of the specifications, each with the code that has the same reaction."""
 
 _REACTIONS: dict[str, ProblemCode] = {code.value: code for code in ProblemCode} | CANONICAL
 # The session codes are seen without their prefix too.
@@ -125,16 +125,16 @@ class Problem:
 
     @property
     def canonical(self) -> ProblemCode | None:
-        """The code that names the reaction to this problem; ``None`` where none is agreed on."""
+        """The code that decides the reaction to this problem; ``None`` if it is unknown."""
         return None if self.code is None else _REACTIONS.get(self.code)
 
 
 def parse_problem(status: int, body: bytes) -> Problem:
     """Read an error body; whatever it holds, the result is a ``Problem`` and never an exception.
 
-    Understood are ``{"error": {"code", "message"}}``, ``{"code"}``, ``{"error": "code"}``, ``{"detail"}`` (a text or
+    It reads ``{"error": {"code", "message"}}``, ``{"code"}``, ``{"error": "code"}``, ``{"detail"}`` (a text or
     an object), ``{"message"}``, and RFC 9457 Problem Details whose ``type`` is under ``paymentauth.org/problems``.
-    Where several members name a code, one that ``ProblemCode`` or ``CANONICAL`` knows goes before one that they do not.
+    If several members name a code, one that ``ProblemCode`` or ``CANONICAL`` knows comes first.
     Anything else (not JSON, not UTF-8, longer than ``LIMIT``) has no code and a neutral message.
     """
     root = _json_object(body)

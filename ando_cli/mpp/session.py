@@ -21,8 +21,8 @@ INTENT = "session"
 class SessionRequest:
     """What a session challenge asks for. Amounts are base units of ``currency``; addresses are lower-case hex.
 
-    Well-formed is all that it is: whether this escrow, token, payee and chain may be paid is for the policy to say,
-    and ``suggested_deposit`` is a wish. ``session_protocol`` is what the server named (``"v1"`` if it named none),
+    It is only well-formed: the policy decides whether this escrow, token, payee and chain may be paid, and
+    ``suggested_deposit`` is a wish. ``session_protocol`` is what the server named (``"v1"`` if it named none),
     not necessarily one that we speak. The repr leaves out what identifies the parties.
     """
 

@@ -1,8 +1,8 @@
 """The rail of an account: a Virtual Key in ``Authorization: Bearer``, which nothing else adds.
 
-A gateway that is busy or broken is asked again, the same bytes, within bounds (docs/protocol.md, section 1). A 402 is
-an exhausted budget, not a challenge: it is never paid. What a request used goes into the ledger, so that one whose
-answer was lost is on record too.
+If a gateway is busy or broken, the same bytes are sent again, a bounded number of times (docs/protocol.md, section 1).
+A 402 is an exhausted budget, not a challenge: it is never paid. Each request has a row in the ledger, even if its
+answer was lost.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from ando_cli.session.record.store import Store
 
 MAX_RETRIES = 3
-"""How often a request is sent again after a 429 or a 5xx."""
+"""How often to send a request again after a 429 or a 5xx."""
 
 LONGEST_PAUSE = 60.0
-"""Seconds that a ``Retry-After`` may ask for; whoever has to wait longer is told so instead."""
+"""The longest ``Retry-After`` to wait for, in seconds; a longer one is reported instead."""
 
 _FIRST_PAUSE = 0.5
 
@@ -47,7 +47,7 @@ class Booking:
     _open: bool = True
 
     def finish(self, outcome: Outcome, usage: Usage | None = None) -> None:
-        """Say what came of the request; a second call changes nothing."""
+        """Record the outcome of the request; a second call changes nothing."""
         if self._open:
             self._open = False
             self._finish_row(outcome, usage or Usage())
@@ -61,8 +61,8 @@ class BearerAuth(httpx.Auth):
         base_url: the gateway that the key is for, with its ``/v1``.
         gateway: the gateway's identity in the ledger.
         store: opens the ledger.
-        stage: told what is happening, for the spinner and ``-v``.
-        warn: told what the user must know although the request goes on.
+        stage: called with what is happening, for the spinner and ``-v``.
+        warn: called with what the user must know while the request continues.
         sleep: waits, in seconds.
     """
 
@@ -95,7 +95,7 @@ class BearerAuth(httpx.Auth):
         url = str(request.url)
         if origin(url) != origin(self._base_url) or not may_carry_credentials(url):
             raise UsageError(
-                "a Virtual Key goes to its own gateway alone, over https or to this machine itself",
+                "a Virtual Key is sent only to its own gateway, over https or on this machine",
                 hint="nothing was sent; check --base-url",
                 code=Code.KEY_ELSEWHERE,
             )
@@ -108,7 +108,7 @@ class BearerAuth(httpx.Auth):
         try:
             response = yield from self._ask(request)
         finally:
-            # An answer that was lost may have been charged: its row keeps saying that nobody knows.
+            # A request whose answer was lost may have been charged: its row stays ``unknown``.
             if booking is not None and UNSENT in request.extensions:
                 booking.finish(Outcome.FAILED)
         if booking is None:
@@ -121,24 +121,24 @@ class BearerAuth(httpx.Auth):
             booking.finish(Outcome.ANSWERED, read_usage(response.read()))
 
     def _ask(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, httpx.Response]:
-        """Send ``request`` until the gateway has an answer to it, or has been asked often enough."""
+        """Send ``request`` until the gateway answers it, at most a bounded number of times."""
         for attempt in range(MAX_RETRIES + 1):
             response = yield request
             pause = _pause(response, attempt)
             if pause is None or attempt == MAX_RETRIES:
                 break
-            self._stage(f"the gateway answered {response.status_code}: asking again in {pause:.0f} s")
+            self._stage(f"the gateway answered {response.status_code}: trying again in {pause:.0f} s")
             self._sleep(pause)
         return response
 
     def _book(self, request: httpx.Request) -> Booking | None:
-        """Write the request into the ledger before it is sent; ``None`` where it cannot be written."""
+        """Write the request into the ledger before it is sent; return ``None`` if it cannot be written."""
         entry = Entry(None, self._gateway, "", request.url.path, model=request.extensions.get(MODEL), rail=Rail.KEY)
         try:
             store = self._store()
             row = store.book(None, entry)
         except StoreError as error:
-            # There is no money in this record, and the key pays whether or not it can be written.
+            # This record holds no money, and the key pays whether or not it can be written.
             self._warn(f"this request is not in the ledger: {error.message}")
             return None
 
@@ -146,13 +146,13 @@ class BearerAuth(httpx.Auth):
             try:
                 store.finish(row, outcome, usage)
             except StoreError as error:
-                self._warn(f"the outcome was not booked: {error.message}")
+                self._warn(f"the outcome was not recorded: {error.message}")
 
         return Booking(finish)
 
 
 def _pause(response: httpx.Response, attempt: int) -> float | None:
-    """Seconds until the request may be sent again; ``None`` where asking again is no use, or would take too long."""
+    """Return the seconds until the request may be sent again; ``None`` if that is useless or would take too long."""
     status = response.status_code
     if status != 429 and not (500 <= status < 600 and status != 501):
         return None
@@ -161,5 +161,5 @@ def _pause(response: httpx.Response, attempt: int) -> float | None:
         return told if told <= LONGEST_PAUSE else None
     import random  # it takes longer to load than this module
 
-    # Not all of those that were sent away at once may come back at once.
+    # Requests that were rejected together must not all return together.
     return _FIRST_PAUSE * (1 << attempt) * random.uniform(0.8, 1.2)  # noqa: S311

@@ -30,14 +30,14 @@ MAX_UNPAID_REQUESTS = 4
 
 
 class Exchange:
-    """Makes the requests of a rail, and sees to it that each is booked however it ends.
+    """Makes the requests of a rail, and records each in the ledger, however it ends.
 
     Args:
         session: pins payees, and has the store.
         offers: reads the challenges.
         settlement: keeps the books.
         gateway_of: names the gateway of a URL.
-        notes: told what is happening.
+        notes: receives reports of what is happening.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Exchange:
         except OutcomeUnknownError:
             raise  # it may have been charged: its row keeps saying that nobody knows
         except AndoError as error:
-            # So may one whose answer a fault of our own keeps from being taken in.
+            # So may a request whose answer an error of our own prevented from being processed.
             if turn.out is None or not isinstance(error, InvariantError):
                 self._settlement.finish(turn, Outcome.FAILED)
             raise
@@ -98,7 +98,7 @@ class Exchange:
         """
         if turn.unpaid >= MAX_UNPAID_REQUESTS:
             raise PaymentError(
-                "the gateway gives no challenge that can be answered in time",
+                "the gateway's challenges expire before they can be answered",
                 hint="check this computer's clock; nothing more was authorised",
                 code=Code.NO_FRESH_CHALLENGE,
             )

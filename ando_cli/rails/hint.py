@@ -1,4 +1,4 @@
-"""Asking a gateway what it knows of a channel of ours, without paying anything."""
+"""Asking a gateway what it knows about one of our channels, without paying."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class HintAuth(httpx.Auth):
-    """Says who asks, and reads what the v2 challenge tells of a channel. The request stays unpaid.
+    """Identifies the wallet, and reads what the v2 challenge says about a channel. The request stays unpaid.
 
     Args:
         session: knows the wallet's address, and what is trusted.
@@ -29,7 +29,7 @@ class HintAuth(httpx.Auth):
         gateway_of: names the gateway of a URL.
         accepted_payee: the fingerprint of a changed payee that the user accepts.
 
-    ``proven`` is what came of it, where the hint proves itself.
+    ``proven`` is the result, if the hint proves itself.
     """
 
     proven: Proven | None = None

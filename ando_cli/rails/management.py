@@ -53,7 +53,7 @@ class Close:
 
 @frozen
 class Managed:
-    """What came of it: the channel as recorded now, and what a close came to."""
+    """The result: the channel as recorded now, and the outcome of a close."""
 
     channel: Channel
     ended: Ended | None = None
@@ -64,13 +64,13 @@ class ManagementAuth(httpx.Auth):
 
     Args:
         session: keeps and signs for the channels.
-        action: what is to be done.
-        channel_id: the channel that is meant.
+        action: what to do.
+        channel_id: the channel to act on.
         gateway_of: names the gateway of a URL.
-        stage: told what is happening, for the spinner and ``-v``.
-        warn: told what the user must know although the request goes on.
+        stage: called with what is happening, for the spinner and ``-v``.
+        warn: called with what the user must know while the request continues.
 
-    ``managed`` is what came of it. Where it is set nothing is left to do, also where the gateway's answer is an error.
+    ``managed`` is the result. Once it is set, nothing is left to do, even if the gateway's answer is an error.
     """
 
     managed: Managed | None = None
@@ -97,7 +97,7 @@ class ManagementAuth(httpx.Auth):
         """Send ``request``; where it is answered with a challenge, carry out the action in answer to that.
 
         Raises:
-            PaymentError: the challenge is not acceptable, a limit is in the way, or the gateway will not have it.
+            PaymentError: the challenge is not acceptable, a limit is in the way, or the gateway refuses.
             WalletError, StoreError, NetworkError: from the parts that paying needs.
         """
         yield from self._exchange.flow(request, self._manage)
@@ -131,7 +131,7 @@ class ManagementAuth(httpx.Auth):
     def _close(
         self, request: httpx.Request, turn: Turn, channel: Channel
     ) -> Generator[httpx.Request, httpx.Response, None]:
-        """Offer what receipts say was spent, and more only where the gateway counts more.
+        """Offer what receipts report as spent, and more only if the gateway counts more.
 
         It does where a receipt was lost. Then it is asked for the smallest answer, whose receipt tells; only what that
         does not mend is offered all that was authorised. None of it is above what was signed before: closing authorises
@@ -160,7 +160,7 @@ class ManagementAuth(httpx.Auth):
     def _ask_what_was_spent(
         self, request: httpx.Request, turn: Turn, channel: Channel
     ) -> Generator[httpx.Request, httpx.Response, Channel]:
-        """Pay for this very request, the smallest that there is, with the voucher that the gateway has."""
+        """Pay for this request, the smallest possible one, with the voucher that the gateway has."""
         self._notes.stage("asking what was spent")
         self._settlement.book(turn, channel)
         turn.out = self._exchange.paid(request, turn, channel, signing.payload(self._session, channel))
@@ -179,17 +179,17 @@ class ManagementAuth(httpx.Auth):
             raise _refused(turn.answer)
 
     def _look_whether_it_is_done(self, channel: Channel) -> None:
-        """A gateway refuses to close what is closed: an earlier run may have had its answer lost."""
+        """Check whether the channel is closed already: an earlier run may have lost the answer to its close."""
         with suppress(NetworkError, PaymentError):
             ended = closing.over(self._session, channel)
             self.managed = None if ended is None else Managed(self._now(channel), ended)
 
     def _find(self, key: ChannelKey) -> Channel:
-        """The channel that is meant, as the chain has it if its last transaction's fate is not known."""
+        """Return the channel to act on, updated from the chain if the outcome of its last transaction is unknown."""
         store = self._session.store
         spare = store.channel(self._channel_id)
         if isinstance(self._action, Close) and spare is not None and (spare.state, spare.key) == (State.SPARE, key):
-            return spare  # the gateway may know it, though nothing is paid from it
+            return spare  # the gateway may know it, although nothing is paid from it
         channel = store.live(key)
         if channel is not None and channel.pending is not None:
             settling.resolve(self._session, channel)
@@ -197,7 +197,7 @@ class ManagementAuth(httpx.Auth):
         if channel is None or channel.channel_id != self._channel_id or channel.state is not State.OPEN:
             raise PaymentError(
                 "the gateway is not paid from this channel any more",
-                hint="look with `ando session show --chain`",
+                hint="check with `ando session show --chain`",
                 code=Code.CHANNEL_NOT_USED,
             )
         if channel.pending is not None:
@@ -205,7 +205,7 @@ class ManagementAuth(httpx.Auth):
                 "the last deposit is still under way: the chain does not show it yet",
                 hint="nothing was signed; try again in half a minute",
                 code=Code.DEPOSIT_IN_FLIGHT,
-                retryable=isinstance(self._action, Close),  # the deposit may be the very one that is asked for again
+                retryable=isinstance(self._action, Close),  # the pending deposit may be the one that is requested again
             )
         return channel
 

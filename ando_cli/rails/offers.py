@@ -1,4 +1,4 @@
-"""What a gateway offers to be paid with: the challenges of a 402, read and checked before anything is planned."""
+"""A gateway's offers: the challenges of a 402, read and checked before anything is planned."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ando_cli.session.channel import Channel
     from ando_cli.tempo.protocol import Protocol
 
-# What frames a message or is read on the way: a challenge cannot have its credential put there, nor into any header
+# Headers that frame a message or are read on the way. A challenge cannot put its credential there, nor into a header
 # that the request already carries.
 _TAKEN_HEADERS = {
     "host", "connection", "content-length", "transfer-encoding", "te", "trailer", "upgrade", "expect", "keep-alive",
@@ -118,8 +118,8 @@ class Offers:
             raise _unusable(f"the gateway's challenge is malformed: {clean(malformed[0], 120)}")
         offered = ", ".join(clean(f"{c.method}/{c.intent}", 40) for c in challenges[:4])
         raise PaymentError(
-            f"the gateway takes no tempo/session payment{f', only {offered}' if offered else ''}",
-            hint="this 402 is not a challenge that ando can pay",
+            f"the gateway does not accept tempo/session payments{f', only {offered}' if offered else ''}",
+            hint="ando cannot pay this 402; check the URL and --base-url",
             code=Code.NO_CHALLENGE,
         )
 

@@ -1,9 +1,9 @@
 """The rail that pays per request: 402 -> credential -> the same request again, as one ``httpx.Auth``.
 
 ``_negotiate`` reads from top to bottom: what the gateway offers is parsed and checked against the policy (``offers``),
-the planner names the next step, the session records and signs it, and the same bytes go out again with the
-credential (``exchange``); what came of it is booked (``settlement``). Nothing here decides about money, and nothing is
-sent that was not recorded first.
+the planner chooses the next step, the session records and signs it, the same bytes are sent again with the credential
+(``exchange``), and the outcome is recorded (``settlement``). Nothing here decides about money, and nothing is sent
+that was not recorded first.
 """
 
 from __future__ import annotations
@@ -71,8 +71,8 @@ class PaymentAuth(httpx.Auth):
         gateway_of: names the gateway of a URL.
         accepted_payee: the fingerprint of a changed payee that the user accepts.
         protocol: the session protocol that the user chose, where the gateway offers both.
-        stage: told what is happening, for the spinner and ``-v``.
-        warn: told what the user must know although the request goes on.
+        stage: called with what is happening, for the spinner and ``-v``.
+        warn: called with what the user must know while the request continues.
 
     What was paid is in the response's extensions, under ``PAID``.
     """
@@ -98,7 +98,7 @@ class PaymentAuth(httpx.Auth):
         """Send ``request``; where it is answered with a challenge, pay and send the same bytes again.
 
         Raises:
-            PaymentError: the challenge is not acceptable, a limit is in the way, or the gateway will not have it.
+            PaymentError: the challenge is not acceptable, a limit is in the way, or the gateway refuses.
             WalletError, StoreError, NetworkError: from the parts that paying needs.
         """
         yield from self._exchange.flow(request, self._negotiate)
@@ -238,7 +238,7 @@ class PaymentAuth(httpx.Auth):
         turn.hinted = True
         self._notes.stage("looking at the gateway's hint")
         found = hints.adopt(self._session, key, snapshot) is not None
-        self._notes.stage("found a channel that is open already" if found else "the gateway's hint was ignored")
+        self._notes.stage("found an open channel" if found else "the gateway's hint was ignored")
         return found
 
     def _catch_up(self, turn: Turn, channel: Channel, snapshot: dict[str, Any] | None) -> None:

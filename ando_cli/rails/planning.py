@@ -78,7 +78,7 @@ class Planning:
         session: has the store, the limits, and the keys that sign.
         offers: knows which channel would pay.
         settlement: keeps the books.
-        notes: told what a step leaves of a budget, where that is little.
+        notes: receives warnings about budgets that are nearly used up.
     """
 
     def __init__(self, session: Session, offers: Offers, settlement: Settlement, notes: Notes) -> None:

@@ -1,4 +1,4 @@
-"""What a refusal of the planner is called and how it reads: its error, with what to type about it.
+"""The error for each refusal of the planner, with a hint on what to type.
 
 The planner is pure and names a ``Reason``; the facts come from the ``Situation`` that it planned from.
 """
@@ -26,7 +26,7 @@ _REMEDIES = {
         "check with `ando session list` that the channel is on this network, and that the wallet is the right one"
     ),
 }
-"""What to do where it can be said more exactly than ``mpp.advice`` does: with the name of a command or an option."""
+"""Hints that are more exact than those of ``mpp.advice``: they name a command or an option."""
 
 
 def refusal(step: Refuse, situation: Situation) -> PaymentError:
@@ -62,7 +62,7 @@ def _error(reason: Reason, situation: Situation) -> PaymentError:
         case Reason.DELTA_TOO_SMALL:
             price, least = amount(request.amount), amount(request.min_voucher_delta)
             return PaymentError(
-                f"the gateway asks for {price} but takes no raise below {least}",
+                f"the gateway asks for {price} but accepts no raise below {least}",
                 hint="nothing was signed; this gateway contradicts itself",
                 code=Code.MIN_VOUCHER_DELTA,
             )

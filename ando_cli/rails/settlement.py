@@ -1,4 +1,4 @@
-"""What a payment comes to: what receipts say goes into the channel's record, what was committed into the ledger."""
+"""Recording payments: receipts go into the channel's record, and what was committed into the ledger."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @frozen
 class Paid:
-    """What paying one request came to, in base units. ``spent`` is ``None`` where no usable receipt said it."""
+    """What one request cost, in base units. ``spent`` is ``None`` if no usable receipt reported it."""
 
     channel: Channel
     raised: int
@@ -40,7 +40,7 @@ class Settlement:
 
     Args:
         session: has the store.
-        notes: told what the user must know although the request goes on.
+        notes: called with what the user must know while the request continues.
     """
 
     def __init__(self, session: Session, notes: Notes) -> None:
@@ -56,7 +56,7 @@ class Settlement:
     def book(self, turn: Turn, channel: Channel) -> None:
         """Write the request into the ledger, or what it committed since.
 
-        Where another channel than before pays now, the row of the first one ends: its vouchers were turned down.
+        If another channel pays now, the row of the first one ends: its vouchers were rejected.
         """
         before = turn.booked
         if before is not None and before.channel_id != channel.channel_id:
@@ -82,7 +82,7 @@ class Settlement:
             self._notes.warn(f"the outcome was not booked: {error.message}")
 
     def release(self, turn: Turn) -> None:
-        """Take back what the request claims. That this fails must not hide what came of it."""
+        """Drop the request's claim. A failure must not hide the request's outcome."""
         if turn.claim is None:
             return
         with suppress(StoreError):
@@ -92,7 +92,7 @@ class Settlement:
     def settle(self, response: httpx.Response, turn: Turn, channel: Channel) -> None:
         """Record the answer and what its receipt says; ``Paid`` goes into its extensions.
 
-        The answer is there: nothing that fails now may lose it.
+        The answer has arrived: no failure from here on may lose it.
         """
         store = self._session.store
         receipt = self._receipt(response, channel)

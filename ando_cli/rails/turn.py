@@ -1,4 +1,4 @@
-"""The state of one request while it is negotiated. Private to the rails."""
+"""The state of one request during its negotiation. Private to the rails."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def _silent(_: str) -> None:
-    """Tell nobody."""
+    """Ignore the message."""
 
 
 @frozen

@@ -29,14 +29,14 @@ if TYPE_CHECKING:
     from ando_cli.repl.loop import Repl
 
 LARGEST_FILE = 16 * 1024 * 1024
-"""Bytes of a file that can be loaded."""
+"""The most bytes of a file to load."""
 
 _MOST_OFFERS = 100
 _NONE = "-"
 
 
 def offers(text: str, settings: Settings) -> Iterable[Word]:
-    """Return what a command that is being typed can become."""
+    """Return the completions of a command that is being typed."""
     if not text.startswith("/") or text.startswith("//") or "\n" in text:
         return []
     name, space, argument = text[1:].partition(" ")
@@ -52,7 +52,7 @@ def offers(text: str, settings: Settings) -> Iterable[Word]:
 
 
 def _files(begun: str) -> Iterable[str]:
-    """The paths that ``begun`` can become; none with a blank, which would be completed as a word of its own."""
+    """Return the paths that ``begun`` can become; none with a space, which would complete as a separate word."""
     folder, slash_, name = begun.rpartition("/")
     with suppress(OSError, UsageError):
         for path in sorted(_path(folder + slash_ or ".").iterdir()):
@@ -74,14 +74,14 @@ def _model(repl: Repl, argument: str) -> None:
 
 def _plan(repl: Repl, argument: str) -> None:
     if repl.conversation.rail == KEY_RAIL:
-        raise UsageError("plans are of the paid route", hint="/rail mpp pays from the channel")
+        raise UsageError("only the paid route has plans", hint="/rail mpp pays from the channel")
     if argument:
         named = next((plan for plan in PLANS if plan.lower() == argument.lower()), None)
         if named is None and argument != _NONE:
             raise UsageError("the plan is unknown", hint=f"choose one of {', '.join(PLANS)}")
         _set(repl, plan=named)
     plan = repl.conversation.options.plan
-    repl.screen.say(f"plan: {plan or f'{PLANS[0]}, if nothing else is said'}")
+    repl.screen.say(f"plan: {plan or f'{PLANS[0]}, the default'}")
 
 
 def _system(repl: Repl, argument: str) -> None:
@@ -98,13 +98,13 @@ def _set(repl: Repl, **options: Any) -> None:
 def _rail(repl: Repl, argument: str) -> None:
     if argument:
         if argument not in RAILS:
-            raise UsageError("there is no such rail", hint="write /rail mpp or /rail key")
-        repl.talk.client(argument)  # without a key it is refused now, and not by the next question
+            raise UsageError("the rail is unknown", hint="write /rail mpp or /rail key")
+        repl.talk.client(argument)  # without a key, fail now rather than at the next question
         repl.change(replace(repl.conversation, rail=argument))
     ways = {MPP_RAIL: "paid from the channel", KEY_RAIL: "paid with a Virtual Key"}
     repl.screen.say(f"rail: {repl.conversation.rail}, {ways[repl.conversation.rail]}")
     if repl.conversation.rail == KEY_RAIL and not repl.conversation.options.model:
-        repl.screen.say("a Virtual Key's request names its model: /model NAME")
+        repl.screen.say("a Virtual Key needs a model: /model NAME")
 
 
 def _usage(repl: Repl, _: str) -> None:
@@ -115,7 +115,7 @@ def _usage(repl: Repl, _: str) -> None:
 def _session(repl: Repl, _: str) -> None:
     channel = repl.talk.look_for_channel()
     if repl.conversation.rail == KEY_RAIL:
-        repl.screen.say("a Virtual Key pays, and no channel")
+        repl.screen.say("a Virtual Key pays, not a channel")
     elif channel is None:
         repl.screen.say("no channel yet: the first question opens one")
     else:
@@ -124,13 +124,13 @@ def _session(repl: Repl, _: str) -> None:
 
 def _topup(repl: Repl, argument: str) -> None:
     if repl.conversation.rail == KEY_RAIL:
-        raise UsageError("a Virtual Key pays, and no channel", hint="/rail mpp pays from the channel")
+        raise UsageError("a Virtual Key pays, not a channel", hint="/rail mpp pays from the channel")
     by = parse_amount(argument, "the amount")
     try:
         with repl.screen.turn():
             channel = repl.talk.top_up(by)
     except KeyboardInterrupt:
-        repl.screen.say("cancelled: if the top-up was sent, it still happens; the next question finds it")
+        repl.screen.say("cancelled: a top-up that was sent still happens; the next question finds it")
         return
     repl.screen.say(f"deposit {amount(channel.deposit)}, left {amount(channel.left)}")
 
@@ -142,7 +142,7 @@ def _save(repl: Repl, argument: str) -> None:
         data = conversation.to_markdown()
     else:
         data = json.dumps(conversation.to_json(), ensure_ascii=False, indent=1) + "\n"
-    if path.exists() and not repl.screen.ask(f"{path} is there already. Write over it?"):
+    if path.exists() and not repl.screen.ask(f"{path} exists already. Overwrite it?"):
         repl.screen.say("nothing was written")
         return
     try:
@@ -162,11 +162,11 @@ def _load(repl: Repl, argument: str) -> None:
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}", hint="check the file's name") from None
     except ValueError:
-        raise UsageError(f"{path} is not JSON", hint="/save writes a file that can be loaded") from None
-    # How this is paid is the user's to say, and not a file's.
+        raise UsageError(f"{path} is not JSON", hint="load a JSON file that /save wrote") from None
+    # The user decides how to pay, not a file.
     repl.begin(replace(conversation, rail=repl.conversation.rail))
     turns = conversation.turns
-    repl.screen.say(f"going on after {turns} turn{'' if turns == 1 else 's'}: {conversation.title}")
+    repl.screen.say(f"continuing after {turns} turn{'' if turns == 1 else 's'}: {conversation.title}")
 
 
 def _path(argument: str) -> Path:
@@ -185,11 +185,11 @@ def _retry(repl: Repl, _: str) -> None:
 def _undo(repl: Repl, _: str) -> None:
     if repl.unanswered is not None:
         repl.unanswered = None
-        repl.screen.say("dropped the question that has no answer; nothing else changed")
+        repl.screen.say("removed the question without an answer; nothing else changed")
         return
     question = _last(repl)
     repl.change(repl.conversation.undone())
-    repl.screen.say(f"took back: {clean(question, 60)}")
+    repl.screen.say(f"removed: {clean(question, 60)}")
 
 
 def _edit(repl: Repl, _: str) -> None:
@@ -200,7 +200,7 @@ def _edit(repl: Repl, _: str) -> None:
         edit(path, repl.screen.environ)
         after = path.read_text(encoding="utf-8", errors="replace").strip()
     if after in ("", before.strip()):
-        repl.screen.say("nothing was changed, and nothing is asked")
+        repl.screen.say("nothing was changed or asked")
         return
     repl.screen.say("\n".join(f"> {line}" for line in after.splitlines()))
     repl.ask(after, said)
@@ -208,11 +208,11 @@ def _edit(repl: Repl, _: str) -> None:
 
 def _clear(repl: Repl, _: str) -> None:
     repl.begin(repl.conversation.cleared())
-    repl.screen.say("another conversation begins")
+    repl.screen.say("started a new conversation")
 
 
 def _again(repl: Repl) -> tuple[str, tuple[Message, ...]]:
-    """The last question, and what was said before it."""
+    """Return the last question, and the conversation before it."""
     if repl.unanswered is not None:
         return repl.unanswered.question, repl.unanswered.after
     return _last(repl), repl.conversation.undone().messages
@@ -241,4 +241,4 @@ ACTIONS: dict[str, Callable[[Repl, str], None]] = {
     "edit": _edit,
     "clear": _clear,
 }
-"""What each command does; leaving is the loop's."""
+"""What each command does; the loop handles leaving."""

@@ -1,4 +1,4 @@
-"""What was typed in conversations, across runs: a file that is the user's alone."""
+"""The history of what the user typed, across runs: a file that only the user can read."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ FILE = "history"
 """Its name in the state folder."""
 
 LARGEST = 512 * 1024
-"""Bytes of the file; beyond, its older half is dropped."""
+"""The most bytes of the file; beyond that, its older half is dropped."""
 
 LONGEST = 32 * 1024
-"""Characters of one entry; a longer one is not kept."""
+"""The most characters of one entry; a longer one is not saved."""
 
 
 class History:
-    """The entries in the file at ``path``, one JSON text a line. What cannot be read or written is done without."""
+    """The entries in the file at ``path``, one JSON text a line. Failures to read or write are ignored."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -39,7 +39,7 @@ class History:
         return []
 
     def add(self, text: str) -> None:
-        """Add what was typed."""
+        """Add what the user typed."""
         if len(text) > LONGEST:
             return
         with suppress(OSError):

@@ -1,4 +1,4 @@
-"""Ctrl-C while a turn is under way: it ends the waiting, and never what is being recorded."""
+"""Ctrl-C during a turn: it ends a wait, but never interrupts recording."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
 
 
 class Interrupts:
-    """Lets Ctrl-C through where it is ``welcome``, and holds it back until then everywhere else.
+    """Lets Ctrl-C through in ``welcome`` blocks, and delays it until then everywhere else.
 
-    A conversation goes on after Ctrl-C, in the same process: what it breaks off must be nothing that the next turn
-    needs. A second one goes through at once, for whatever does not end by itself.
+    A conversation continues after Ctrl-C in the same process, so Ctrl-C must not interrupt what the next turn needs. A
+    second Ctrl-C goes through at once, in case something does not end by itself.
     """
 
     def __init__(self) -> None:
@@ -23,7 +23,7 @@ class Interrupts:
 
     @contextmanager
     def held_back(self) -> Iterator[None]:
-        """Hold Ctrl-C back in the block, but for the parts of it where it is welcome."""
+        """Delay Ctrl-C in the block, except in its ``welcome`` parts."""
         self._pending = self._welcome = False
         before = signal.signal(signal.SIGINT, self._signalled)
         try:
@@ -33,10 +33,10 @@ class Interrupts:
 
     @contextmanager
     def welcome(self) -> Iterator[None]:
-        """Let Ctrl-C end the block, also one that came before it.
+        """Let Ctrl-C end the block, also a Ctrl-C that came earlier.
 
         Raises:
-            KeyboardInterrupt: it came.
+            KeyboardInterrupt: the user pressed Ctrl-C.
         """
         if self._pending:
             self._pending = False

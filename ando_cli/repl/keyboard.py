@@ -1,4 +1,4 @@
-"""Reading what a person types: with prompt_toolkit, or line by line on a terminal that can do no more."""
+"""Reading what a person types: with prompt_toolkit, or line by line on a terminal without cursor control."""
 
 from __future__ import annotations
 
@@ -28,29 +28,29 @@ if TYPE_CHECKING:
 
 PROMPT = "> "
 Word = tuple[str, str]
-"""What can be typed, and what it means."""
+"""The words that can be typed, and their meanings."""
 
 
 class Keyboard(Protocol):
-    """Where the next text comes from."""
+    """The source of the next text."""
 
     def read(self) -> str:
-        """Read what is typed next.
+        """Read the next text.
 
         Raises:
-            EOFError: nothing more: Ctrl-D.
-            KeyboardInterrupt: Ctrl-C; what was typed so far is dropped.
+            EOFError: the input ended, or the user pressed Ctrl-D.
+            KeyboardInterrupt: the user pressed Ctrl-C; the unfinished text is dropped.
         """
 
 
 class LineKeyboard:
-    """A terminal that shows lines and nothing else."""
+    """A terminal that can only show lines."""
 
     def __init__(self, screen: Screen) -> None:
         self._screen = screen
 
     def read(self) -> str:
-        """Read what is typed next."""
+        """Read the next text."""
         self._screen.put(PROMPT)
         line = ""
         try:
@@ -64,12 +64,12 @@ class LineKeyboard:
 
 
 class PromptKeyboard:
-    """A line editor, for texts of many lines too.
+    """A line editor, also for texts of several lines.
 
     Args:
-        kept: what was typed before, across runs; ``None`` remembers this run alone.
-        offers: what the text before the cursor can become: words, and what they mean.
-        status: one line for that many columns, shown below.
+        kept: the history across runs; ``None`` remembers this run only.
+        offers: the completions of the text before the cursor, with their meanings.
+        status: returns one line of at most that many columns, shown below.
     """
 
     def __init__(
@@ -97,7 +97,7 @@ class PromptKeyboard:
         )
 
     def read(self) -> str:
-        """Read what is typed next."""
+        """Read the next text."""
         try:
             return self._session.prompt(PROMPT)
         except KeyboardInterrupt:
@@ -126,7 +126,7 @@ class _Offers(Completer):
         text = document.text_before_cursor
         begun = len(text.rpartition(" ")[2])
         found: Iterable[Word] = ()
-        with suppress(Exception):  # prompt_toolkit would show it in the middle of what is typed
+        with suppress(Exception):  # prompt_toolkit would show it in the middle of the text
             found = list(self._offers(text))
         for word, meaning in found:
             yield Completion(word, start_position=-begun, display_meta=meaning)

@@ -1,4 +1,4 @@
-"""The conversation itself: a text is asked, a command is carried out, until nothing more is typed."""
+"""The loop of a conversation: it asks questions and runs commands until the input ends."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @frozen
 class Unanswered:
-    """A question that has no answer, and what was said before it."""
+    """A question without an answer, and the conversation before it."""
 
     question: str
     after: tuple[Message, ...]
@@ -36,9 +36,9 @@ class Repl:
     """A conversation on a terminal.
 
     Args:
-        conversation: as it begins, or goes on.
-        keeper: keeps it; ``None`` where it is not kept.
-        usage: whether each answer is followed by what it took.
+        conversation: a new one, or the one to continue.
+        keeper: saves the conversation; ``None`` if it is not saved.
+        usage: whether to show after each answer what it used and cost.
     """
 
     def __init__(
@@ -56,12 +56,12 @@ class Repl:
         self.settings = settings
         self.conversation = conversation
         self.unanswered: Unanswered | None = None
-        """What was asked last, where it has no answer."""
+        """The last question, if it has no answer."""
         self._keeper = keeper
         self._usage = usage
 
     def run(self, keyboard: Keyboard, first: str = "") -> None:
-        """Talk until nothing more is typed. ``first`` is asked before, unless it is empty."""
+        """Run until the input ends. Ask ``first`` at the start, unless it is empty."""
         self._greet()
         going = True
         if first.strip():
@@ -74,12 +74,12 @@ class Repl:
             except EOFError:
                 going = False
         if self._keeper is not None and self._keeper.kept is not None:
-            self.screen.note(f"kept as {self._keeper.kept.id}; `ando chat -c` goes on with it")
+            self.screen.note(f"saved as {self._keeper.kept.id}; `ando chat -c` continues it")
 
     def ask(self, question: str, after: tuple[Message, ...] | None = None) -> None:
-        """Ask ``question`` after all that was said, or ``after`` a part of it, whose rest an answer replaces.
+        """Ask ``question`` after the whole conversation, or ``after`` a part of it; the answer then replaces the rest.
 
-        Without an answer, what was said stays as it is.
+        Without an answer, the conversation does not change.
         """
         said = self.conversation.messages if after is None else after
         self.unanswered = Unanswered(question, said)
@@ -97,7 +97,9 @@ class Repl:
             self._fail(error)
         except KeyboardInterrupt:
             self._count_lost(turn)
-            charge = "it was under way, and may still be charged" if turn.may_be_charged else "nothing was charged"
+            charge = (
+                "the request was under way and may still be charged" if turn.may_be_charged else "nothing was charged"
+            )
             self.screen.say(f"cancelled: {charge}; /retry asks again")
         else:
             self.unanswered = None
@@ -107,32 +109,32 @@ class Repl:
                 self.screen.note(describe_usage(turn.usage, turn.paid, network, rail))
 
     def change(self, conversation: Conversation) -> None:
-        """Go on with ``conversation``, which is kept if conversations are."""
+        """Continue with ``conversation``, and save it if conversations are saved."""
         self.conversation = conversation
         if self._keeper is not None and (conversation.messages or self._keeper.kept is not None):
             self._keeper.keep(conversation)
 
     def begin(self, conversation: Conversation) -> None:
-        """Begin another conversation. The one before stays kept as it was."""
+        """Start a new conversation. The one before stays kept as it was."""
         if self._keeper is not None:
             self._keeper.begin()
         self.unanswered = None
         self.change(conversation)
 
     def channel(self) -> Channel | None:
-        """Return the channel that pays, as it was last seen."""
+        """Return the channel that pays, as last seen."""
         with suppress(AndoError):
             return self.talk.look_for_channel()
         return None
 
     def status(self, width: int) -> str:
-        """Return the line below."""
+        """Return the status line."""
         symbol = self.settings.network.token_symbol
         dot = "·" if self.screen.look.unicode else "|"
         return status.status_line(self.conversation, self.channel(), symbol, width, dot)
 
     def _carry_out(self, line: str) -> bool:
-        """Ask or do what was typed; False where that is to leave."""
+        """Ask the question or run the command; return False to leave."""
         try:
             typed = slash.read(line)
             if isinstance(typed, slash.Said):
@@ -146,14 +148,14 @@ class Repl:
         return True
 
     def _fail(self, error: AndoError) -> None:
-        """Show why a question has no answer."""
+        """Show why a question got no answer."""
         self.screen.fail(error)
-        self.screen.note("the conversation is as it was: /retry asks again, /edit changes the question")
+        self.screen.note("the conversation is unchanged: /retry asks again, /edit changes the question")
 
     def _count_lost(self, turn: Turn) -> None:
-        """Count what a turn without an answer came to."""
+        """Count what a turn without an answer may have cost."""
         totals = self.conversation.totals
-        if turn.usage != Usage():  # an answer came that holds no text
+        if turn.usage != Usage():  # the answer holds no text
             totals = totals.after(turn.usage)
         elif turn.may_be_charged:
             totals = totals.after_loss()
@@ -162,10 +164,10 @@ class Repl:
 
     def _greet(self) -> None:
         screen, said = self.screen, self.conversation.messages
-        kept = "" if self._keeper is None else "; this is kept"
+        kept = "" if self._keeper is None else "; this conversation is saved"
         screen.note(f"ando {__version__}: /help lists the commands, Ctrl-D leaves{kept}")
         if said:
             turns = self.conversation.turns
-            screen.note(f"going on after {turns} turn{'' if turns == 1 else 's'}; the last one was:\n")
+            screen.note(f"continuing after {turns} turn{'' if turns == 1 else 's'}; the last one was:\n")
             screen.show("\n".join(f"> {line}" for line in (self.conversation.last_question or "").splitlines()))
             screen.show(said[-1].content)

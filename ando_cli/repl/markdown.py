@@ -1,7 +1,7 @@
-"""Answers, which are Markdown, as lines for a terminal; also while they arrive.
+"""Markdown answers as lines for a terminal, also while they arrive.
 
-What a server sends is never let through to the terminal: escapes are stripped before, links are shown with the address
-that they lead to, and HTML is shown as it is written.
+A server's text never controls the terminal: escapes are stripped first, links are shown with their addresses, and HTML
+is shown as text.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from rich.console import ConsoleOptions, RenderResult
 
 LONGEST_BLOCK = 20_000
-"""Characters of one paragraph, list or piece of code that are read as Markdown; what is longer is shown as it is."""
+"""The most characters of one block to read as Markdown; a longer block is shown as plain text."""
 
 _RESET = "\x1b[0m"
 _ESCAPES = re.compile(r"\x1b\[[0-9;]*m")
@@ -47,7 +47,7 @@ class Line:
 
 @frozen
 class Look:
-    """What a terminal can show: its columns, whether it can show all characters, and its environment."""
+    """What a terminal can show: its columns, whether it has all characters, and its environment."""
 
     width: int
     environ: Mapping[str, str]
@@ -55,7 +55,7 @@ class Look:
 
 
 class _Code(CodeBlock):
-    """Code between the fences that it was written in, so that it can be copied."""
+    """Code between its fences, so that it can be copied."""
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         dim = Style(dim=True)
@@ -80,11 +80,11 @@ class _Answer(Markdown):
 
 
 def split(text: str, *, whole: bool) -> tuple[list[str], str]:
-    """Return the blocks of a text that cannot change any more, whatever follows, and the rest of it.
+    """Return the blocks of a text that cannot change any more, and the rest of the text.
 
     Args:
         text: without control characters (``redact.printable``).
-        whole: nothing follows, so the last one cannot change either.
+        whole: whether the text is complete, so that the last block cannot change either.
     """
     # A line that is not complete can turn out to belong to the block before it.
     settled = text if whole else text[: text.rfind("\n") + 1]
@@ -104,7 +104,7 @@ def render(block: str, look: Look) -> list[Line]:
     """Return the lines of one block without control characters, and without empty lines around it."""
     shown = None
     if len(block) <= LONGEST_BLOCK:
-        # It was paid for: what cannot be drawn is shown as it is written.
+        # The answer was paid for, so what cannot be drawn is shown as plain text.
         with suppress(Exception):
             shown = _draw(block, look)
     text = _plain(block, look.width) if shown is None else shown
@@ -120,7 +120,7 @@ def render(block: str, look: Look) -> list[Line]:
 
 def _draw(block: str, look: Look) -> str:
     tokens = list(_readable(_parser().parse(block)))
-    # A list takes three columns for each list around it, until there is no room for its words.
+    # A list is indented by three columns for each list around it, as long as there is room for its words.
     if 3 * max((token.level for token in tokens), default=0) > 2 * look.width:
         raise ValueError("too deep")
     console = _console(look)
@@ -130,13 +130,13 @@ def _draw(block: str, look: Look) -> str:
 
 
 def _plain(block: str, width: int) -> str:
-    """``block`` as it is written, in lines of at most ``width`` columns."""
+    """Return ``block`` as plain text, in lines of at most ``width`` columns."""
     lines = (line.expandtabs(4) for line in block.split("\n"))
     return "\n".join(part for line in lines for part in (chop_cells(line, width) or [""]))
 
 
 def _readable(tokens: Iterable[Token]) -> Iterable[Token]:
-    """``tokens`` with line breaks where they were written, and without addresses that are told twice."""
+    """Return ``tokens`` with the text's line breaks, and without repeated addresses."""
     for token in tokens:
         children = list(token.children or ())
         for index, child in enumerate(children):
@@ -150,14 +150,14 @@ def _readable(tokens: Iterable[Token]) -> Iterable[Token]:
 
 
 def _trimmed(line: str) -> str:
-    """``line`` without the blanks that fill it up to the right."""
+    """Return ``line`` without trailing spaces."""
     reset = _RESET if line.endswith(_RESET) else ""
     return line.removesuffix(reset).rstrip(" ") + reset
 
 
 @cache
 def _parser() -> MarkdownIt:
-    # Not as rich has it: that drops all HTML, and with it what a model puts between angle brackets.
+    # Unlike rich, which drops all HTML and whatever else a model puts between angle brackets.
     return MarkdownIt("commonmark", {"html": False, "maxNesting": 100}).enable(["strikethrough", "table"])
 
 

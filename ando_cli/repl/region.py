@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
 
 class Region:
-    """Lines at the bottom that are drawn over, and above them what stays.
+    """Lines at the bottom that are redrawn, below lines that stay.
 
-    What is written goes out at once, and only what differs from what is there: nothing flickers.
+    Only differences are written, and at once, so nothing flickers.
 
     Args:
         write: writes to the terminal.
@@ -26,14 +26,14 @@ class Region:
         self._shown: list[Line] = []
 
     def show(self, lines: Sequence[Line]) -> None:
-        """Have the region show ``lines``, or the last of them where there are more than the terminal has rows."""
+        """Show ``lines`` in the region, or the last of them if there are more than the terminal has rows."""
         wanted = list(lines[-self._most() :])
         if wanted != self._shown:
             self._write(self._to(wanted))
             self._shown = wanted
 
     def above(self, lines: Sequence[Line], keep: Sequence[Line] = ()) -> None:
-        """Write ``lines`` above the region, where they stay; the region then shows ``keep``."""
+        """Write ``lines`` above the region, where they stay, and show ``keep`` in the region."""
         kept = list(keep[-self._most() :])
         text = self._to([]) + "".join(f"{line.text}\n" for line in lines)
         self._shown = []
@@ -42,15 +42,15 @@ class Region:
 
     @property
     def shown(self) -> list[Line]:
-        """What the region shows."""
+        """The lines that the region shows."""
         return self._shown
 
     def _most(self) -> int:
-        """Lines that fit, with one to spare: what was drawn over the top could not be reached any more."""
+        """Return the lines that fit, with one row to spare: the cursor cannot return to lines above the top."""
         return max(1, self._size()[1] - 1)
 
     def _to(self, wanted: Sequence[Line]) -> str:
-        """What turns the lines that are shown into ``wanted``. The cursor stands at the end of the last one."""
+        """Return the output that turns the shown lines into ``wanted``. The cursor is at the end of the last line."""
         shown = self._shown
         if not shown:
             return "\n".join(line.text for line in wanted)
@@ -59,11 +59,11 @@ class Region:
             same += 1
         if same == len(shown):
             return "".join(f"\n{line.text}" for line in wanted[same:])
-        # Where the terminal became narrower since, it has broken the lines.
+        # If the terminal became narrower since, it has wrapped the lines.
         columns = max(1, self._size()[0])
         rows = sum(max(1, -(-line.cells // columns)) for line in shown[same:])
         up = f"\x1b[{rows - 1}A" if rows > 1 else ""
         if same and same == len(wanted):
-            # The last line stays as it is, and the cursor returns to its end.
+            # The last line does not change; the cursor returns to its end.
             return f"{up}\r\x1b[J\x1b[A" + (f"\x1b[{wanted[-1].cells}C" if wanted[-1].cells else "")
         return f"{up}\r\x1b[J" + "\n".join(line.text for line in wanted[same:])

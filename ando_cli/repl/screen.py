@@ -1,7 +1,7 @@
-"""The terminal of a conversation: beside ``output``, the only place that writes to it.
+"""The terminal of a conversation. Only this module and ``output`` write to it.
 
-While a turn is under way its last lines are a ``Region``: first a spinner with the stage, then the part of the answer
-that can still change. Whatever else is said meanwhile goes above them.
+During a turn, its last lines are a ``Region``: first a spinner with the stage, then the part of the answer that can
+still change. Everything else is written above them.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ _DELAY = 0.2
 
 
 class Screen(Terminal):
-    """The terminal that a person talks on.
+    """The terminal of a conversation.
 
     Args:
-        terminal: whose streams these are; stdin and stdout are terminals.
+        terminal: its stdin and stdout are terminals.
     """
 
     def __init__(self, terminal: Terminal) -> None:
@@ -60,16 +60,16 @@ class Screen(Terminal):
 
     @property
     def look(self) -> Look:
-        """How answers are drawn. The last column stays free: some terminals break a line there."""
+        """How answers are drawn. The last column stays free, because some terminals break a line there."""
         encoding = (getattr(self.stdout, "encoding", None) or "").lower().replace("-", "")
         return Look(max(10, self.size()[0] - 1), self.environ, unicode=encoding.startswith("utf"))
 
     @contextmanager
     def turn(self) -> Iterator[Arriving]:
-        """Run one turn: a spinner until the answer arrives, which is drawn as it comes. Ctrl-C ends the waiting.
+        """Run one turn: show a spinner, then draw the answer as it arrives. Ctrl-C ends the wait.
 
         Raises:
-            KeyboardInterrupt: the user gave up. What had arrived stays on the screen.
+            KeyboardInterrupt: the user pressed Ctrl-C. What had arrived stays on the screen.
         """
         arriving = Arriving(self)
         done = threading.Event()
@@ -87,7 +87,7 @@ class Screen(Terminal):
 
     @contextmanager
     def progress(self) -> Iterator[None]:
-        """Let Ctrl-C end this part of the turn, which waits for somebody."""
+        """Let Ctrl-C end this part of the turn, which is a wait."""
         if not self._waiting:
             yield
             return
@@ -95,7 +95,7 @@ class Screen(Terminal):
             yield
 
     def ask(self, question: str) -> bool | None:
-        """Ask a yes-or-no question; the default is no. What was typed before it was asked is no answer to it."""
+        """Ask a yes-or-no question; the default is no. Text that was typed earlier does not count."""
         with self._talking():
             _forget_typed(self)
             self._put("\n".join(self._folded(f"{question} [y/N]")) + " ")
@@ -106,7 +106,7 @@ class Screen(Terminal):
         return answer.strip().lower() in ("y", "yes")
 
     def secret_prompt(self) -> Callable[[str], str] | None:
-        """Return what asks for a secret, without the spinner in between; ``None`` if there is nobody to ask."""
+        """Return the function that asks for a secret, which hides the spinner; ``None`` if there is nobody to ask."""
         prompt = super().secret_prompt()
         if prompt is None:
             return None
@@ -118,17 +118,17 @@ class Screen(Terminal):
         return ask
 
     def say(self, text: str) -> None:
-        """Write a text for the user, as it is."""
+        """Write a text for the user, unchanged."""
         self._line(text)
 
     def show(self, text: str) -> None:
-        """Write an answer that is complete."""
+        """Write a complete answer."""
         arriving = Arriving(self)
         arriving.add(text)
         arriving.end()
 
     def draw(self, lines: list[Line], keep: list[Line]) -> None:
-        """Write ``lines`` for good, and ``keep`` below them as what can still change."""
+        """Write ``lines`` permanently, and below them ``keep``, which can still change."""
         with self._lock:
             if lines:
                 self._region.above(lines, keep)
@@ -136,13 +136,13 @@ class Screen(Terminal):
                 self._region.show(keep)
 
     def put(self, text: str) -> None:
-        """Write ``text`` where the cursor stands."""
+        """Write ``text`` at the cursor."""
         with self._lock:
             self._put(text)
 
     def _draw_all(self, arriving: Arriving, done: threading.Event) -> None:
         pause, began = _TICK, time.monotonic()
-        with suppress(AndoError, OSError):  # the terminal is gone, which whoever writes next is told
+        with suppress(AndoError, OSError):  # the terminal is gone; the next write reports it
             while not done.wait(pause):
                 now = time.monotonic()
                 with self._lock:
@@ -152,7 +152,7 @@ class Screen(Terminal):
                         arriving.draw()
                     elif now - began > _DELAY and not (self.quiet or self.verbose):
                         self._region.show([self._spinner(now - began)])
-                # A long block takes long to draw: it is drawn less often, not all the time.
+                # A long block takes long to draw, so it is drawn less often.
                 pause = max(_TICK, 3 * (time.monotonic() - now))
 
     def _spinner(self, seconds: float) -> Line:
@@ -164,7 +164,7 @@ class Screen(Terminal):
 
     @contextmanager
     def _talking(self) -> Iterator[None]:
-        """The terminal as it is outside of a turn, with what is under way out of sight."""
+        """Give the block the terminal as it is outside a turn, with the region hidden."""
         with self._lock:
             self._paused = True
             self._region.show([])
@@ -182,7 +182,7 @@ class Screen(Terminal):
             self._region.above([Line(line, 0) for line in self._folded(text)], self._region.shown)
 
     def _folded(self, text: str) -> list[str]:
-        """The lines of ``text``, those that are too long broken between words."""
+        """Return the lines of ``text``, with long ones broken between words."""
         width = self.look.width
         return [part for line in text.split("\n") for part in ([line] if len(line) <= width else wrap(line, width))]
 
@@ -193,20 +193,20 @@ class Screen(Terminal):
 
 
 class Arriving:
-    """An answer on its way to the screen. ``begun`` is whether there is something to see of it."""
+    """An answer that is being drawn. ``begun`` is whether any of it is visible."""
 
     def __init__(self, screen: Screen) -> None:
         self._screen = screen
         self._lock = threading.Lock()
         self._rest = ""
-        """What arrived and can still change."""
+        """The text that arrived and can still change."""
         self._new = False
         self._last = ""
-        """What was written last, of what stays."""
+        """The last permanent line."""
         self.begun = False
 
     def add(self, text: str) -> None:
-        """Take the next piece."""
+        """Add the next piece."""
         shown = printable(text)
         if self._screen.dumb:
             self._screen.put(shown)
@@ -218,7 +218,7 @@ class Arriving:
         self.begun = self.begun or bool(shown.strip())
 
     def draw(self) -> None:
-        """Show what has arrived since."""
+        """Draw what has arrived since the last time."""
         with self._lock:
             text, new = self._rest, self._new
             self._new = False
@@ -232,11 +232,11 @@ class Arriving:
         look = self._screen.look
         settled = self._lines(blocks, look)
         self._last = "\n" if settled else self._last
-        # The rest can be several blocks already, of which the last one is not complete.
+        # The rest can be several blocks, the last of which is not complete.
         self._screen.draw(settled, self._lines(split(rest, whole=True)[0], look))
 
     def end(self) -> None:
-        """Show all of it for good; nothing follows."""
+        """Draw all of it permanently; nothing follows."""
         screen = self._screen
         if screen.dumb:
             if not self._last.endswith("\n"):
@@ -248,7 +248,7 @@ class Arriving:
         screen.draw([*lines, Line("", 0)] if self.begun else [], [])
 
     def _lines(self, blocks: list[str], look: Look) -> list[Line]:
-        """The lines of blocks, with an empty one between each of them and the one before."""
+        """Return the lines of blocks, with an empty line between blocks."""
         lines: list[Line] = []
         for block in blocks:
             shown = render(block, look)
@@ -258,7 +258,7 @@ class Arriving:
 
 @contextmanager
 def _echo(screen: Screen, wanted: bool) -> Iterator[None]:
-    """Whether what is typed is shown, in the block. Where that cannot be said, as it is."""
+    """Set whether the terminal echoes input in the block, if it can be set."""
     try:
         import termios
 
@@ -277,7 +277,7 @@ def _echo(screen: Screen, wanted: bool) -> Iterator[None]:
 
 
 def _forget_typed(screen: Screen) -> None:
-    """Drop what was typed and not read yet."""
+    """Discard input that was typed but not read yet."""
     with suppress(ImportError, OSError, ValueError):
         import termios
 

@@ -1,4 +1,4 @@
-"""The commands of a conversation: ``/help`` and the others. Pure; what they do is in ``loop``."""
+"""The commands of a conversation: ``/help`` and the others. Pure; ``actions`` runs them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ando_cli.frozen import frozen
 
 @frozen
 class Command:
-    """One of them. ``argument`` is how its argument is shown; ``takes``: ``no``, ``may`` or ``must`` have one."""
+    """One command. ``argument`` is how its argument is shown; ``takes`` is ``no``, ``may`` or ``must``."""
 
     name: str
     argument: str
@@ -27,28 +27,28 @@ COMMANDS = {
         Command("model", "[NAME|-]", "Show the model, or use another one; - lets the gateway pick.", "may"),
         Command("plan", "[NAME|-]", "Show the plan, or use another one: Starter, Plus, Premium.", "may"),
         Command("system", "[TEXT|-]", "Show the system message, or set it; - removes it.", "may"),
-        Command("rail", "[mpp|key]", "Show how this is paid, or pay from the channel or with a Virtual Key.", "may"),
-        Command("usage", "", "Show the tokens and the money of this conversation."),
+        Command("rail", "[mpp|key]", "Show the rail, or use another one: mpp, key.", "may"),
+        Command("usage", "", "Show what this conversation used and cost."),
         Command("session", "", "Show the channel that pays."),
-        Command("topup", "AMOUNT", "Add to the deposit of the channel, such as 2.50.", "must"),
+        Command("topup", "AMOUNT", "Add to the channel's deposit, such as 2.50.", "must"),
         Command("save", "FILE", "Write this conversation to a file: .md for Markdown, else JSON.", "must"),
-        Command("load", "FILE", "Go on with a conversation in JSON.", "must"),
+        Command("load", "FILE", "Continue a conversation from a JSON file.", "must"),
         Command("retry", "", "Ask the last question again."),
-        Command("undo", "", "Take back the last question and its answer."),
-        Command("edit", "", "Write the last question anew in $EDITOR, and ask that."),
-        Command("clear", "", "Begin another conversation."),
+        Command("undo", "", "Remove the last question and its answer."),
+        Command("edit", "", "Edit the last question in $EDITOR, and ask it again."),
+        Command("clear", "", "Start a new conversation."),
         Command("exit", "", "Leave; Ctrl-D does the same."),
     )
 }
 
 KEYS_HELP = """\
-Enter sends, Alt-Enter begins another line, Up brings back what was typed.
+Enter sends, Alt-Enter starts another line, Up recalls earlier input.
 Ctrl-C cancels an answer or clears the line. // begins a text with a slash."""
 
 
 @frozen
 class Said:
-    """A text that is to be asked."""
+    """A question to ask."""
 
     text: str
 
@@ -62,10 +62,10 @@ class Called:
 
 
 def read(line: str) -> Said | Called | None:
-    """Return what was typed: a question, a command, or nothing.
+    """Parse a typed line: a question, a command, or nothing.
 
     Raises:
-        UsageError: there is no such command, or it takes another argument.
+        UsageError: the command does not exist, or its argument is wrong.
     """
     text = line.strip()
     if not text:
@@ -73,7 +73,7 @@ def read(line: str) -> Said | Called | None:
     if text.startswith("//"):
         return Said(text[1:])
     found = re.fullmatch(r"/([A-Za-z]*)(?:\s+(.*))?", text, re.DOTALL)
-    if found is None:  # also a path, or a comment in a language that has them
+    if found is None:  # perhaps a path or a code comment
         return Said(text)
     name, argument = found[1].lower(), (found[2] or "").strip()
     name = "exit" if name == "quit" else name
@@ -83,14 +83,14 @@ def read(line: str) -> Said | Called | None:
         hint = f"did you mean /{meant[0]}?" if meant else "/help lists the commands; // begins a text with a slash"
         raise UsageError(f"there is no command /{name[:40]}", hint=hint)
     if argument and command.takes == "no":
-        raise UsageError(f"/{name} takes nothing", hint=f"write /{name} alone; // begins a text with a slash")
+        raise UsageError(f"/{name} takes no argument", hint=f"write /{name} alone; // begins a text with a slash")
     if not argument and command.takes == "must":
-        raise UsageError(f"/{name} needs more", hint=f"write /{name} {command.argument}")
+        raise UsageError(f"/{name} needs an argument", hint=f"write /{name} {command.argument}")
     return Called(name, argument)
 
 
 def help_text(width: int) -> str:
-    """Return the commands in a table of that many columns, and the keys."""
+    """Return the commands and the keys, in a table of at most ``width`` columns."""
     column = max(len(f"/{command.name} {command.argument}") for command in COMMANDS.values()) + 2
     lines = []
     for command in COMMANDS.values():

@@ -1,4 +1,4 @@
-"""``ando chat`` as a conversation: its parts put together."""
+"""Starting ``ando chat`` as a conversation."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ if TYPE_CHECKING:
 
 @frozen
 class Manner:
-    """How a conversation is held.
+    """The options of a conversation.
 
     Attributes:
-        keeps: whether it is kept.
-        history: whether what is typed is remembered in the next run.
-        usage: whether each answer is followed by what it took.
-        streams: whether answers are shown as they arrive.
+        keeps: whether to save it.
+        history: whether to remember what the user types for the next run.
+        usage: whether to show after each answer what it used and cost.
+        streams: whether to show answers as they arrive.
     """
 
     keeps: bool
@@ -44,14 +44,14 @@ class Manner:
 def start(
     state: Invocation, options: PayOptions, conversation: Conversation, found: Kept | None, manner: Manner, first: str
 ) -> None:
-    """Talk on the terminal until the user leaves.
+    """Hold a conversation on the terminal until the user leaves.
 
     Args:
-        found: the kept conversation that goes on.
-        first: what is asked first; empty to begin with reading.
+        found: the saved conversation to continue.
+        first: the first question; if empty, the user types it.
 
     Raises:
-        AndoError: it cannot even begin.
+        AndoError: the conversation cannot start.
     """
     terminal = state.terminal
     if not (terminal.stdin_tty and terminal.stdout_tty):
@@ -61,7 +61,7 @@ def start(
         settings = parts.settings
         talk = Talk(state, parts, options, streams=manner.streams)
         if conversation.rail == KEY_RAIL:
-            talk.client(KEY_RAIL)  # without a key it is refused now
+            talk.client(KEY_RAIL)  # without a key, fail now
         keeper = Keeper(kept_conversations(settings), found, screen.warn) if manner.keeps else None
         repl = Repl(screen, talk, settings, conversation, keeper=keeper, usage=manner.usage)
         if screen.dumb:

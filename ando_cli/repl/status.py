@@ -1,4 +1,4 @@
-"""The line below a conversation, and what ``/usage`` says: rail, model or plan, tokens, and money. Pure."""
+"""The status line and the text of ``/usage``: rail, model or plan, tokens, and money. Pure."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SHORT_NAME = 24
 
 
 def status_line(conversation: Conversation, channel: Channel | None, symbol: str, width: int, dot: str = "·") -> str:
-    """Return as much of it as fits into ``width`` columns, in the longest form that does."""
+    """Return the longest form of the status line that fits into ``width`` columns."""
     forms = [_parts(conversation, channel, symbol, long=long) for long in (True, False)]
     short = [part for index, part in enumerate(forms[1]) if index != 1]
     lines = [f" {dot} ".join(forms[0]), f" {dot} ".join(forms[1]), " ".join(forms[1]), " ".join(short)]
@@ -53,7 +53,7 @@ def _short(tokens: int) -> str:
 
 
 def usage_text(conversation: Conversation, channel: Channel | None, symbol: str) -> str:
-    """Return what this conversation came to."""
+    """Return what this conversation used and cost."""
     totals = conversation.totals
     turns = f"{conversation.turns} turn{'' if conversation.turns == 1 else 's'}"
     lines = [f"{turns}, {totals.prompt_tokens:,} tokens in, {totals.completion_tokens:,} out"]
@@ -66,7 +66,7 @@ def usage_text(conversation: Conversation, channel: Channel | None, symbol: str)
 
 
 def session_text(channel: Channel, symbol: str, identifier: str) -> str:
-    """Return the channel that pays, as it was last seen."""
+    """Return the channel that pays, as last seen."""
     rows = {
         "channel": identifier,
         "state": str(channel.state),

@@ -1,1 +1,1 @@
-"""What one invocation of ``ando`` works with: its context, and the parts put together."""
+"""The context of one invocation of ``ando``, and the wiring of its parts."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def find_budgets(settings: Settings) -> Budgets | None:
-    """Return the budgets that are configured; ``None`` where there are none."""
+    """Return the configured budgets; ``None`` if there are none."""
     limits = (settings.budget_day, settings.budget_month, settings.budget_total)
     if limits == (None, None, None):
         return None
@@ -28,7 +28,7 @@ def find_budgets(settings: Settings) -> Budgets | None:
 
 
 def by_budget(terminal: Terminal, settings: Settings, options: PayOptions, max_spend: int | None) -> bool:
-    """Tell whether nobody but a budget would allow a deposit."""
+    """Return whether only a budget allows a deposit."""
     return not (settings.sandbox or options.assume_yes or max_spend or terminal.attended)
 
 
@@ -45,7 +45,7 @@ def consent_of(
         answer = terminal.ask(f"{what} with a deposit of {money} at {deposit.gateway}?")
         if answer is None and limit is None:
             raise ConsentRequiredError(
-                f"{what.lower()} with a deposit of {money}: there is no terminal to ask on",
+                f"cannot {what.lower()} with a deposit of {money}: there is no terminal to ask on",
                 hint=f"allow it with --max-spend {amount(deposit.amount)} (or ANDO_MAX_SPEND), a budget, or --yes",
             )
         if answer is False:

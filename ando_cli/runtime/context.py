@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Invocation:
-    """What every command is handed, as ``ctx.obj``: the terminal, the environment, the flags and the settings."""
+    """The terminal, environment, flags and settings of one invocation; every command gets it as ``ctx.obj``."""
 
     terminal: Terminal
     environ: Mapping[str, str]
@@ -37,10 +37,10 @@ class Invocation:
         return load(self.flags, self.environ)
 
     def open_wallet(self, *, asking: bool = True) -> WalletStore:
-        """Return the wallet of this invocation, which asks on its terminal unless it is not ``asking``.
+        """Return the wallet of this invocation; it may ask for a password on the terminal if ``asking``.
 
         Raises:
-            UsageError: with ``--sandbox``, whose wallet looks after itself; or a setting is wrong.
+            UsageError: ``--sandbox`` was given, which manages its own wallet; or a setting is wrong.
         """
         from ando_cli.keys.wallet import WalletStore
 
@@ -50,7 +50,7 @@ class Invocation:
         return WalletStore(self.environ, path, self.terminal.secret_prompt() if asking else None)
 
     def record(self, name: str, value: Any) -> None:
-        """Take one global option as it is parsed, before or after the subcommand."""
+        """Record one global option as it is parsed, before or after the subcommand."""
         if name == "verbose":
             value = min(self.flags.verbose + value, 3)
         self.flags = dataclasses.replace(self.flags, **{name: value})
@@ -61,7 +61,7 @@ class Invocation:
 
     def _choose_form(self) -> None:
         if self.flags.json_output and self.flags.toon_output:
-            raise UsageError("--json-output and --toon-output exclude each other", hint="leave one of them out")
+            raise UsageError("--json-output and --toon-output cannot be used together", hint="leave one of them out")
         self.terminal.json_output = True
         self.terminal.toon_output = self.flags.toon_output
 

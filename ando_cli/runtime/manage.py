@@ -1,4 +1,4 @@
-"""Which channel is meant, and having its gateway top it up or close it: for the commands and for the conversation."""
+"""Finding the channel to act on, and asking its gateway to top it up or close it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ def manage(state: Invocation, parts: Parts, action: TopUpBy | Close, channel: Ch
     """Have the gateway carry ``action`` out.
 
     Raises:
-        PaymentError: it will not, or a limit is in the way; other ``AndoError`` as any paid request.
+        PaymentError: the gateway refuses, or a limit is in the way.
+        AndoError: as for any paid request.
     """
     auth = ManagementAuth(
         parts.session,
@@ -49,7 +50,7 @@ def manage(state: Invocation, parts: Parts, action: TopUpBy | Close, channel: Ch
 
 
 def pick(parts: Parts, text: str | None, states: Sequence[State]) -> Channel:
-    """Return the channel to act on: by its id, or the only one of this network that is in one of ``states``.
+    """Return the channel to act on: by its id, or the only one of this network in one of ``states``.
 
     Raises:
         UsageError: the id names none or more than one, or a channel of another network; or there are several.
@@ -71,11 +72,11 @@ def choose(
     Without ``text``, it is the only channel of ``network`` that is in one of ``states``; of several, the live one.
 
     Args:
-        store: the records; ``None`` where there are none yet.
+        store: the records; ``None`` if there are none yet.
         text: an id, or any unique prefix of it.
         network: the network in use.
-        states: those to choose from without an id.
-        acting: whether the channel is acted on: a channel in another state is then of no use.
+        states: the states to choose from without an id.
+        acting: whether the command changes the channel, which excludes channels in other states.
 
     Raises:
         UsageError: the id names none or more than one; or without an id, it is not clear which one is meant.
@@ -93,9 +94,9 @@ def choose(
     named = ", ".join(f"{short(channel.channel_id)} ({channel.state})" for channel in (live or found or here)[:5])
     if not found and acting:
         wanted = " or ".join(states)
-        raise PaymentError(f"no channel on this network is {wanted}", hint=f"there are {named}", code=Code.NO_CHANNEL)
+        raise PaymentError(f"no channel on this network is {wanted}", hint=f"on record: {named}", code=Code.NO_CHANNEL)
     count = f"{len(live or found)} channels match" if found else "no channel is live"
-    raise UsageError(f"{count}: give the id of one", hint=f"there are {named}")
+    raise UsageError(f"{count}: give the id of one", hint=f"on record: {named}")
 
 
 def check_network(channel: Channel, network: str) -> None:

@@ -1,4 +1,4 @@
-"""The names of the models that were listed last: completion offers them, and must not ask the gateway."""
+"""The names of the models that were listed last, for completion, which must not ask the gateway."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _LARGEST = 1024 * 1024
 
 
 def remember_models(folders: Folders, names: Sequence[str]) -> None:
-    """Keep the names; where that fails there is nothing to offer, which is no error."""
+    """Store the names; a failure is no error, because completion can offer nothing."""
     with suppress(OSError):
         make_private_folder(folders.state)
         replace_private(folders.state / MODELS_FILE, json.dumps({"models": list(names)}).encode())
 
 
 def known_models(folders: Folders) -> list[str]:
-    """Return the names that were kept; none where the file is absent or damaged."""
+    """Return the stored names; none if the file is absent or damaged."""
     with suppress(OSError, ValueError, KeyError, TypeError):
         names = parse_json(read_bounded(folders.state / MODELS_FILE, _LARGEST))["models"]
         return [name for name in names if isinstance(name, str)]

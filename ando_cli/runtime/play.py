@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _SANDBOX_FUNDS = 100_000_000
 _SANDBOX_RATION = 20_000_000
-"""The sandbox's wallet is filled up to 100 when it holds less than 20: its money costs nothing."""
+"""The sandbox's wallet is refilled to 100 when it holds less than 20: play money costs nothing."""
 
 
 @contextmanager
@@ -45,7 +45,7 @@ def running_sandbox(settings: Settings) -> Iterator[tuple[Settings, PrivateKey, 
 
 
 def _sandbox_key(path: Path) -> PrivateKey:
-    """The sandbox wallet's key, made at first use. It guards nothing, so a plain file will do."""
+    """Return the sandbox wallet's key, created at first use. It guards no money, so a plain file is enough."""
     try:
         make_private_folder(path.parent)
         try:
@@ -58,7 +58,7 @@ def _sandbox_key(path: Path) -> PrivateKey:
     except (OSError, ValueError) as error:
         raise StoreError(
             f"the sandbox's wallet cannot be used: {getattr(error, 'strerror', None) or 'it is damaged'}",
-            hint=f"remove {path.parent}: there is no money in it",
+            hint=f"delete the folder {path.parent}: it holds no real money",
             code=Code.SANDBOX_DAMAGED,
         ) from None
     return key

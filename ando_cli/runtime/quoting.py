@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 @frozen
 class Price:
-    """What paying for one request would begin with, and come to; amounts in base units.
+    """The first step of paying for a request, and the most it may cost; amounts in base units.
 
     Attributes:
         quote: the challenge, the channel and the planner's next step.
-        deposit: what that step would deposit.
-        raised: by how much it would raise what is authorised.
-        at_most: what the request may cost: what is authorised and not known to be spent, and one more raise where the
-            limits allow it.
+        deposit: how much that step would deposit.
+        raised: how much more that step would authorise.
+        at_most: the most that the request may cost: what is authorised and not known to be spent, and one more raise if
+            the limits allow it.
     """
 
     quote: Quote
@@ -37,7 +37,7 @@ class Price:
 
 
 def ask_price(client: AndoClient, request: Request) -> Quote | None:
-    """Ask what ``request`` would cost; ``None`` where it costs nothing.
+    """Ask what ``request`` would cost; ``None`` if it costs nothing.
 
     Raises:
         AndoError: as ``AndoClient.send``, or the gateway answered with an error.
@@ -52,11 +52,11 @@ def ask_price(client: AndoClient, request: Request) -> Quote | None:
 
 
 def reckon(session: Session, quote: Quote) -> Price:
-    """Reckon what a quote comes to within the limits and the balance, as paying would. Nothing is signed.
+    """Compute a quote within the limits and the balance, as paying would. Nothing is signed.
 
     Raises:
         PaymentError: the payment would be refused.
-        NetworkError: it begins with a deposit, and the chain could not be asked for the balance.
+        NetworkError: a deposit is needed, and the chain could not be queried for the balance.
     """
     step, terms = quote.step, quote.request
     if quote.refused is not None:
@@ -78,7 +78,7 @@ def _at_most(session: Session, quote: Quote, raised: int) -> int:
     authorised = 0 if quote.channel is None else quote.channel.cumulative_amount - quote.channel.spent
     if raised:
         return authorised + raised
-    try:  # a gateway may say that what is authorised is used up, and then it is raised once
+    try:  # the gateway may report that the authorised amount is used up; one raise then follows
         policy.check_raise(quote.request.amount, session.limits.caps, session.tally.committed)
     except PaymentError:
         return authorised

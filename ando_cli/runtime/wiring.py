@@ -1,7 +1,7 @@
-"""Puts the parts together for one command: wallet, store, chain, rail, client, and the sandbox where it is asked for.
+"""Wires the parts of one command: wallet, store, chain, rail, client, and the sandbox if requested.
 
-Everything that is slow to load or may be missing is made when it is first needed: a request that costs nothing needs
-no wallet, and a voucher on an open channel needs no chain.
+Whatever is slow to load or may be missing is created when first needed: a free request needs no wallet, and a voucher
+on an open channel needs no chain.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 @frozen
 class PayOptions:
-    """What the flags of a paying command say. Amounts in base units, timeouts in seconds."""
+    """The flags of a paying command. Amounts in base units, timeouts in seconds."""
 
     max_spend: int | None = None
     assume_yes: bool = False
@@ -67,7 +67,7 @@ def open_store(settings: Settings) -> Store:
 def existing_store(settings: Settings) -> Iterator[Store | None]:
     """Open the store of these settings; ``None`` if there is none yet: looking must not create one.
 
-    It is closed with the block.
+    The store is closed at the end of the block.
 
     Raises:
         StoreError: it cannot be used.
@@ -80,10 +80,10 @@ def existing_store(settings: Settings) -> Iterator[Store | None]:
 
 
 class MakeClient(Protocol):
-    """Makes a client that pays with ``auth``: a Virtual Key's where it is ``bearer``."""
+    """Makes a client that pays with ``auth``; ``bearer`` if that is a Virtual Key."""
 
     def __call__(self, auth: httpx.Auth, *, bearer: bool = False) -> AndoClient:
-        """Return the client, which is closed with the parts."""
+        """Return the client; closing the parts closes it."""
 
 
 @frozen
@@ -98,12 +98,12 @@ class Parts:
 
 @contextmanager
 def connect(state: Invocation, options: PayOptions, rail: str = MPP_RAIL) -> Iterator[AndoClient]:
-    """Open a client that pays on ``rail``, with everything behind it; closed with the block.
+    """Open a client that pays on ``rail``, with all its parts; the end of the block closes them.
 
     Raises:
         UsageError: a setting is wrong.
         StoreError: the sandbox's files cannot be written.
-        WalletError: the rail is that of a Virtual Key, and there is none.
+        WalletError: the rail needs a Virtual Key, and there is none.
     """
     with assemble(state, options) as parts:
         yield connect_with_key(state, parts) if rail == KEY_RAIL else connect_with_channel(state, parts, options)
@@ -124,7 +124,7 @@ def connect_with_channel(state: Invocation, parts: Parts, options: PayOptions) -
 
 
 def connect_with_key(state: Invocation, parts: Parts, key: str | None = None) -> AndoClient:
-    """Return a client that sends a Virtual Key: ``key``, or the one that is found.
+    """Return a client that sends a Virtual Key: ``key``, or the one in use.
 
     Raises:
         WalletError: there is none, or it is for another gateway.
@@ -146,14 +146,14 @@ def connect_with_key(state: Invocation, parts: Parts, key: str | None = None) ->
 
 
 def pause(terminal: Terminal, seconds: float) -> None:
-    """Wait that many seconds, which is shown."""
+    """Wait that many seconds, and show the wait."""
     with terminal.progress():
         time.sleep(seconds)
 
 
 @contextmanager
 def assemble(state: Invocation, options: PayOptions) -> Iterator[Parts]:
-    """Assemble the parts that a command works with; closed with the block.
+    """Assemble the parts of a command; the end of the block closes them.
 
     Raises:
         UsageError: a setting is wrong.
@@ -168,7 +168,7 @@ def assemble(state: Invocation, options: PayOptions) -> Iterator[Parts]:
             return store
 
         def make_rpc() -> Rpc:
-            from ando_cli.tempo.rpc import Rpc  # web3 takes its time
+            from ando_cli.tempo.rpc import Rpc  # loading web3 is slow
 
             return stack.enter_context(Rpc(settings.network.rpc_url, timeout=settings.connect_timeout))
 
@@ -211,7 +211,7 @@ def assemble(state: Invocation, options: PayOptions) -> Iterator[Parts]:
 
 @frozen
 class _Secrets:
-    """Where the secrets of one command come from, each found when it is first needed."""
+    """The sources of a command's secrets, each read when first needed."""
 
     key: Callable[[], PrivateKey]
     address: Callable[[], str]
@@ -220,7 +220,7 @@ class _Secrets:
 
 
 def _find_secrets(state: Invocation, options: PayOptions, stack: ExitStack) -> tuple[Settings, _Secrets]:
-    """The settings in force, those of a running sandbox where one is asked for, and the secrets that go with them."""
+    """Return the settings in force, or those of a running sandbox if requested, with their secrets."""
     settings = state.settings
     if settings.sandbox:
         from ando_cli.runtime.play import running_sandbox  # not on the paid path

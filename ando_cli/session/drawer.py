@@ -1,4 +1,4 @@
-"""What a voucher is for, and what follows from that: its digest, its signature, and who made it. Pure."""
+"""The channel of a voucher, and what follows from it: digest, signature, and signer. Pure."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Drawer:
         return "0x" + digest.hex()
 
     def sign(self, key: PrivateKey, cumulative_amount: int) -> str:
-        """Return the signature, 65 bytes as hex. It is money: what it is for has to be recorded before.
+        """Return the signature, 65 bytes as hex. It is money: record it first.
 
         Raises:
             ValueError: the amount does not fit the protocol.
@@ -67,7 +67,7 @@ class Drawer:
         """Return who signed: an address in lower case. Of 65 bytes or, as EIP-2098 has it, of 64.
 
         Raises:
-            ValueError: nobody did, or the signature is malformed or has a high ``s``. The message quotes nothing.
+            ValueError: the signature is malformed, has a high ``s``, or belongs to no key. The message quotes nothing.
         """
         return recover_voucher_signer(
             self.channel_id, cumulative_amount, signature,
@@ -75,7 +75,7 @@ class Drawer:
         )  # fmt: skip
 
     def fault(self, cumulative_amount: int, signature: str, signer: str) -> str | None:
-        """Return what is wrong with a voucher that ``signer`` should have signed; ``None`` where it is good."""
+        """Return what is wrong with a voucher that ``signer`` should have signed; ``None`` if it is valid."""
         try:
             found = self.recover(cumulative_amount, signature)
         except ValueError as error:

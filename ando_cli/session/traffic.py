@@ -1,4 +1,4 @@
-"""What several requests tell each other about the channel that they share."""
+"""What requests that share a channel report to each other."""
 
 from __future__ import annotations
 

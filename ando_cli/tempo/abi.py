@@ -20,7 +20,7 @@ _BYTES32 = re.compile(r"0x[0-9a-fA-F]{64}")
 
 
 def is_address(text: object) -> bool:
-    """Tell whether ``text`` is ``0x`` and 40 hex digits, in either case. The EIP-55 checksum is not looked at."""
+    """Return whether ``text`` is ``0x`` and 40 hex digits, in either case. The EIP-55 checksum is not checked."""
     return isinstance(text, str) and _ADDRESS.fullmatch(text) is not None
 
 

@@ -1,4 +1,4 @@
-"""Hands the chain a transaction of ours, where there is no gateway to do it, and waits until it is mined."""
+"""Sends a transaction to the chain without the gateway, and waits until it is mined."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 # The first answers once the transaction is in a block; not every node knows it.
 _METHODS = ("eth_sendRawTransactionSync", "eth_sendRawTransaction")
 
-# What nodes say of a transaction that they have already: then it is only to be waited for.
+# Errors of nodes that have the transaction already: then only wait for it.
 _KNOWN = re.compile(r"already (?:known|imported|in|exists)|alreadyknown|known transaction", re.IGNORECASE)
 
 # A transaction of ours is void after 25 seconds: one that is not in a block by then never will be.
@@ -27,11 +27,11 @@ _POLL_SECONDS = 0.25
 
 @frozen
 class Mined:
-    """What became of a transaction that is in a block.
+    """The outcome of a transaction that is in a block.
 
     Attributes:
         tx_hash: lower-case hex with ``0x``.
-        succeeded: False where it was undone. The fee is paid either way.
+        succeeded: False if it was reverted. The fee is paid either way.
     """
 
     tx_hash: str

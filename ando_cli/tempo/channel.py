@@ -145,7 +145,7 @@ class ChannelState:
     """A channel as its escrow knows it (docs/protocol.md, section 4).
 
     Attributes:
-        finalized: closed for good; nothing can be paid from it any more. For v2 see ``Rpc.channel``.
+        finalized: closed; nothing can be paid from it any more. For v2 see ``Rpc.channel``.
         close_requested_at: Unix time in seconds of the payer's request to close, 0 if there is none.
         payer, payee, token, authorized_signer: lower-case addresses; a zero ``authorized_signer`` means the payer. v2
             keeps none of them (the channel's id is their hash), and here they are ``None``.

@@ -1,4 +1,4 @@
-"""One JSON-RPC server: how it is asked, and what can go wrong.
+"""One JSON-RPC server: its requests and its errors.
 
 The server is not trusted. Its answers are bounded in size and in time. Whatever goes wrong is one
 :class:`~ando_cli.errors.NetworkError` that shows the server's host and nothing else of its URL, since hosted endpoints
@@ -53,7 +53,7 @@ class Endpoint:
         timeout: seconds to connect, to wait for a sign of life, and for a whole answer. Nothing is retried.
 
     Raises:
-        UsageError: not a URL that can be asked.
+        UsageError: ``url`` cannot be used.
     """
 
     def __init__(self, url: str, *, timeout: float) -> None:
@@ -99,11 +99,11 @@ class Endpoint:
 
     @contextmanager
     def asking(self, what: str, act: str = "tell") -> Iterator[None]:
-        """Turn whatever goes wrong inside into one :class:`NetworkError`, and cut its cause off: it quotes the URL.
+        """Turn every error of the block into a :class:`NetworkError`, without its cause, which quotes the URL.
 
         Args:
             what: what the server is asked for, as the message names it.
-            act: what it did not do where it refuses.
+            act: the verb for the message of a refusal.
         """
         try:
             yield
@@ -116,14 +116,14 @@ class Endpoint:
         except httpx.HTTPError:
             raise RpcUnreachableError(f"{self.host} could not be reached for {what}", hint=_HINT) from None
         except ContractLogicError:
-            reason = f"the contract refused to tell {self.host} {what}"
+            reason = f"the contract refused a call of {self.host} for {what}"
             raise RpcError(reason, hint=_HINT, code=Code.RPC_REVERTED) from None
         except Web3RPCError as error:
             raise self._refused(f"{self.host} refused to {act} {what}", error) from None
         except WrongAnswerError as error:
             raise RpcAnswerError(f"{self.host} gave a wrong answer for {what}: {error}", hint=_HINT) from None
         # web3 and its decoders raise ValueError, TypeError, KeyError, RecursionError and more over what a server
-        # sends, and none of it may end the program with a trace.
+        # sends, and none of it may end the program with a traceback.
         except Exception as error:
             reason = f"{self.host} gave an answer for {what} that makes no sense ({type(error).__name__})"
             raise RpcAnswerError(reason, hint=_HINT) from None

@@ -57,7 +57,7 @@ class Network:
     precompiles: tuple[str, ...] = (PRECOMPILE,)
 
     def trusts(self, escrow: str, protocol: Protocol) -> bool:
-        """Tell whether deposits may be put into ``escrow`` (in either case), and vouchers signed for it.
+        """Return whether ``escrow`` (in either case) is trusted with deposits and vouchers.
 
         The two lists never mix: a contract is not spoken to as a precompile, nor the other way round.
         """
@@ -123,7 +123,7 @@ def parse_network(name: str, table: Mapping[str, object]) -> Network:
     if re.fullmatch(_NAME, name) is None:
         raise _wrong(f"networks.{name[:64]!r}", "the name must be letters, digits, '.', '_' or '-'")
     if name in _RESERVED:
-        raise _wrong(f"networks.{name}", "the name is built in, choose another")
+        raise _wrong(f"networks.{name}", "the name is built in; choose another")
     unknown = sorted(set(table) - NETWORK_KEYS)
     if unknown:
         raise _wrong(f"networks.{name}.{unknown[0][:64]!r}", "unknown key")

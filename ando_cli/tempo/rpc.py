@@ -1,10 +1,10 @@
-"""What we ask of a chain: channels, balances, gas, time; and the transactions that we tell it.
+"""What we read from a chain (channels, balances, gas, time), and the transactions that we send it.
 
 The RPC server is not trusted. Its answers are bounded in size and in time, are checked against the types that they must
 have, and cannot make a transaction expensive (:data:`MAX_FEE`). Whatever goes wrong is one
 :class:`~ando_cli.errors.NetworkError` (see :mod:`ando_cli.tempo.endpoint`).
 
-This module loads web3: import it where a chain is asked, not before.
+This module loads web3, so import it only where a chain is queried.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Rpc:
         timeout: seconds to connect, to wait for a sign of life, and for a whole answer. Reads are not retried.
 
     Raises:
-        UsageError: not a URL that can be asked.
+        UsageError: ``url`` cannot be used.
     """
 
     def __init__(self, url: str, *, timeout: float = 10.0) -> None:

@@ -14,7 +14,7 @@ FULL = "█"
 def bars(values: Sequence[int], cells: int, *, plain: bool = False) -> list[str]:
     """Return one bar for each of ``values``, the largest of which fills ``cells`` characters.
 
-    What is above zero is never without a mark, and what is not has none. ``plain`` bars are ASCII.
+    Every value above zero has a mark, and no other value has one. ``plain`` bars are ASCII.
     """
     largest = max((*values, 0))
     return ["" if value <= 0 else _bar(value, largest, cells, plain=plain) for value in values]

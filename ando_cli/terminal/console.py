@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 _UNBOUNDED = 10_000
-"""Characters that a line is long at most where nothing folds it."""
+"""The most characters of a line that nothing folds."""
 
 _COLOURFUL_WINDOWS = ("WT_SESSION", "ANSICON", "ConEmuANSI", "TERM")
-"""Variables of the Windows consoles that understand colours."""
+"""Environment variables of Windows consoles that support colours."""
 
 
 def open_console(stream: IO[str], environ: Mapping[str, str]) -> Console:
-    """Return ``rich`` on ``stream``: no escape sequence where colours are not wanted, and no width in a pipe."""
+    """Return ``rich`` on ``stream``: without escape sequences if colours are off, and without a width in a pipe."""
     from rich.console import Console
 
     plain = bool(environ.get("NO_COLOR")) or environ.get("TERM") == "dumb"

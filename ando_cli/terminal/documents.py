@@ -10,14 +10,14 @@ if TYPE_CHECKING:
 
 
 def to_json(value: object, *, indent: int | None, can_show: Callable[[str], bool]) -> str:
-    """Return ``value`` as JSON, with escapes where the output's encoding lacks a character: data loses nothing."""
+    """Return ``value`` as JSON, with escapes for characters that the output's encoding lacks."""
     text = json.dumps(value, ensure_ascii=False, indent=indent)
     return text if can_show(text) else json.dumps(value, indent=indent)
 
 
 def to_toon(value: object) -> str:
     """Return ``value`` as TOON."""
-    from toon_format import encode  # it takes as long to load as typer does
+    from toon_format import encode  # loading it takes as long as loading typer
 
     # JSON can hold half a surrogate pair, TOON cannot.
     sound = json.loads(json.dumps(value, ensure_ascii=False).encode(errors="replace"))
@@ -27,7 +27,7 @@ def to_toon(value: object) -> str:
 def to_csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Return rows with a heading as CSV; ``None`` is an empty field.
 
-    A text that a spreadsheet would take for a formula gets a quote before it; amounts stay as they are.
+    A text that a spreadsheet would read as a formula gets a quote before it; amounts do not change.
     """
     import csv
     import io

@@ -15,17 +15,19 @@ if TYPE_CHECKING:
 
 
 def edit(path: Path, environ: Mapping[str, str]) -> None:
-    """Have the file at ``path`` edited in ``$VISUAL``, ``$EDITOR``, or what there always is; returns when that ends.
+    """Edit the file at ``path`` in ``$VISUAL``, ``$EDITOR`` or a default editor, and return when the editor ends.
 
     Raises:
         UsageError: the editor cannot be started.
-        AndoError: it ended with an error.
+        AndoError: the editor ended with an error.
     """
     command = environ.get("VISUAL") or environ.get("EDITOR") or ("notepad" if os.name == "nt" else "vi")
     try:
         words = [word.strip('"') for word in shlex.split(command, posix=os.name != "nt")]
         code = subprocess.call([*words, str(path)])
     except (OSError, ValueError):
-        raise UsageError("the editor cannot be started", hint="name another in EDITOR", code=Code.NO_EDITOR) from None
+        raise UsageError(
+            "the editor cannot be started", hint="set EDITOR to another editor", code=Code.NO_EDITOR
+        ) from None
     if code:
         raise AndoError("the editor ended with an error", hint="nothing was changed", code=Code.EDITOR_FAILED)

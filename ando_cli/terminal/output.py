@@ -1,6 +1,6 @@
-"""The terminal: one object that is handed in, and the only one that writes answers, notes, tables and errors.
+"""The terminal: one object, passed in, that writes all answers, notes, tables and errors.
 
-stdout is for the answer alone, stderr for everything else. Tests hand in other streams.
+stdout is for the answer only, stderr for everything else. Tests pass other streams.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 class Terminal:
     """Where a command reads and writes.
 
-    ``quiet`` silences notes (not warnings or errors), ``verbose`` counts the ``-v``. ``json_output`` makes answers and
-    errors one document on stdout, which is JSON, or TOON with ``toon_output``: that one is never set alone.
+    ``quiet`` silences notes (not warnings or errors), and ``verbose`` counts the ``-v``. ``json_output`` makes answers
+    and errors one document on stdout: JSON, or TOON with ``toon_output``, which is never set alone.
     """
 
     stdin: IO[str]
@@ -80,7 +80,7 @@ class Terminal:
 
     @property
     def attended(self) -> bool:
-        """Whether there is somebody to ask."""
+        """Whether there is a person to ask."""
         from ando_cli.terminal.prompts import has_controlling_terminal
 
         return self.stderr_tty and (self.stdin_tty or has_controlling_terminal())
@@ -91,7 +91,7 @@ class Terminal:
         return takes_colour(self.stderr, self.environ)
 
     def read_bytes(self, limit: int) -> bytes:
-        """Read what is piped in, at most ``limit`` bytes."""
+        """Read stdin, at most ``limit`` bytes."""
         return bytes(self.stdin.buffer.read(limit))  # type: ignore[attr-defined]
 
     def answer(self, text: str) -> None:
@@ -119,7 +119,7 @@ class Terminal:
                 last = self._write(piece) or last
         finally:
             if last and not last.endswith("\n"):
-                self._write("\n")  # also after an answer that broke off: what follows is on a line of its own
+                self._write("\n")  # also after an incomplete answer, so that what follows starts on a new line
 
     def _write(self, text: str) -> str:
         shown = redact.printable(text) if self.stdout_tty else text
@@ -139,16 +139,16 @@ class Terminal:
             self.json_output = self.toon_output = False
             raise AndoError(
                 f"cannot write the answer: {error.strerror}",
-                hint="free some space, or name a file with -o",
+                hint="free some space, or choose another file with -o",
                 code=Code.UNWRITABLE,
             ) from None
 
     def give_up_stdout(self) -> None:
-        """Write nothing more to a stdout that fails, not even what is still buffered when the process ends."""
+        """Stop writing to a stdout that fails, including what is still buffered when the process ends."""
         discard(self.stdout)
 
     def save(self, path: Path, data: bytes) -> None:
-        """Write an answer to ``path``. It was paid for, so if that fails it goes to stdout instead.
+        """Write an answer to ``path``, or to stdout if that fails: it was paid for.
 
         Raises:
             AndoError: the file could not be written, although ``check_writable`` passed.
@@ -176,7 +176,7 @@ class Terminal:
             self.answer(to_json(value, indent=indent, can_show=lambda text: can_show(self.stdout, text, "utf-8")))
 
     def document(self, body: bytes) -> bytes:
-        """Return a server's JSON answer in the form that was chosen: unchanged, or with ``-t`` as TOON."""
+        """Return a server's JSON answer unchanged, or as TOON with ``-t``."""
         from ando_cli.terminal.documents import to_toon
 
         if not self.toon_output:
@@ -193,11 +193,11 @@ class Terminal:
             self._line(text)
 
     def warn(self, text: str) -> None:
-        """Write to stderr what a user must know although the command goes on."""
+        """Write to stderr what a user must know while the command continues."""
         self._line(f"{self._paint('33', 'warning:')} {text}")
 
     def detail(self, level: int, text: str) -> None:
-        """Write to stderr what ``-v`` (``level`` 1) or ``-vv`` (``level`` 2) asks for."""
+        """Write a detail to stderr, if ``-v`` (``level`` 1) or ``-vv`` (``level`` 2) was given."""
         if self.verbose >= level:
             self._line(self._paint("2", text))
 
@@ -230,11 +230,10 @@ class Terminal:
         bars: Sequence[int] = (),
         spare: Sequence[str] = (),
     ) -> None:
-        """Draw a table on stdout; columns in ``right`` are aligned there, those in ``fold`` give way on a narrow one.
+        """Draw a table on stdout, with columns in ``right`` right-aligned and those in ``fold`` folded if need be.
 
-        Where there is too little room even so, the columns in ``spare`` are left out, the last ones first, and then the
-        rows are drawn below each other. ``bars`` has a value for each row, which is drawn at its end as far as there is
-        room.
+        If there is still too little room, the columns in ``spare`` are left out, the last ones first. If that is not
+        enough, each row is drawn as a list. ``bars`` has a value for each row, drawn at its end if there is room.
         """
         from ando_cli.terminal.tables import Sheet, draw
 
@@ -252,7 +251,7 @@ class Terminal:
     def ask(self, question: str) -> bool | None:
         """Ask the person at the terminal a yes-or-no question; ``None`` if there is nobody to ask.
 
-        The answer is read from the controlling terminal, so a prompt works although stdin is a pipe. The default is no.
+        The answer is read from the controlling terminal, so a prompt works even if stdin is a pipe. The default is no.
         """
         from ando_cli.terminal.prompts import confirm
 
@@ -261,14 +260,14 @@ class Terminal:
     def secret_prompt(self) -> Callable[[str], str] | None:
         """Return the function that asks for a secret without echo; ``None`` if there is nobody to ask.
 
-        It asks on the controlling terminal, so that it works although stdin is a pipe.
+        The function asks on the controlling terminal, so it works even if stdin is a pipe.
         """
         from ando_cli.terminal.prompts import ask_secret
 
         return ask_secret if self.attended else None
 
     def stage(self, text: str) -> None:
-        """Name what the command is doing now, for the spinner and for ``-v``."""
+        """Set the name of what the command is doing, for the spinner and for ``-v``."""
         self._stage = text
         self.detail(1, text)
 
@@ -281,7 +280,7 @@ class Terminal:
         return spinning(self.stderr, self.environ, lambda: self._stage)
 
     def countdown(self, text: str, seconds: int) -> AbstractContextManager[Callable[[int], None]]:
-        """Show a bar on stderr, on a terminal only; it yields a function that takes how many seconds are left."""
+        """Show a bar on stderr, on a terminal only. Yield a function that takes the seconds that are left."""
         if not self.stderr_tty or self.quiet or self.environ.get("TERM") == "dumb":
             return nullcontext(lambda _: None)
         from ando_cli.terminal.spinner import counting_down
@@ -292,7 +291,7 @@ class Terminal:
         try:
             self.stderr.write(text + "\n")
             self.stderr.flush()
-        except OSError:  # nobody reads stderr: there is nowhere left to complain
+        except OSError:  # nobody reads stderr, so there is nowhere to report it
             return
 
     def _paint(self, code: str, text: str) -> str:
@@ -303,7 +302,7 @@ def check_writable(path: Path) -> None:
     """Check that an answer can be written to ``path``, before it is paid for.
 
     Raises:
-        UsageError: it is a folder, or cannot be written.
+        UsageError: ``path`` is a folder, or cannot be written.
     """
     target = path if path.exists() else path.parent
     if path.is_dir() or not os.access(target, os.W_OK):

@@ -36,7 +36,7 @@ def confirm(question: str, stdin: IO[str], stderr: IO[str]) -> bool | None:
         return is_yes(stdin.readline())
     tty = _CONTROLLING_TERMINAL
     try:
-        # Two files: one for both directions would have to be seekable.
+        # Two files, because one for both directions would have to be seekable.
         with tty.open("w", encoding="utf-8") as screen, tty.open(encoding="utf-8", errors="replace") as keyboard:
             screen.write(line)
             screen.flush()
@@ -46,7 +46,7 @@ def confirm(question: str, stdin: IO[str], stderr: IO[str]) -> bool | None:
 
 
 def is_yes(line: str) -> bool:
-    """Return whether what was typed agrees."""
+    """Return whether the typed text means yes."""
     return line.strip().lower() in ("y", "yes")
 
 

@@ -1,4 +1,4 @@
-"""What moves on stderr while a command waits: a spinner, and the bar of a countdown."""
+"""What moves on stderr while a command waits: a spinner, and a countdown bar."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def spinning(stderr: IO[str], environ: Mapping[str, str], stage: Callable[[], st
 
     Args:
         stderr: a terminal.
-        environ: says whether colours are wanted.
-        stage: returns what the command is doing now; empty for no name.
+        environ: decides whether colours are used.
+        stage: returns what the command is doing; empty for no name.
     """
     done = threading.Event()
     thread = threading.Thread(target=_spin, args=(stderr, environ, stage, done), daemon=True)
@@ -53,7 +53,7 @@ def _spin(stderr: IO[str], environ: Mapping[str, str], stage: Callable[[], str],
 def counting_down(
     stderr: IO[str], environ: Mapping[str, str], text: str, seconds: int
 ) -> Iterator[Callable[[int], None]]:
-    """Show a bar while the body runs, and yield the function that takes how many seconds are left."""
+    """Show a bar while the body runs. Yield a function that takes the seconds that are left."""
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     console = open_console(stderr, environ)

@@ -1,4 +1,4 @@
-"""The three streams of a process, and what their encodings can show."""
+"""The three streams of a process, and which characters their encodings have."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class Streams:
 
 
 def standard_streams() -> Streams:
-    """Return the process's own streams, which never fail over a character that a narrow encoding lacks."""
+    """Return the process's own streams, set so that characters missing from a narrow encoding never raise an error."""
     codecs.register_error("ando", _plainer)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="ando")
-    # A process can be started with any of the three closed: there is then nothing to read, and no reader.
+    # A process can start with any of the three closed: there is then nothing to read, or no reader.
     nothing = Path(os.devnull)
     return Streams(
         sys.stdin or nothing.open(encoding="utf-8"),
@@ -39,7 +39,7 @@ def standard_streams() -> Streams:
 
 
 def is_terminal(stream: IO[Any]) -> bool:
-    """Return whether a person is at the other end of ``stream``."""
+    """Return whether ``stream`` is a terminal."""
     try:
         return stream.isatty()
     except ValueError:  # a closed stream
@@ -62,7 +62,7 @@ def can_show(stream: IO[str], text: str, unknown: str = "ascii") -> bool:
 
 
 def discard(stream: IO[str]) -> None:
-    """Send everything that ``stream`` still holds, and all that follows, to the null device."""
+    """Redirect ``stream``, including what it still buffers, to the null device."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(nowhere, stream.fileno())
@@ -71,7 +71,7 @@ def discard(stream: IO[str]) -> None:
 
 
 def _plainer(error: UnicodeError) -> tuple[str, int]:
-    """Replace the characters that a stream's encoding lacks, by ASCII that looks alike where there is some."""
+    """Replace the characters that a stream's encoding lacks, by similar ASCII where possible."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     return "".join(_PLAIN.get(c, "?") for c in error.object[error.start : error.end]), error.end

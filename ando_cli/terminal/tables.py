@@ -1,6 +1,6 @@
-"""Tables for a screen of any width. An amount that is cut off is misread, so nothing but text gives way.
+"""Tables for a screen of any width. A cut amount would be misread, so only text is folded.
 
-This module loads ``rich``: import it where a table is drawn, not before.
+This module loads ``rich``, so import it only where a table is drawn.
 """
 
 from __future__ import annotations
@@ -19,28 +19,28 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 CHART_WIDTH = 80
-"""Characters that a table with bars is wide at most."""
+"""The most characters of a table with bars."""
 
 MIN_BAR = 8
-"""Characters below which bars say nothing, and are left out."""
+"""The fewest characters of a bar; narrower bars are left out."""
 
 NARROWEST = 12
-"""Characters below which a column is not folded: a word in pieces is no word."""
+"""The fewest characters of a folded column; narrower ones would break words."""
 
 _LONGEST_CELL = 200
 
 
 @frozen
 class Sheet:
-    """What a table shows.
+    """The contents of a table.
 
     Attributes:
-        columns: their names.
+        columns: the names of the columns.
         rows: a text for each column.
-        right: the columns that are aligned on that side.
-        fold: those that give way where there is too little room.
-        spare: those that are left out where there still is, the last ones first.
-        bars: a value for each row, which is drawn at its end as far as there is room.
+        right: the columns that are right-aligned.
+        fold: the columns that are folded if there is too little room.
+        spare: the columns that are left out if that is not enough, the last ones first.
+        bars: a value for each row, drawn at its end if there is room.
     """
 
     columns: Sequence[str]
@@ -52,7 +52,7 @@ class Sheet:
 
 
 def draw(sheet: Sheet, width: int, *, plain_bars: bool = False) -> list[Table]:
-    """Return ``sheet`` for a screen of ``width`` characters: one table, or where it does not fit one for each row."""
+    """Return ``sheet`` for a screen of ``width`` characters: one table, or if it does not fit, one for each row."""
     cells = [[redact.clean(cell, _LONGEST_CELL) for cell in row] for row in sheet.rows]
     shown = list(sheet.columns)
     for column in reversed(sheet.spare):
@@ -79,7 +79,7 @@ def _lying(sheet: Sheet, cells: Sequence[Sequence[str]], shown: Sequence[str], b
 
 
 def _upright(sheet: Sheet, row: Sequence[str]) -> Table:
-    """One row, its columns below each other: a narrow screen has room enough in that direction."""
+    """Return one row as a list, one column a line, for a narrow screen."""
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), show_header=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
@@ -98,11 +98,11 @@ def _widths(sheet: Sheet, cells: Sequence[Sequence[str]], shown: Sequence[str]) 
 
 
 def _wanted(sheet: Sheet, cells: Sequence[Sequence[str]], shown: Sequence[str]) -> int:
-    """What the table is wide if nothing is folded: each column but the last with a blank behind it."""
+    """Return the table's width if nothing is folded: each column but the last is followed by a space."""
     return sum(width + 1 for _, width in _widths(sheet, cells, shown)) - 1
 
 
 def _least(sheet: Sheet, cells: Sequence[Sequence[str]], shown: Sequence[str]) -> int:
-    """What the table is wide if as much is folded as can be."""
+    """Return the table's width if as much as possible is folded."""
     widths = _widths(sheet, cells, shown)
     return sum((min(width, NARROWEST) if name in sheet.fold else width) + 1 for name, width in widths) - 1

@@ -14,6 +14,7 @@ from ando_cli.sandbox.faults import Fault
 from ando_cli.tempo.voucher import sign_voucher
 from tests.support.badluck import ASK, BODY, Answer, Purse, Seen, accepted, ask, outcome, paid, purse, relaying, rows
 from tests.support.cli_box import KEY
+from tests.support.forked import constants
 
 if TYPE_CHECKING:
     from tests.support.cli_box import Gateway
@@ -153,7 +154,8 @@ def test_a_top_up_that_is_said_to_be_made_and_is_not_costs_nothing(gateway: Gate
     gateway.warm_up()
     gateway.fail(Fault(on="voucher", code=REFRESH), Fault(on="topUp", status=200, body_text=""))
     before = purse(gateway)
-    assert ask(gateway, "-j").error["code"] == "deposit_in_flight"
+    soon = constants({"session.act.settling._TOP_UP_POLL_SECONDS": 0.01})
+    assert ask(gateway, "-j", **soon).error["code"] == "deposit_in_flight"
     assert purse(gateway) == before
     gateway.fail(Fault(on="voucher", code=REFRESH))
     ask(gateway).worked()

@@ -196,7 +196,7 @@ REFUSED = [
     (["chat", "--body", "body.json"], b"", "--body"),
     (["chat", "--body", "@absent.json"], b"", "absent.json"),
     (["chat", "--body", "-", "hi"], b"{}", "--body"),
-    (["chat", "--max-tokens", "3"], b'{"messages":[{"role":"user","content":"hi"}]}', "options would be lost"),
+    (["chat", "--max-tokens", "3"], b'{"messages":[{"role":"user","content":"hi"}]}', "options would have no effect"),
     (["chat", "--body", "-"], b"not json", "not valid JSON"),
     (["chat", "--body", "-"], b"[" * 100_000, "not valid JSON"),
     (["chat", "--body", "-"], b"[]", "messages"),

@@ -46,7 +46,7 @@ def test_nothing_is_kept_unless_somebody_says_so(warm: Gateway, keeper: Box) -> 
 def test_a_question_goes_on_with_what_was_said(warm: Gateway, keeper: Box) -> None:
     first = keeper.run("chat", "--keep", "-s", "be short", "--plan", "Plus", "one?").worked()
     [begun] = kept(keeper)
-    assert f"kept as {begun['id']}" in first.stderr
+    assert f"saved as {begun['id']}" in first.stderr
     second = keeper.run("chat", "-c", "and", stdin="two?").worked()
     assert second.stderr == ""
     [after] = kept(keeper)
@@ -99,4 +99,4 @@ def test_an_answer_is_given_also_where_it_cannot_be_kept(warm: Gateway, keeper: 
     done = keeper.run("chat", "--keep", "hi").worked()
     folder.unlink()
     assert done.stdout.startswith(ANSWER)
-    assert "this is not kept" in done.stderr
+    assert "was not saved" in done.stderr

@@ -64,7 +64,7 @@ def test_chatting_on_a_delegated_channel_reads_its_key_and_the_address_and_not_t
     assert gateway.actions[-1] == "voucher"
 
     assert "wallet" in ring.read_by(box, "session", "topup", "1", "--yes"), "a top-up is the wallet's transaction"
-    assert box.run("session", "open", "--delegate").worked().stderr.startswith("there already is an open channel")
+    assert box.run("session", "open", "--delegate").worked().stderr.startswith("a channel is open already")
 
     assert "wallet" not in ring.read_by(box, "session", "close")
     assert ring.delegates == []
@@ -90,7 +90,7 @@ def test_a_forced_close_needs_the_wallets_key_only(gateway: Gateway, box: Box, r
     for arguments in (["chat", "hi"], ["session", "close"], ["session", "topup", "1", "--yes"]):
         done = box.run(*arguments)
         assert done.code == 1, arguments
-        assert "the key that was made to sign for this channel is not on this machine" in done.stderr
+        assert "this channel's own signing key is not on this machine" in done.stderr
         assert "session close --force" in done.stderr
     assert box.records()["channels"] == before, "nothing was signed"
     assert box.run("session", "close", "--force", "-j").worked().json["action"] == "close_requested"

@@ -57,7 +57,7 @@ def test_a_newcomer_talks_tops_up_leaves_and_comes_back_and_every_base_unit_is_a
     assert gateway.actions == ["unpaid", "open", *TURN * 4, "unpaid", "topUp", *TURN * 5]
 
     person = Person(box, "chat", "-c")
-    assert "going on after 10 turns" in person.sees(ANSWER)
+    assert "continuing after 10 turns" in person.sees(ANSWER)
     person.says("question 11")
     shown = "\n".join(person.says("/usage"))
     person.leaves()
@@ -192,7 +192,7 @@ def test_the_commands_do_what_they_say(warm: Gateway, tmp_path: Path) -> None:
     assert "the gateway picks one" in says("/model")
     assert ANSWER in says("//etc is what?")
     assert ANSWER in says("a question")
-    assert "took back: a question" in says("/undo")
+    assert "removed: a question" in says("/undo")
     assert ANSWER in says("/edit")
     file = warm.box.folder / "talk.json"
     assert "written to talk.json" in says("/save talk.json")
@@ -207,10 +207,10 @@ def test_the_commands_do_what_they_say(warm: Gateway, tmp_path: Path) -> None:
     assert file.with_name("talk.md").read_text().startswith("# a better question\n")
     assert "another conversation" in says("/clear")
     assert "0 tokens" in person.status
-    assert "going on after 1 turn: a better question" in says("/load talk.json")
+    assert "continuing after 1 turn: a better question" in says("/load talk.json")
     assert "cannot read" in says("/load nowhere.json")
     assert "is not JSON" in says("/load talk.md")
-    assert "names its model" in says("/rail key")
+    assert "needs a model" in says("/rail key")
     assert "give one with -m" in says("a question without a model")
     assert f"model: {MODEL}" in says(f"/model {MODEL}")
     assert ANSWER in says("/retry")

@@ -23,7 +23,7 @@ def test_open_deposits_what_it_is_told_and_sends_the_smallest_request(gateway: G
     assert re.fullmatch(r"0x[0-9a-f]{8}…[0-9a-f]{4}  deposit 3\.00, left 2\.9\d+\n", done.stdout)
     assert gateway.actions[-1] == "open"
     again = box.run("session", "open").worked()
-    assert "already is an open channel; nothing was sent" in again.stderr
+    assert "a channel is open already; nothing was sent" in again.stderr
     assert gateway.actions.count("open") == 1
     shown = box.run("session", "open", "-j").worked().json
     assert shown["opened"] is False

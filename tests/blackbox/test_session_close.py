@@ -64,8 +64,8 @@ def test_a_dry_top_up_signs_and_sends_nothing(opened: Gateway) -> None:
         (["topup", "nothing"], "not an amount"),
         (["topup", "1", "--channel", "xyz"], "not the id of a channel"),
         (["close", "abcdef"], "no channel on record"),
-        (["close", "abcdef", "--all"], "exclude each other"),
-        (["close", "--force", "--finish"], "--force comes first"),
+        (["close", "abcdef", "--all"], "cannot be used together"),
+        (["close", "--force", "--finish"], "--force first"),
         (["close", "--wait"], "--wait goes with"),
     ],
 )

@@ -85,9 +85,9 @@ def test_where_nothing_is_set_up_nothing_was_spent_and_nothing_is_made(box: Box)
 @pytest.mark.parametrize(
     ("flags", "why"),
     [
-        (["--since", "never"], "names no day"),
+        (["--since", "never"], "is not a day"),
         (["--since", "today", "--until", "yesterday"], "--until is before --since"),
-        (["--requests", "--by", "day"], "exclude each other"),
+        (["--requests", "--by", "day"], "cannot be used together"),
         (["--by", "colour"], "one of day, model, plan, rail, gateway, session"),
     ],
 )

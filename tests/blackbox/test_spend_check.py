@@ -82,7 +82,7 @@ def test_a_gateway_that_takes_more_than_its_receipts_say_is_found_out(gateway: G
     assert findings(shown) == [("close", False)]
     done = gateway.box.run("spend", "--check", ANDO_NO_AUTO_JSON="1")
     assert (done.code, "differs" in done.stdout) == (4, True)
-    assert "taken at the close beyond what receipts said, and no request is without one" in done.stdout
+    assert "taken at the close beyond what receipts reported, and no request lacks one" in done.stdout
     assert "1 of 1 sessions do not add up" in done.stderr
 
 

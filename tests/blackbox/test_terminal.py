@@ -14,6 +14,7 @@ import pytest
 from ando_cli import __version__
 from ando_cli.sandbox.faults import Fault
 from tests.support.cli_box import ANDO, MILLION
+from tests.support.forked import constants
 
 if TYPE_CHECKING:
     from tests.support.cli_box import Box, Gateway
@@ -104,15 +105,15 @@ def test_ctrl_c_while_waiting_ends_with_130_and_no_traceback(warm: Gateway) -> N
 
 
 def test_a_spinner_is_for_a_terminal_only(warm: Gateway) -> None:
-    slow = Fault(on="voucher", delay=1.2)
+    slow, soon = Fault(on="voucher", delay=0.6), constants({"terminal.spinner.DELAY": 0.05})
     warm.fail(slow)
-    assert "\x1b[?25l" in warm.box.terminal("chat", "hi").end().worked().stderr
+    assert "\x1b[?25l" in warm.box.terminal("chat", "hi", **soon).end().worked().stderr
     for arguments, kind in ([], "dumb"), (["-q"], "xterm"):
         warm.fail(slow)
-        done = warm.box.terminal("chat", "hi", *arguments, pipe_out=True, TERM=kind).end().worked()
+        done = warm.box.terminal("chat", "hi", *arguments, pipe_out=True, TERM=kind, **soon).end().worked()
         assert (done.stderr, done.stdout.startswith(ANSWER)) == ("", True)
     warm.fail(slow)
-    assert warm.box.run("chat", "hi").worked().stderr == ""
+    assert warm.box.run("chat", "hi", **soon).worked().stderr == ""
 
 
 def test_colours_are_for_a_terminal_that_wants_them(box: Box) -> None:
@@ -232,7 +233,7 @@ def test_toon_is_the_same_as_json_in_another_form(warm: Gateway) -> None:
     failed = warm.box.run("chat", "-t", "--nope")
     assert failed.err == b""
     assert failed.stdout.startswith("error:\n  code: usage\n")
-    assert "exclude each other" in warm.box.run("-j", "session", "list", "-t").error["message"]
+    assert "cannot be used together" in warm.box.run("-j", "session", "list", "-t").error["message"]
     table = warm.box.run("session", "list", ANDO_NO_AUTO_JSON="1").worked().stdout
     assert table.startswith("id ")
 

@@ -307,7 +307,7 @@ def test_a_lost_record_is_brought_back_by_a_hint_that_carries_our_own_signature(
         lose_the_record(own_fee.box)
         own_fee.forget_log()
         shown = own_fee.box.run("-v", "chat", "hi", "--max-tokens", "8").worked()
-    assert "found a channel that is open already" in shown.stderr
+    assert "found an open channel" in shown.stderr
     assert own_fee.actions == ["unpaid", "voucher"]
     assert purse(own_fee) == before == Purse(1, 2 * MILLION, 5 * MILLION, 5 * MILLION)
 
@@ -369,7 +369,7 @@ def test_recover_takes_nothing_from_a_gateway_that_proves_nothing(own_fee: Gatew
     lose_the_record(own_fee.box)
     own_fee.fail(Fault(on="unpaid", snapshot_lies=lie))
     done = own_fee.box.run("session", "recover", "--ask-gateway").worked()
-    assert "the gateway told nothing" in done.stderr
+    assert "the gateway proved nothing" in done.stderr
     assert "authorised 0.00" in done.stdout
 
 

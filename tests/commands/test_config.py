@@ -119,7 +119,7 @@ def test_a_value_can_be_piped_in_where_no_process_list_shows_it(ando: Ando, file
 
 
 def test_a_key_without_a_value_is_refused(ando: Ando) -> None:
-    assert "each key takes a value" in ando("config", "set", "max_spend").refused(2)
+    assert "each key needs a value" in ando("config", "set", "max_spend").refused(2)
 
 
 @pytest.mark.parametrize("broken", ['max_spent = "5"\n', '"budget.day" = "5"\n', "[max_spent]\nx = 1\n"])

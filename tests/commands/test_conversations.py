@@ -77,11 +77,11 @@ def test_removing_is_asked_about_and_takes_the_file_away(ando: Ando, kept: Kept,
 @pytest.mark.parametrize(
     ("flags", "why"),
     [
-        (["-c"], "no conversation is kept"),
+        (["-c"], "no conversation is saved"),
         (["--conversation", "1rv"], "no conversation"),
-        (["-c", "--conversation", "1rv"], "exclude"),
-        (["-c", "--no-keep"], "goes on being kept"),
-        (["--keep", "--body", "-"], "part of no conversation"),
+        (["-c", "--conversation", "1rv"], "cannot be used together"),
+        (["-c", "--no-keep"], "stays saved"),
+        (["--keep", "--body", "-"], "cannot be part of a conversation"),
     ],
 )
 def test_a_question_that_can_be_part_of_no_conversation_is_refused(ando: Ando, flags: list[str], why: str) -> None:

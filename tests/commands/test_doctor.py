@@ -138,7 +138,7 @@ def test_a_payee_that_changed_fails(ando: Ando, home: Path, world: dict[str, str
     with sqlite3.connect(state / "sessions.db") as db:
         db.execute("UPDATE pins SET payee = ?", (KEY.address,))
     found = lines(ando("doctor", **world))
-    assert "another payee" in found["paid route"]["found"]
+    assert "a payee other" in found["paid route"]["found"]
     assert found["wallet"]["found"].endswith("left in channels")
 
 

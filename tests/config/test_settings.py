@@ -65,7 +65,7 @@ def test_the_sandbox_is_apart_and_excludes_what_names_another_place(tmp_path: Pa
         Flags(sandbox=True, network="x"),
         Flags(sandbox=True, rpc_url="x"),
     ):
-        with pytest.raises(UsageError, match="exclude each other"):
+        with pytest.raises(UsageError, match="cannot be used together"):
             load(flags, environ)
 
 

@@ -51,7 +51,7 @@ def test_a_conversation_is_read_as_it_was_saved(kept: Conversations) -> None:
 
 def test_nothing_is_written_before_something_is_kept(kept: Conversations, folder: Path) -> None:
     kept.begin(said("hello"))
-    with pytest.raises(UsageError, match="no conversation is kept"):
+    with pytest.raises(UsageError, match="no conversation is saved"):
         kept.latest()
     assert not folder.parent.exists()
 

@@ -129,7 +129,7 @@ def test_any_chat_request_can_be_gone_on_with() -> None:
     ],
 )
 def test_what_is_no_conversation_is_refused(value: Any) -> None:
-    with pytest.raises(UsageError, match="no conversation"):
+    with pytest.raises(UsageError, match="not a conversation"):
         from_json(value)
 
 

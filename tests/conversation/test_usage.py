@@ -19,4 +19,4 @@ def test_usage_is_one_line_and_survives_any_answer() -> None:
     assert describe_usage(told, None, SANDBOX, "key") == "tokens: 5 in, 7 out · paid with a Virtual Key"
     shown = describe_usage(told, paid, SANDBOX, "mpp")
     assert f"spent: 0.00027 {SANDBOX.token_symbol} · deposited: 5.00 · left: 4.99973 of 5.00" in shown
-    assert describe_usage(Usage(), None, SANDBOX, "mpp").startswith("tokens: not told")
+    assert describe_usage(Usage(), None, SANDBOX, "mpp").startswith("tokens: not reported")

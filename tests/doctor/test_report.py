@@ -18,7 +18,7 @@ from ando_cli.doctor.servers import clock
         (-9, -9, "warn", "9 seconds ahead of the gateway's and the chain's"),
         (-90, -86_400, "fail", "90 seconds ahead of the gateway's and the chain's"),
         (0, 60, "fail", "60 seconds behind the gateway's and the chain's"),
-        (None, None, "warn", "nobody to compare it with"),
+        (None, None, "warn", "nothing to compare it with"),
     ],
 )
 def test_the_clock_is_held_against_both(gateway: float | None, chain: float | None, status: str, found: str) -> None:

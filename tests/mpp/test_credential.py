@@ -48,6 +48,15 @@ def test_an_open_carries_the_transaction_and_the_first_voucher() -> None:
     }
 
 
+@pytest.mark.parametrize("payload", ALL)
+def test_what_names_a_v2_channel_is_in_every_payload_and_in_none_of_a_v1_channel(payload: Payload) -> None:
+    descriptor = {"payer": PAYER, "salt": "0x01"}
+    v1 = authorization(challenge(), payload, chain_id=1, payer=PAYER)
+    v2 = authorization(challenge(), payload, chain_id=1, payer=PAYER, descriptor=descriptor)
+    assert credential(v1)["payload"] == payload.to_wire()
+    assert credential(v2)["payload"] == {**payload.to_wire(), "descriptor": descriptor}
+
+
 def test_a_top_up_carries_a_transaction_and_no_voucher() -> None:
     assert TOP_UP.to_wire() == {
         "action": "topUp",

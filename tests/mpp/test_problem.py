@@ -10,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ando_cli.mpp.problem import CANONICAL, LIMIT, Problem, ProblemCode, parse_problem
+from ando_cli.sandbox.problems import CODES, SPECIFICATION_CODES, STABLE_CODES, render
+from ando_cli.sandbox.settings import ERROR_SHAPES
 from tests.support.mpp_builders import CHANNEL, PAYER, SIGNATURE, b64, nested
 from tests.support.vectors import VECTORS
 
@@ -48,6 +50,17 @@ def test_every_shape_of_body_gives_its_code_and_message(body: dict[str, Any]) ->
     problem = parse(body, 418)
     assert (problem.code, problem.message, problem.status) == (CODE, "No.", 418)
     assert problem.canonical is ProblemCode.MPP_INVALID_CHALLENGE
+
+
+@pytest.mark.parametrize("shape", ERROR_SHAPES)
+@pytest.mark.parametrize("code", STABLE_CODES | SPECIFICATION_CODES)
+def test_every_code_that_the_sandbox_can_answer_with_is_read_in_every_shape(code: str, shape: str) -> None:
+    kind, extensions = CODES[code], {"channelId": CHANNEL, "requiredTopUp": "7"}
+    body = render(code, kind.message, kind.status, shape, extensions)
+    problem = parse_problem(kind.status, body.data)
+    assert (problem.code, problem.message, problem.status) == (code, kind.message, kind.status)
+    assert problem.canonical is (CANONICAL.get(code) or ProblemCode(code))
+    assert (problem.channel_id, problem.required_top_up) == (CHANNEL, 7)
 
 
 @pytest.mark.parametrize(
@@ -175,6 +188,11 @@ def test_a_top_up_that_is_no_amount_is_none(value: object) -> None:
 @pytest.mark.parametrize("value", ["", "0x12", 5, None, CHANNEL + "00"], ids=repr)
 def test_a_channel_id_that_is_none_is_none(value: object) -> None:
     assert parse({"channelId": value}).channel_id is None
+
+
+def test_a_challenge_id_may_be_as_long_as_256_characters() -> None:
+    assert parse({"challengeId": "x" * 256}).challenge_id == "x" * 256
+    assert parse({"challengeId": "x" * 257}).challenge_id is None
 
 
 @pytest.mark.parametrize("value", ["", 5, None, "a" * 257, "a\x1b[31m", "a\nb"], ids=repr)

@@ -42,6 +42,10 @@ def test_what_is_optional_may_be_absent_or_null(name: str) -> None:
     assert (receipt.units, receipt.tx_hash) == (None, None)
 
 
+def test_no_units_at_all_are_a_count_too() -> None:
+    assert parse(units=0).units == 0
+
+
 def test_unknown_members_are_ignored() -> None:
     assert parse(extra={"a": 1}, externalId="x") == parse()
 

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ando_cli.mpp import fields
 from ando_cli.mpp.malformed import MalformedError
 from ando_cli.mpp.session import SessionRequest, parse_session_request
 from tests.support.mpp_builders import CHANNEL, ESCROW, PAYEE, PAYER, REQUEST, TOKEN, challenge, session_request
@@ -113,6 +114,14 @@ def test_an_amount_is_digits_and_fits_a_voucher(name: str, value: object) -> Non
 def test_the_largest_amount_a_voucher_can_carry_is_accepted() -> None:
     request = parse(amount=str(2**128 - 1), suggestedDeposit=str(2**128 - 1))
     assert (request.amount, request.suggested_deposit) == (2**128 - 1, 2**128 - 1)
+
+
+@pytest.mark.parametrize("at", [0, 1, 2, 3, 41])
+def test_every_digit_of_an_address_is_looked_at(at: int) -> None:
+    address = "0x" + "ab" * 20
+    assert fields.address(address, "recipient") == address
+    with pytest.raises(MalformedError):
+        fields.address(address[:at] + "g" + address[at + 1 :], "recipient")
 
 
 @pytest.mark.parametrize("zero", ["0", "000"])

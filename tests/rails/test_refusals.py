@@ -46,7 +46,7 @@ def test_every_reason_has_a_code_and_says_in_one_line_each_what_happened_and_wha
 
 
 def test_amounts_are_named() -> None:
-    assert "1.00 but takes no raise below 2.00" in refusal(Refuse(Reason.DELTA_TOO_SMALL), situation()).message
+    assert "1.00 but accepts no raise below 2.00" in refusal(Refuse(Reason.DELTA_TOO_SMALL), situation()).message
     spent = refusal(Refuse(Reason.MAX_SPEND), situation(committed=Committed(raised=3 * MILLION)))
     assert isinstance(spent, BudgetExceededError)
     assert "1.00 more, above the 3.00" in spent.message

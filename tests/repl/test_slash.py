@@ -43,8 +43,8 @@ def test_a_line_is_a_question_or_a_command(line: str, meant: Said | Called | Non
         ("/modle x", "no command /modle", "did you mean /model?"),
         ("/zzz", "no command /zzz", "/help lists"),
         ("/", "no command /", "/help lists"),
-        ("/topup", "/topup needs more", "/topup AMOUNT"),
-        ("/undo twice", "/undo takes nothing", "/undo alone"),
+        ("/topup", "/topup needs an argument", "/topup AMOUNT"),
+        ("/undo twice", "/undo takes no argument", "/undo alone"),
     ],
 )
 def test_a_slip_is_answered_with_what_was_meant(line: str, message: str, hint: str) -> None:

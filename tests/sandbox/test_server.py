@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import signal
 import socket
 import stat
@@ -16,57 +15,15 @@ from typing import Any
 import httpx
 import pytest
 
-import ando_cli.sandbox
 from ando_cli.sandbox import config, faucet
 from ando_cli.sandbox.server import Sandbox, SandboxConfig
 from ando_cli.tempo.network import SANDBOX
 from tests.support.sandbox_payer import BODY, MILLION, Payer
 from tests.support.sandbox_process import SandboxProcess
 
-PACKAGE = Path(ando_cli.sandbox.__file__).parent
-LAYERS = (
-    {"primitives", "database", "wire", "problems"},
-    {"chain"},
-    {"settings"},
-    {"config"},
-    {"openai"},
-    {"faults"},
-    {"gateway"},
-    {"server", "faucet"},
-)
-"""The order of the docstring of ``ando_cli.sandbox``, from the bottom up."""
-
 
 def test_the_client_knows_this_network() -> None:
     assert (SANDBOX.chain_id, SANDBOX.token, SANDBOX.escrows) == (config.CHAIN_ID, config.TOKEN, (config.ESCROW,))
-
-
-def test_the_sandbox_imports_nothing_of_the_client() -> None:
-    imported: set[str] = set()
-    for module in PACKAGE.rglob("*.py"):
-        for node in ast.walk(ast.parse(module.read_text())):
-            if isinstance(node, ast.ImportFrom):
-                imported.add(node.module or "")
-            elif isinstance(node, ast.Import):
-                imported.update(alias.name for alias in node.names)
-    assert {name for name in imported if name.startswith("ando_cli")} <= {
-        name for name in imported if name.startswith("ando_cli.sandbox")
-    }
-
-
-def test_the_parts_of_the_sandbox_import_downwards_only() -> None:
-    height = {name: layer for layer, names in enumerate(LAYERS) for name in names}
-    parts = {path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
-    assert parts - {"__init__"} == set(height)
-    upwards = []
-    for module in PACKAGE.rglob("*.py"):
-        part = module.relative_to(PACKAGE).parts[0].removesuffix(".py")
-        for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
-            if not isinstance(node, ast.ImportFrom) or not (node.module or "").startswith("ando_cli.sandbox"):
-                continue
-            names = (node.module or "").split(".")[2:3] or [alias.name for alias in node.names]
-            upwards += [(part, name) for name in names if name != part and height[name] >= height[part]]
-    assert upwards == []
 
 
 def test_starting_loads_no_slow_packages() -> None:

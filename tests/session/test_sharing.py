@@ -71,6 +71,9 @@ def test_it_does_not_take_the_raise_of_another_instead() -> None:
     raised = replace(FULL, cumulative_amount=4 * MILLION)
     others = Traffic(claimed=MILLION, in_flight=1)
     assert step(raised, others, REFRESH, paid_attempts=1, sent=3 * MILLION) == Voucher(5 * MILLION, raised_by=MILLION)
+    assert step(raised, Traffic(), REFRESH, paid_attempts=1, sent=3 * MILLION) == Voucher(
+        5 * MILLION, raised_by=MILLION
+    )
 
 
 def test_those_sent_before_it_was_known_that_each_is_charged_in_full_are_waited_for() -> None:
@@ -105,6 +108,77 @@ def test_the_others_wait_and_then_use_the_rest_of_it_once() -> None:
     assert step(raised, Traffic(), REFRESH, paid_attempts=2, sent=4 * MILLION) == Voucher(
         5 * MILLION, raised_by=MILLION, hold=Hold.EVERYTHING
     )
+
+
+def test_at_a_gateway_that_meters_what_is_used_up_is_raised_without_being_told() -> None:
+    used_up = replace(METERED, spent=3 * MILLION)
+    assert step(used_up) == Voucher(4 * MILLION, raised_by=MILLION, hold=Hold.EVERYTHING)
+    assert step(replace(used_up, spent=3 * MILLION - 1)) == Voucher(3 * MILLION)
+
+
+UNKNOWN = channel(cumulative_amount=3 * MILLION)
+"""A channel at a gateway of which nobody knows how it charges."""
+
+
+def test_as_long_as_nobody_knows_how_the_gateway_charges_whoever_raises_waits_for_those_in_flight() -> None:
+    told = {"paid_attempts": 1, "sent": 3 * MILLION}
+    assert step(UNKNOWN, Traffic(in_flight=1), REFRESH, **told) == Wait(Hold.EVERYTHING)
+    raise_it = Voucher(4 * MILLION, raised_by=MILLION, hold=Hold.EVERYTHING)
+    assert step(UNKNOWN, Traffic(), REFRESH, **told) == raise_it
+    assert step(METERED, Traffic(in_flight=1), REFRESH, **told) == raise_it
+    assert step(METERED, Traffic(in_flight=1, loose=1), REFRESH, **told) == raise_it
+
+
+def test_where_each_is_charged_in_full_whoever_counts_on_an_amount_waits_for_those_that_count_on_none() -> None:
+    left = replace(FULL, cumulative_amount=4 * MILLION)
+    assert step(left, Traffic(in_flight=1, loose=1)) == Wait()
+    assert step(left, Traffic(in_flight=1, loose=0)) == Voucher(4 * MILLION, uses=MILLION)
+    assert step(FULL, Traffic(in_flight=1, loose=0)) == Voucher(4 * MILLION, raised_by=MILLION)
+    assert step(left, Traffic(in_flight=1, loose=1), raised=True) == Voucher(4 * MILLION), "it counts on its own"
+
+
+def test_what_is_left_is_used_where_it_is_exactly_enough_and_not_where_a_base_unit_is_missing() -> None:
+    left = replace(FULL, cumulative_amount=5 * MILLION, deposit=9 * MILLION)
+    assert step(left, Traffic(claimed=MILLION, in_flight=1)) == Voucher(5 * MILLION, uses=MILLION)
+    assert step(left, Traffic(claimed=MILLION + 1, in_flight=1)) == Voucher(6 * MILLION, raised_by=MILLION)
+
+
+@pytest.mark.parametrize("done", [{"raised": True}, {"reserved": True}])
+def test_what_a_request_has_raised_or_counts_on_it_neither_raises_nor_counts_on_again(done: dict[str, bool]) -> None:
+    higher = replace(FULL, cumulative_amount=5 * MILLION)
+    outrun = step(higher, code=LOWER, paid_attempts=1, sent=4 * MILLION, **done)
+    assert outrun == Voucher(5 * MILLION)
+    assert step(replace(METERED, spent=3 * MILLION), **done) == Voucher(3 * MILLION)
+
+
+@pytest.mark.parametrize(
+    ("voucher", "done", "counts"),
+    [
+        (Voucher(MILLION), {}, 0),
+        (Voucher(MILLION, raised_by=MILLION), {}, MILLION),
+        (Voucher(MILLION, uses=MILLION), {}, MILLION),
+        (Voucher(MILLION), {"raised": True}, MILLION),
+        (Voucher(MILLION), {"reserved": True}, MILLION),
+    ],
+)
+def test_others_are_told_what_a_request_counts_on(voucher: Voucher, done: dict[str, bool], counts: int) -> None:
+    progress = Progress(**done)  # type: ignore[arg-type]
+    claim = voucher.claim(session_request(), FULL, progress)
+    assert claim == Claim(FULL.channel_id, counts, sent=True, hold=Hold.NOTHING)
+    if not voucher.raised_by and not voucher.uses:
+        waiting = Wait(Hold.EVERYTHING).claim(session_request(), FULL, progress)
+        assert waiting == Claim(FULL.channel_id, counts, sent=False, hold=Hold.EVERYTHING)
+        topping_up = TopUp(1).claim(session_request(), FULL, progress)
+        assert topping_up == Claim(FULL.channel_id, counts, sent=False, hold=Hold.RAISES)
+
+
+def test_progress_notes_what_was_raised_what_is_counted_on_and_whether_others_were_there() -> None:
+    assert Voucher(MILLION).recorded(Progress(), Traffic()) == Progress()
+    assert Voucher(MILLION, raised_by=1).recorded(Progress(), Traffic()) == Progress(raised=True)
+    assert Voucher(MILLION, uses=1).recorded(Progress(), Traffic()) == Progress(reserved=True)
+    assert Voucher(MILLION).recorded(Progress(), Traffic(in_flight=1)) == Progress(crowded=True)
+    kept = Progress(raised=True, reserved=True)
+    assert Voucher(MILLION).recorded(replace(kept, crowded=True), Traffic()) == kept
 
 
 # Outrun, and robbed
@@ -163,6 +237,71 @@ def test_nobody_asks_for_everything_while_somebody_tops_up() -> None:
     assert step(METERED, Traffic(hold=Hold.RAISES), REFRESH, **robbed) == Wait()
 
 
+def test_a_raise_that_others_outran_is_sent_again_at_the_new_height_when_they_are_done() -> None:
+    higher, robbed = replace(METERED, cumulative_amount=4 * MILLION), {"paid_attempts": 1, "raised": True}
+    assert step(higher, Traffic(), REFRESH, sent=3 * MILLION, **robbed) == Voucher(4 * MILLION, hold=Hold.EVERYTHING)
+    refused = step(higher, Traffic(), REFRESH, sent=4 * MILLION, **robbed)
+    assert isinstance(refused, Refuse)
+
+
+def test_a_credential_without_a_voucher_cannot_have_been_outrun() -> None:
+    for code in (LOWER, REFRESH):
+        topped_up = step(METERED, code=code, paid_attempts=1, sent=0, topped_up=True, raised=True)
+        assert isinstance(topped_up, Refuse)
+
+
+def test_where_each_is_charged_in_full_the_third_voucher_for_nothing_being_left_has_all_others_wait() -> None:
+    told = {"paid_attempts": 2, "sent": 3 * MILLION, "reserved": True}
+    assert step(FULL, Traffic(in_flight=1), REFRESH, **told) == Wait(Hold.EVERYTHING)
+    assert step(FULL, Traffic(), REFRESH, **told) == Voucher(4 * MILLION, raised_by=MILLION, hold=Hold.EVERYTHING)
+    second = step(FULL, Traffic(in_flight=1), REFRESH, **(told | {"paid_attempts": 1}))
+    assert second == Voucher(4 * MILLION, raised_by=MILLION), "before that each raises at once"
+
+
+def test_where_requests_are_metered_the_third_voucher_waits_for_those_in_flight_if_it_raises() -> None:
+    told, busy = {"sent": 3 * MILLION}, Traffic(in_flight=1)
+    assert step(METERED, busy, REFRESH, paid_attempts=2, **told) == Wait(Hold.EVERYTHING)
+    second = step(METERED, busy, REFRESH, paid_attempts=1, **told)
+    assert second == Voucher(4 * MILLION, raised_by=MILLION, hold=Hold.EVERYTHING)
+
+
+def test_a_top_up_counts_as_a_credential_and_not_as_a_voucher() -> None:
+    higher = replace(FULL, cumulative_amount=5 * MILLION)
+    outrun = {"paid_attempts": 2, "sent": 4 * MILLION, "raised": True}
+    assert step(higher, code=LOWER, topped_up=True, **outrun) == Voucher(5 * MILLION)
+    assert step(higher, code=LOWER, **outrun) == Voucher(5 * MILLION, hold=Hold.RAISES)
+    assert step(METERED, paid_attempts=1, topped_up=True) == Voucher(3 * MILLION)
+    assert step(METERED, paid_attempts=1) == Voucher(3 * MILLION, hold=Hold.RAISES)
+
+
+@pytest.mark.parametrize(
+    ("done", "kept"),
+    [
+        ({"topped_up": True}, Hold.RAISES),
+        ({"topped_up": True, "raised": True}, Hold.NOTHING),
+        ({"raised": True}, Hold.NOTHING),
+        ({}, Hold.NOTHING),
+    ],
+)
+def test_what_a_request_has_topped_up_is_kept_for_its_raise_while_it_waits(done: dict[str, bool], kept: Hold) -> None:
+    assert step(METERED, Traffic(hold=Hold.EVERYTHING), **done) == Wait(kept)
+    assert step(FULL, Traffic(in_flight=1, loose=1), **done) == (
+        Voucher(3 * MILLION) if done.get("raised") else Wait(kept)
+    )
+
+
+def test_a_raise_by_one_base_unit_is_a_raise_too() -> None:
+    situation = Situation(session_request(amount=1), CAPS, channel(cumulative_amount=3, spent=3))
+    assert plan(situation) == Voucher(4, raised_by=1)
+    assert plan(replace(situation, traffic=Traffic(hold=Hold.RAISES))) == Wait()
+
+
+def test_nobody_tops_up_or_raises_while_somebody_tops_up() -> None:
+    for known in (FULL, replace(FULL, deposit=3 * MILLION)):
+        assert step(known, Traffic(hold=Hold.RAISES)) == Wait()
+    assert step(replace(FULL, deposit=3 * MILLION), Traffic()) == TopUp(MILLION)
+
+
 # Claims in the store
 
 
@@ -189,11 +328,33 @@ def test_the_claim_of_a_dead_process_binds_nobody(tmp_path: Path, monkeypatch: p
     assert store.traffic("0x01", None) == Traffic()
 
 
-def test_a_claim_that_is_very_old_binds_nobody(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("later", "binds"), [(3600, True), (3601, False), (-3600, True), (-3601, False)])
+def test_a_claim_that_is_very_old_binds_nobody_nor_does_one_of_a_clock_that_was_far_ahead(
+    tmp_path: Path, later: int, binds: bool
+) -> None:
     now = [1_000_000.0]
     store = Store(tmp_path / "sessions.db", clock=lambda: now[0])
     store.claim(None, Claim("0x01", MILLION))
-    now[0] += 3601
+    now[0] += later
+    assert store.traffic("0x01", None) == Traffic(claimed=MILLION if binds else 0)
+
+
+def test_claims_add_up_and_the_strictest_of_what_they_ask_counts(tmp_path: Path) -> None:
+    store = Store(tmp_path / "sessions.db")
+    store.claim(None, Claim("0x01", MILLION, sent=True, hold=Hold.RAISES))
+    store.claim(None, Claim("0x01", 2 * MILLION, hold=Hold.EVERYTHING))
+    store.claim(None, Claim("0x01", sent=True))
+    store.claim(None, Claim("0x01"))
+    assert store.traffic("0x01", None) == Traffic(3 * MILLION, in_flight=2, loose=1, hold=Hold.EVERYTHING)
+
+
+def test_a_claim_that_was_dropped_meanwhile_is_made_anew(tmp_path: Path) -> None:
+    store = Store(tmp_path / "sessions.db")
+    gone = store.claim(None, Claim("0x01", MILLION))
+    store.release(gone)
+    again = store.claim(gone, Claim("0x01", 2 * MILLION))
+    assert store.traffic("0x01", None) == Traffic(2 * MILLION)
+    store.release(again)
     assert store.traffic("0x01", None) == Traffic()
 
 

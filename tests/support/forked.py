@@ -43,6 +43,17 @@ _LIBRARIES = (
 
 _STATUS = struct.Struct("i")
 
+_CONSTANTS = "TESTS_CONSTANTS"
+
+
+def constants(changed: dict[str, object]) -> dict[str, str]:
+    """Part of an environment: with it a fork has other values for constants of ``ando``'s, so that no test waits long.
+
+    Args:
+        changed: a value for each name, as ``session.record.database.BUSY_SECONDS``.
+    """
+    return {_CONSTANTS: json.dumps({f"ando_cli.{name}": value for name, value in changed.items()})}
+
 
 class Fork:
     """A command that runs."""
@@ -157,6 +168,10 @@ class _Order:
         os.environ.clear()
         os.environ.update(self.environment)
         time.tzset()
+        for name, value in json.loads(os.environ.pop(_CONSTANTS, "{}")).items():
+            module, _, constant = name.rpartition(".")
+            assert hasattr(sys.modules[module], constant), name
+            setattr(sys.modules[module], constant, value)
         sys.argv = self.command
         script = self.command[0]
         sys.path[:1] = [

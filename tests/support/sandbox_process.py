@@ -10,24 +10,28 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
+from ando_cli.sandbox.gateway.cashier import RESERVATION_SECONDS
+
 if TYPE_CHECKING:
     from pathlib import Path
 
 PROGRAM = """
 import sys
 from pathlib import Path
+from ando_cli.sandbox.gateway import cashier
 from ando_cli.sandbox.server import SandboxConfig, Settings, run_forever
+cashier.RESERVATION_SECONDS = float(sys.argv[3])
 config = SandboxConfig(path=Path(sys.argv[1]), settings=Settings(model_seconds=float(sys.argv[2])))
 run_forever(config, lambda base_url, rpc_url, virtual_key: print(base_url, rpc_url, flush=True))
 """
 
 
 class SandboxProcess:
-    """Looks like a ``Sandbox`` to the payer of these tests."""
+    """Looks like a ``Sandbox`` to the payer of these tests. What a killed one reserved it keeps for ``reserved``."""
 
-    def __init__(self, path: Path, model_seconds: float = 0.0) -> None:
+    def __init__(self, path: Path, model_seconds: float = 0.0, reserved: float = RESERVATION_SECONDS) -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, str(path), str(model_seconds)],
+            [sys.executable, "-c", PROGRAM, str(path), str(model_seconds), str(reserved)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def path_of(state: Invocation) -> Path:
-    """Return where the configuration file is, or would be."""
+    """Return the path of the configuration file, whether or not it exists."""
     return find_folders(state.environ).config / CONFIG_FILE
 
 

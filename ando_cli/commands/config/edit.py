@@ -51,7 +51,7 @@ def _put_in_place(path: Path, before: str, after: str, copy: Path) -> None:
     try:
         with config_file.held(path):
             if config_file.read(path) != before:
-                raise UsageError(f"{CONFIG_FILE} was changed by another program meanwhile")
+                raise UsageError(f"another program changed {CONFIG_FILE} meanwhile")
             config_file.replace(path, after)
     except AndoError as error:
         hint = f"{CONFIG_FILE} is unchanged; what you wrote is in {copy}"

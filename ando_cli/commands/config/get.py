@@ -29,7 +29,9 @@ def get(
     ctx: typer.Context,
     config_key: Annotated[
         str,
-        typer.Argument(metavar="KEY", help="As in config.toml, such as max_spend.", autocompletion=candidates.keys),
+        typer.Argument(
+            metavar="KEY", help="The key, as in config.toml, such as max_spend.", autocompletion=candidates.keys
+        ),
     ],
     reveal: Annotated[bool, typer.Option("--reveal", help="Show a URL in full, including any key in it.")] = False,
 ) -> None:

@@ -46,10 +46,10 @@ def set_(
         ),
     ],
 ) -> None:
-    """Set keys in config.toml. It is not changed if the result is invalid."""
+    """Set keys in config.toml. An invalid result is not saved."""
     state = invocation(ctx)
     if len(config_pairs) % 2:
-        raise UsageError("each key takes a value", hint="write ando config set KEY VALUE")
+        raise UsageError("each key needs a value", hint="write ando config set KEY VALUE")
     names, values = config_pairs[::2], config_pairs[1::2]
     for name in names:
         config_file.check_name(name)
@@ -72,5 +72,5 @@ def _read(state: Invocation, name: str) -> str:
     terminal = state.terminal
     ask = terminal.secret_prompt()
     if terminal.stdin_tty and ask is None:
-        raise UsageError("there is no terminal to ask for the value on", hint="pipe it in")
+        raise UsageError("there is no terminal to ask for the value", hint="pipe it in")
     return (ask(f"{name}: ") if terminal.stdin_tty and ask else decode(read_stdin(terminal))).strip()

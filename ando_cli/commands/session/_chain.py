@@ -1,4 +1,4 @@
-"""What the chain says of channels, beside our own records."""
+"""Comparing our records of channels with the chain."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def compare_all(state: Invocation, channels: Sequence[Channel]) -> list[Comparis
     """Compare each channel with its on-chain state; ``None`` for those of other networks.
 
     Raises:
-        NetworkError: the chain could not be asked.
+        NetworkError: the chain could not be queried.
     """
     with assemble(state, PayOptions()) as parts, state.terminal.progress():
         state.terminal.stage("asking the chain")
@@ -30,7 +30,7 @@ def compare_all(state: Invocation, channels: Sequence[Channel]) -> list[Comparis
 
 
 def chain_shape(compared: Comparison) -> dict[str, Any]:
-    """Return what the chain says of a channel, for ``-j``."""
+    """Return the on-chain state of a channel as data, for ``-j``."""
     state = compared.state
     requested = None if state is None else state.close_requested_at
     return {

@@ -44,7 +44,7 @@ app = typer.Typer(add_completion=False)
 
 @frozen
 class _Way:
-    """How to close: as the flags say."""
+    """How to close, from the flags."""
 
     force: bool
     finish: bool
@@ -76,7 +76,7 @@ def close(
     ] = False,
     force: Annotated[
         bool,
-        typer.Option("--force", help="Close on the chain, without the gateway. Takes a grace period and two fees."),
+        typer.Option("--force", help="Close on the chain, without the gateway; takes a grace period and two fees."),
     ] = False,
     finish: Annotated[
         bool, typer.Option("--finish", help="Withdraw after --force, once the grace period is over.")
@@ -93,9 +93,12 @@ def close(
     """
     state = invocation(ctx)
     if every and channel_id is not None:
-        raise UsageError("--all and an id exclude each other", hint="leave one of them out")
+        raise UsageError("--all and an id cannot be used together", hint="leave one of them out")
     if force and finish:
-        raise UsageError("--force comes first, --finish after the grace period", hint="leave one of them out")
+        raise UsageError(
+            "--force and --finish are two steps: --force first, --finish after the grace period",
+            hint="leave one of them out",
+        )
     if wait and not (force or finish):
         raise UsageError("--wait goes with --force or --finish", hint="leave it out")
     way = _Way(force, finish, wait, full, dry_run)
@@ -117,7 +120,7 @@ def close(
 
 
 def _end_or_tell(state: Invocation, parts: Parts, channel: Channel, way: _Way) -> dict[str, Any]:
-    """Close one of several channels; what fails is part of the answer."""
+    """Close one of several channels; a failure is part of the answer."""
     try:
         return _end(state, parts, channel, way)
     except AndoError as error:
@@ -126,7 +129,7 @@ def _end_or_tell(state: Invocation, parts: Parts, channel: Channel, way: _Way) -
 
 
 def _end(state: Invocation, parts: Parts, channel: Channel, way: _Way) -> dict[str, Any]:
-    """Close one channel the way that the flags say, as far as possible now."""
+    """Close one channel as the flags say, as far as is possible now."""
     named = {"id": shown_id(channel.channel_id, full=way.full)}
     if way.dry_run:
         return {**named, "action": "none", "dry_run": True, "way": way.name, "left": amount(channel.left)}

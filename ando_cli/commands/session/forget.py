@@ -1,4 +1,4 @@
-"""``ando session forget``: drop the record of a channel."""
+"""``ando session forget``: delete the record of a channel."""
 
 from __future__ import annotations
 
@@ -24,12 +24,13 @@ def forget(
     ctx: typer.Context,
     channel_id: IdArgument,
     lose_track: Annotated[
-        bool, typer.Option("--yes-lose-track", help="Also if it may hold money: what was signed is then unknown.")
+        bool,
+        typer.Option("--yes-lose-track", help="Forget it even if it may hold money; what was signed is then unknown."),
     ] = False,
     full: FullOption = False,
     dry_run: TryOption = False,
 ) -> None:
-    """Drop the record of a channel. The channel itself stays as it is."""
+    """Delete the record of a channel. The channel itself does not change."""
     state = invocation(ctx)
     with existing_store(state.settings) as store:
         channel = find_channel(store, channel_id)

@@ -1,4 +1,4 @@
-"""``ando session list``: the channels that this machine knows."""
+"""``ando session list``: the channels on record."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ def list_(
     chain: Annotated[bool, typer.Option("--chain", help="Compare each channel with its on-chain state.")] = False,
     full: FullOption = False,
 ) -> None:
-    """List the channels that this machine knows, as they were last seen.
+    """List the channels on record, as they were last seen.
 
-    What is left of a deposit can be spent, or comes back when the channel is closed. Close a channel in state closing
+    You can spend what is left of a deposit, or get it back with a close. Close a channel in state closing
     with `ando session close --finish`, and a spare one with `ando session close --force`.
     """
     state = invocation(ctx)
@@ -73,7 +73,7 @@ def _draw(
         row |= {"gateway": row["gateway"].partition("://")[2], "age": age(now - channel.created_at)}
         row["chain"] = "?" if on_chain is None else ", ".join(on_chain.differences) or "agrees"
         rows.append(row)
-    # What all have in common is written once: that leaves room for what differs, and amounts are never folded.
+    # What all channels have in common is printed once: that leaves room for what differs. Amounts are never folded.
     common = {name: rows[0][name] for name in ("gateway", "network") if len({row[name] for row in rows}) == 1}
     columns = ["id", "gateway", "network", "deposit", "authorised", "spent", "left", "state", "age"]
     columns = [name for name in columns if name not in common] + ([] if compared is None else ["chain"])

@@ -45,7 +45,7 @@ def open_(
     deposit: Annotated[
         str | None,
         typer.Option(
-            metavar="AMOUNT", help="How much to deposit. Without it, what the gateway suggests, within the limits."
+            metavar="AMOUNT", help="How much to deposit. Default: what the gateway suggests, within the limits."
         ),
     ] = None,
     protocol: Annotated[Protocol | None, typer.Option(help="The session protocol, if the gateway offers both.")] = None,
@@ -53,14 +53,14 @@ def open_(
         bool,
         typer.Option(
             "--delegate",
-            help="Create a key for this channel alone. It is kept in the OS keyring and signs the vouchers instead of "
-            "the wallet's key. [env: ANDO_DELEGATE]",
+            help="Create a key for this channel alone. It stays in the OS keyring and signs vouchers instead of the "
+            "wallet's key. [env: ANDO_DELEGATE]",
         ),
     ] = False,
     payment: PaymentOptions,
     connection: ConnectionOptions,
 ) -> None:
-    """Open a channel with a deposit, so that later requests only sign vouchers.
+    """Open a channel with a deposit. Later requests then only sign vouchers.
 
     A gateway opens a channel only together with a request, so this sends the smallest one, for one token.
     """
@@ -78,23 +78,23 @@ def open_(
         channel = quote.channel if quote else None
         if delegate and channel is not None and not channel.delegated:
             raise PaymentError(
-                f"there already is a channel that is {channel.state}, and the wallet's own key signs for it",
-                hint="close it first: ando session close; if it is still opening, run `ando session sync`",
+                f"a channel exists already ({channel.state}), and the wallet's own key signs for it",
+                hint="close it first with `ando session close`; if it is still opening, run `ando session sync`",
                 code=Code.CHANNEL_NOT_DELEGATED,
             )
         opened = channel is None or channel.state is not State.OPEN
         if opened:
-            terminal.note("opening takes a request: sending the smallest one, for one token")
+            terminal.note("opening a channel needs a request: sending the smallest one, for one token")
             response = client.post(paid_route.smallest())
             paid: Paid | None = response.extensions.get(PAID)
             channel = paid.channel if paid else None
     if channel is None:
-        raise ServerError("the gateway asked for no payment, so no channel was opened", hint="check --base-url")
+        raise ServerError("the gateway did not ask for payment, so no channel was opened", hint="check --base-url")
     if (delegate or state.settings.delegate) and not channel.delegated:
         terminal.warn("this channel was opened before, and the wallet's own key signs for it")
     if terminal.json_output:
         terminal.json({"opened": opened, "session": channel_shape(channel, full=False)})
         return
     if not opened:
-        terminal.note("there already is an open channel; nothing was sent")
+        terminal.note("a channel is open already; nothing was sent")
     terminal.answer(f"{short(channel.channel_id)}  deposit {amount(channel.deposit)}, left {amount(channel.left)}")

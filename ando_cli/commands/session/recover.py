@@ -41,7 +41,7 @@ def recover(
         str | None,
         typer.Argument(
             metavar="ID",
-            help="The full id of the channel. Without it, the events of the escrow are searched.",
+            help="The full id of the channel. Without it, search the escrow's events.",
             autocompletion=candidates.channels,
         ),
     ] = None,
@@ -50,27 +50,29 @@ def recover(
     ] = 0,
     authorised: Annotated[
         str | None,
-        typer.Option(metavar="AMOUNT", help="What was authorised before, if known. Default: what the chain settled."),
+        typer.Option(
+            metavar="AMOUNT", help="What you authorised before, if known. Default: what is settled on the chain."
+        ),
     ] = None,
     ask_gateway: Annotated[
         bool,
         typer.Option(
-            "--ask-gateway", help="Ask the gateway first: if it shows a signature of ours, the signed amount counts."
+            "--ask-gateway", help="Ask the gateway first. It must show your own signature as proof of the amount."
         ),
     ] = False,
     accept_payee: AcceptPayeeOption = None,
     full: FullOption = False,
     dry_run: TryOption = False,
 ) -> None:
-    """Find channels of this wallet that are not on record, and pay from them again. Signs nothing.
+    """Find channels of this wallet that are not on record, and record them. Signs nothing.
 
-    The channels are assumed to belong to the gateway of --base-url.
+    Recovered channels can pay again. They are assumed to belong to the gateway of --base-url.
     """
     state = invocation(ctx)
     terminal = state.terminal
     already = None if authorised is None else parse_amount(authorised, "--authorised")
     if ask_gateway and already is not None:
-        raise UsageError("--ask-gateway and --authorised exclude each other", hint="give one of them")
+        raise UsageError("--ask-gateway and --authorised cannot be used together", hint="give one of them")
     options = ConnectionOptions().with_channel(PaymentOptions(accept_payee=accept_payee))
     with assemble(state, options) as parts, terminal.progress():
         session, settings = parts.session, parts.settings
@@ -96,7 +98,7 @@ def _show(terminal: Terminal, result: Search, *, full: bool, dry_run: bool) -> N
         terminal.json({"dry_run": dry_run, "complete": result.incomplete is None, "channels": channels})
         return
     if not result.found:
-        terminal.note("this wallet has no open channel in the escrows that are trusted here")
+        terminal.note("this wallet has no open channel in a trusted escrow")
     for each in result.found:
         shown = _found(each, full)
         amounts = f"deposit {shown['deposit']}, settled {shown['settled']}, authorised {shown['authorised']}"
@@ -115,8 +117,8 @@ _OUTCOMES = {
     Outcome.CLOSING: "recovered, it is being closed",
     Outcome.RAISED: "raised to what was authorised",
     Outcome.KNOWN: "known",
-    Outcome.OTHER_PAYEE: "left alone, it pays another account",
-    Outcome.OTHER_TOKEN: "left alone, it holds another token",
+    Outcome.OTHER_PAYEE: "not used, it pays another account",
+    Outcome.OTHER_TOKEN: "not used, it holds another token",
 }
 
 
@@ -127,13 +129,13 @@ def _hinted(state: Invocation, parts: Parts, channel_id: str | None, accepted_pa
 
     state.terminal.stage("asking the gateway")
     auth = HintAuth(parts.session, channel_id, gateway_of=parts.settings.gateway_of, accepted_payee=accepted_payee)
-    why = "it shows no signature of ours"
+    why = "it shows no signature of yours"
     try:
         parts.client(auth).send(paid.smallest())
     except (NetworkError, PaymentError) as error:
         why = error.message
     if auth.proven is None:
-        state.terminal.note(f"the gateway told nothing: {why}")
+        state.terminal.note(f"the gateway proved nothing: {why}")
     return auth.proven
 
 
@@ -142,22 +144,22 @@ def _hint(found: Found) -> str | None:
     named, full_id = short(found.channel.channel_id), found.channel.channel_id
     match found.outcome:
         case Outcome.RECOVERED:
-            return f"{found.channel.gateway} is paid from it; if more was authorised, name it with --authorised"
+            return f"{found.channel.gateway} is paid from it; if you authorised more, say so with --authorised"
         case Outcome.SPARE:
-            return f"another channel is live, so nothing is paid from it: ando session close --force {named}"
+            return f"another channel is in use, so nothing is paid from this one: ando session close --force {named}"
         case Outcome.DELEGATED:
-            return f"another key signs for it, so nothing is paid from it: ando session close --force {named}"
+            return f"another key signs for it, so nothing can be paid from it: ando session close --force {named}"
         case Outcome.CLOSING:
             return f"its close was requested: ando session close --finish {named}"
         case Outcome.OTHER_PAYEE:
             name = fingerprint(found.channel.terms.payee)
-            return f"with its gateway's --base-url, or --accept-payee {name}: ando session recover {full_id}"
+            return f"to use it: ando session recover {full_id}, with its gateway's --base-url, or --accept-payee {name}"
         case _:
             return None
 
 
 def _full_id(store: Store, text: str, network: str) -> str:
-    """The id of a channel that may not be on record: given in full, or as a prefix of one that is."""
+    """Return the id of a channel that may not be on record: given in full, or as a prefix of one that is."""
     stripped = text.strip()
     if re.fullmatch(_FULL_ID, stripped):
         found = "0x" + stripped.lower()[-64:]
@@ -166,7 +168,7 @@ def _full_id(store: Store, text: str, network: str) -> str:
         try:
             known = find_channel(store, stripped)
         except UsageError as error:
-            hint = "a channel that is not on record is named by its full id, 0x and 64 hex digits"
+            hint = "give the full id of a channel that is not on record: 0x and 64 hex digits"
             raise error.with_hint(hint) from None
         found = known.channel_id
     if known is not None:

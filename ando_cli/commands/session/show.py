@@ -1,4 +1,4 @@
-"""``ando session show``: all that is on record about one channel, and on request what the chain says."""
+"""``ando session show``: everything on record about one channel, and its on-chain state on request."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ app = typer.Typer(add_completion=False)
 def show(
     ctx: typer.Context,
     channel_id: OptionalIdArgument = None,
-    chain: Annotated[bool, typer.Option("--chain", help="Show the on-chain state beside it.")] = False,
+    chain: Annotated[bool, typer.Option("--chain", help="Show the on-chain state beside the record.")] = False,
     full: FullOption = False,
 ) -> None:
-    """Show all that is on record about one channel."""
+    """Show everything on record about one channel."""
     state = invocation(ctx)
     compared: Comparison | None = None
     if chain:
@@ -83,7 +83,7 @@ def _time(seconds: int) -> str | None:
 
 
 def _columns(record: dict[str, Any], compared: Comparison | None) -> str:
-    """Return the record in aligned columns: name, ours, and the chain's if it was asked, with a mark at differences."""
+    """Return the record in aligned columns: name, our value, the chain's value if asked for, a mark at differences."""
     rows = [(name, "-" if value is None else str(value)) for name, value in record.items()]
     beside: dict[str, str] = {}
     if compared is not None:
@@ -101,7 +101,7 @@ def _columns(record: dict[str, Any], compared: Comparison | None) -> str:
 
 
 def _on_chain(state: ChannelState | None) -> dict[str, str]:
-    """Return what the chain says, by the name of what stands beside it on record."""
+    """Return the chain's values by the names of their counterparts on record."""
     if state is None:
         return {"state": "not there"}
     requested = f"close requested {_time(state.close_requested_at)}"

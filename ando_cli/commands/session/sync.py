@@ -1,4 +1,4 @@
-"""``ando session sync``: bring the records of channels up to what the chain says."""
+"""``ando session sync``: update the records of channels from the chain."""
 
 from __future__ import annotations
 

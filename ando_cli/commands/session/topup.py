@@ -1,4 +1,4 @@
-"""``ando session topup``: more money into a channel."""
+"""``ando session topup``: add to the deposit of a channel."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def topup(
         state.terminal.json(shown)
         return
     if not added:
-        state.terminal.note("the deposit is already that high; nothing was sent")
+        state.terminal.note("the deposit is that high already; nothing was sent")
     elif dry_run:
         state.terminal.note("dry run: nothing was signed")
     state.terminal.answer(f"{shown['id']}  deposit {shown['deposit']}, left {shown['left']}")

@@ -48,11 +48,12 @@ def spend(
     since: Annotated[str | None, typer.Option(metavar="DAY", help=f"From this day on: {FORMS}.")] = None,
     until: Annotated[str | None, typer.Option(metavar="DAY", help="To the end of this day.")] = None,
     requests: Annotated[bool, typer.Option("--requests", help="Show each request.")] = False,
-    csv: Annotated[bool, typer.Option("--csv", help="As CSV, for a spreadsheet.")] = False,
+    csv: Annotated[bool, typer.Option("--csv", help="Print CSV, for a spreadsheet.")] = False,
     check: Annotated[
         bool,
         typer.Option(
-            "--check", help="Compare it with the receipts, the vouchers and the chain. Exit code 4 if they differ."
+            "--check",
+            help="Compare the ledger with the receipts, the vouchers and the chain. Exit code 4 if they differ.",
         ),
     ] = False,
     offline: Annotated[bool, typer.Option("--offline", help="With --check: do not ask the chain.")] = False,
@@ -60,27 +61,27 @@ def spend(
 ) -> None:
     """Show what was spent, on what: by day, model, plan, rail, gateway or session.
 
-    It reads the ledger of this machine, where each paid request is one row, even if its answer was lost. Days are local
-    days. Requests paid with a Virtual Key have no amount here: the account of the key knows it.
+    It reads the ledger of this machine, where each paid request is one row, even if its answer was lost. Days are in
+    local time. Requests with a Virtual Key have no amount here: their cost is on the account's own bill.
 
-    With --check, it compares for each session what the ledger says was spent with the receipts, the vouchers and the
-    chain, and lists every difference; lost answers explain some of them.
+    With --check, it compares the ledger of each session with the receipts, the vouchers and the chain. It lists every
+    difference, and says which of them lost answers explain.
     """
     state = invocation(ctx)
     terminal = state.terminal
     if offline and not check:
-        raise UsageError("--offline goes with --check", hint="leave it out: only --check asks the chain")
+        raise UsageError("--offline needs --check", hint="leave it out: only --check asks the chain")
     if check:
         if csv or requests or by or since or until:
-            raise UsageError("--check looks at whole sessions", hint="leave out the options that choose what is shown")
+            raise UsageError("--check compares whole sessions", hint="leave out the options that choose what is shown")
         from ando_cli.commands.spend.check import check_spending
 
         check_spending(state, offline=offline, full=full)
         return
     if csv and terminal.json_output:
-        raise UsageError("--csv and JSON exclude each other", hint="leave one of them out")
+        raise UsageError("--csv and JSON cannot be used together", hint="leave one of them out")
     if requests and by is not None:
-        raise UsageError("--requests and --by exclude each other", hint="leave one of them out")
+        raise UsageError("--requests and --by cannot be used together", hint="leave one of them out")
     span = _span(since, until, time.time())
     network = state.settings.network
     with existing_store(state.settings) as store:
@@ -115,13 +116,13 @@ def spend(
 
 @frozen
 class _Found:
-    """What the ledger has of the time that was asked for.
+    """The ledger's rows of the requested time.
 
     Attributes:
-        rows: its rows, of one network.
-        budgets: what is used of each budget that is configured.
-        by: what the rows are grouped by; ``None`` shows each one.
-        full: whether ids are shown whole.
+        rows: the rows, of one network.
+        budgets: how much of each configured budget is used.
+        by: how to group the rows; ``None`` shows each row.
+        full: whether to show ids in full.
     """
 
     rows: Sequence[Row]
@@ -147,7 +148,7 @@ class _Found:
 
 
 def _budgets(state: Invocation, store: Store | None) -> list[Standing]:
-    """Return what is used of each budget that is configured."""
+    """Return how much of each configured budget is used."""
     budgets = find_budgets(state.settings)
     if budgets is None or store is None:
         return []
@@ -160,5 +161,5 @@ def _span(since: str | None, until: str | None, now: float) -> Span:
     start = 0 if since is None else parse_span(since, "--since", now).since
     end = 2**63 - 1 if until is None else parse_span(until, "--until", now).until
     if start >= end:
-        raise UsageError("--until is before --since", hint="--until is the last day that counts")
+        raise UsageError("--until is before --since", hint="give --until a day that is not before --since")
     return Span(start, end)

@@ -1,4 +1,4 @@
-"""What was spent, drawn for a person."""
+"""Tables and totals of what was spent, for a person."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 _NONE = "(none)"
 _SPARE = ("tokens in", "tokens out")
-"""What a narrow terminal does without."""
+"""The columns that a narrow terminal leaves out."""
 
 
 def draw_groups(terminal: Terminal, groups: Sequence[Group], by: By, full: bool) -> None:
-    """Draw a table with a bar in each line: of what was spent, or if that is nothing, of the requests."""
+    """Draw a table with a bar in each line: of what was spent, or if nothing was, of the requests."""
     groups = [each for each in groups if each.totals.requests or each.totals.spent]
     columns = [str(by), "requests", "tokens in", "tokens out", "spent"]
     odd = [name for name in ("failed", "unknown") if any(getattr(each.totals, name) for each in groups)]
@@ -41,7 +41,7 @@ def draw_groups(terminal: Terminal, groups: Sequence[Group], by: By, full: bool)
 
 
 def _aligned(amounts: Sequence[int]) -> list[str]:
-    """Return the amounts with as many decimals each, so that the points stand below each other."""
+    """Return the amounts with equally many decimals, so that the points line up."""
     texts = [amount(units) for units in amounts]
     decimals = max((len(text.partition(".")[2]) for text in texts), default=0)
     return [text + "0" * (decimals - len(text.partition(".")[2])) for text in texts]
@@ -60,7 +60,7 @@ def draw_rows(terminal: Terminal, rows: Sequence[Row]) -> None:
 
 
 def draw_summary(terminal: Terminal, totals: Totals, symbol: str, budgets: Sequence[Standing]) -> None:
-    """Write what all of it adds up to, and what is used of the budgets."""
+    """Print the totals, and how much of each budget is used."""
     lines = ["", f"{amount(totals.spent)} {symbol} spent"]
     if totals.uncertain:
         most = "an unknown amount" if totals.at_most is None else f"up to {amount(totals.at_most)}"

@@ -24,7 +24,7 @@ ROW_COLUMNS = (
 
 
 def totals_shape(totals: Totals) -> dict[str, Any]:
-    """Return what some rows add up to."""
+    """Return the totals of some rows."""
     return {
         "requests": totals.requests,
         "answered": totals.answered,
@@ -42,7 +42,7 @@ def totals_shape(totals: Totals) -> dict[str, Any]:
 
 
 def group_shape(each: Group, by: By, full: bool) -> dict[str, Any]:
-    """Return a group of rows: its name under the name of what rows are grouped by, and what they add up to."""
+    """Return a group of rows as data: its name, under the name of the grouping, and its totals."""
     return {str(by): group_name(each, by, full), **totals_shape(each.totals)}
 
 
@@ -75,7 +75,7 @@ def row_shape(row: Row, full: bool) -> dict[str, Any]:
 
 
 def budget_shape(standing: Standing) -> dict[str, Any]:
-    """Return what is used of one budget."""
+    """Return how much of one budget is used."""
     return {
         "name": standing.budget.name,
         "limit": amount(standing.budget.limit),

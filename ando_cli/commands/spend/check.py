@@ -27,7 +27,7 @@ def check_spending(state: Invocation, *, offline: bool, full: bool) -> None:
 
     Raises:
         PaymentError: they differ, and lost receipts do not explain it.
-        NetworkError: the chain could not be asked.
+        NetworkError: the chain could not be queried.
     """
     terminal, network = state.terminal, state.settings.network
     with existing_store(state.settings) as store:
@@ -64,7 +64,7 @@ def _ask(state: Invocation, listed: Sequence[Account]) -> list[Audit]:
     """Compare the accounts with the chain.
 
     Raises:
-        NetworkError: the chain could not be asked.
+        NetworkError: the chain could not be queried.
     """
     audits = []
     with assemble(state, PayOptions()) as parts, state.terminal.progress():

@@ -1,4 +1,4 @@
-"""What a voucher is for, and for how much: the options that ``sign`` and ``verify`` share, and how they are read."""
+"""The channel and the amount of a voucher: the options that ``sign`` and ``verify`` share, and how to read them."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-PANEL = "A channel that is not on record"
+PANEL = "For a channel that is not on record"
 _ALL_THREE = "give --escrow, --chain-id and --protocol, and the whole id"
 
-# What is left over is looked at here: Typer's own complaint would repeat it, and it may be a signature.
+# Extra arguments are checked here: Typer's own error would repeat them, and one may be a signature.
 LEFT_OVER = {"allow_extra_args": True}
 
 ChannelOption = Annotated[
@@ -43,17 +43,21 @@ AmountOption = Annotated[
     str | None, typer.Option("--amount", metavar="AMOUNT", help="The cumulative amount, such as 1.25.")
 ]
 BaseUnitsOption = Annotated[
-    str | None, typer.Option("--base-units", metavar="N", help="The same as a whole number of base units.")
+    str | None, typer.Option("--base-units", metavar="N", help="The cumulative amount as a whole number of base units.")
 ]
 EscrowOption = Annotated[
     str | None, typer.Option(metavar="ADDRESS", help="The contract that holds the deposit.", rich_help_panel=PANEL)
 ]
-ChainIdOption = Annotated[int | None, typer.Option(metavar="N", help="Its chain.", rich_help_panel=PANEL)]
-ProtocolOption = Annotated[str | None, typer.Option(metavar="v1|v2", help="Its protocol.", rich_help_panel=PANEL)]
+ChainIdOption = Annotated[
+    int | None, typer.Option(metavar="N", help="The id of the channel's chain.", rich_help_panel=PANEL)
+]
+ProtocolOption = Annotated[
+    str | None, typer.Option(metavar="v1|v2", help="The channel's session protocol.", rich_help_panel=PANEL)
+]
 
 
 def check_left_over(ctx: typer.Context) -> None:
-    """Check that nothing but options was given.
+    """Check that only options were given.
 
     Raises:
         UsageError: there are arguments; they are not repeated.
@@ -65,10 +69,10 @@ def check_left_over(ctx: typer.Context) -> None:
 
 
 def cumulative_amount(amount: str | None, base_units: str | None) -> int:
-    """Return the amount in base units, however it was given.
+    """Return the amount in base units, from either option.
 
     Raises:
-        UsageError: it was given in neither way or in both, or is not an amount.
+        UsageError: neither option or both were given, or the value is not an amount.
     """
     if (amount is None) == (base_units is None):
         raise UsageError("give the amount either with --amount or with --base-units", hint="use one of them")
@@ -80,7 +84,7 @@ def cumulative_amount(amount: str | None, base_units: str | None) -> int:
 def find_subject(
     store: Store | None, channel: str, escrow: str | None, chain_id: int | None, protocol: str | None
 ) -> tuple[Drawer, Channel | None]:
-    """Return what the voucher is for, and the channel's record if there is one: flags do not get round a record.
+    """Return the voucher's channel, and its record if there is one: flags cannot override a record.
 
     Raises:
         UsageError: the channel is neither on record nor described in full, or the flags contradict the record.
@@ -109,7 +113,7 @@ def find_subject(
 
 
 def check_same(name: str, given: object, recorded: object) -> None:
-    """Check that what the option ``name`` gives, if it was given, is what is on record.
+    """Check that the option ``name``, if given, agrees with the record.
 
     Raises:
         UsageError: it is not.
@@ -144,7 +148,7 @@ def read_field(reader: Callable[[object, str], _T], value: object, name: str) ->
 
 def decoded(data: bytes) -> str:
     """Return what was piped in as text."""
-    # What is not UTF-8 is none of the things that are looked for, and neither is the replacement character.
+    # Nothing that is searched for can hold invalid UTF-8 or the replacement character.
     return data.decode("utf-8", errors="replace")
 
 

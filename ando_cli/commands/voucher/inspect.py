@@ -29,16 +29,16 @@ app = typer.Typer(add_completion=False)
 def inspect_(
     ctx: typer.Context,
     value: Annotated[
-        list[str] | None, typer.Argument(metavar="VALUE", help="What to decode. Without it, or with -, stdin.")
+        list[str] | None, typer.Argument(metavar="VALUE", help="What to decode. Without it, or with -, reads stdin.")
     ] = None,
-    reveal: Annotated[bool, typer.Option("--reveal", help="Hide and shorten nothing.")] = False,
+    reveal: Annotated[bool, typer.Option("--reveal", help="Show everything in full, secrets included.")] = False,
 ) -> None:
     """Show what is in a challenge, a credential, a receipt or a voucher, as JSON.
 
     Prefer stdin to an argument: other programs on this computer can see arguments.
     """
     terminal = invocation(ctx).terminal
-    # A value with spaces that was not quoted arrives in pieces.
+    # A value with spaces arrives in pieces if it was not quoted.
     text = " ".join(value or ())
     piped = text in ("", "-")
     if piped:

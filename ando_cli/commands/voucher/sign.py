@@ -55,7 +55,7 @@ def sign(
         str | None,
         typer.Option(metavar="AMOUNT", help="The most that this may newly authorise. [env: ANDO_MAX_SPEND]"),
     ] = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask, and exceed max_spend if need be.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask, and allow more than max_spend.")] = False,
     escrow: EscrowOption = None,
     chain_id: ChainIdOption = None,
     protocol: ProtocolOption = None,
@@ -81,11 +81,11 @@ def sign(
         else:
             if budgets is not None:
                 raise BudgetExceededError(
-                    "a budget is set, and the channel is not on record: it is not known how much this voucher adds",
+                    "a budget is set, and the channel is not on record: how much this voucher adds is unknown",
                     hint="nothing was signed; put the channel on record: ando session recover ID",
                 )
             _Consent(terminal, cumulative, cap, yes, recorded=False, budgeted=False).allow(cumulative)
-            terminal.warn("the channel is not on record: its deposit is not known, and nothing is recorded")
+            terminal.warn("the channel is not on record: its deposit is unknown, and this voucher is not recorded")
         signature = drawer.sign(key, cumulative)
     terminal.warn(
         f"a voucher is money: with this signature the payee can take {money(cumulative)} in all from the channel"
@@ -112,7 +112,7 @@ def _put_on_record(session: Session, record: Channel, consent: _Consent) -> None
         lambda by: warnings.append(session.check_budgets(by, record.network)),
     )  # fmt: skip
     if not raised_by:
-        terminal.note(f"no more than the {money(record.cumulative_amount)} on record, which stays as it is")
+        terminal.note(f"not above the {money(record.cumulative_amount)} on record, which does not change")
         return
     terminal.note(f"recorded: {money(cumulative)} signed in all, {money(raised_by)} more than before")
     if warnings[-1] is not None:
@@ -121,7 +121,7 @@ def _put_on_record(session: Session, record: Channel, consent: _Consent) -> None
 
 @frozen
 class _Consent:
-    """Who allows a raise. Without a record only ``--yes`` or a person does: no limit is known to hold then."""
+    """Who may allow a raise. Without a record, only ``--yes`` or a person can: no limit can be checked then."""
 
     terminal: Terminal
     cumulative: int

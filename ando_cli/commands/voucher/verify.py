@@ -33,7 +33,7 @@ from ando_cli.runtime.context import invocation
 from ando_cli.runtime.wiring import existing_store
 
 _LONGEST_SIGNATURE = 1024
-"""Characters that are read from stdin in search of a signature."""
+"""The most characters to read from stdin for a signature."""
 
 app = typer.Typer(add_completion=False)
 
@@ -72,7 +72,7 @@ def verify(
         check_same("--signer", wanted, record.terms.signer)
         wanted = record.terms.signer
     if wanted is None:
-        raise UsageError("the channel is not on record, so its signer is not known", hint="give --signer")
+        raise UsageError("the channel is not on record, so its signer is unknown", hint="give --signer")
     digest_of(drawer, cumulative)
     if signature == "-":
         signature = decoded(terminal.read_bytes(_LONGEST_SIGNATURE))
@@ -85,7 +85,7 @@ def verify(
     elif fault is not None:
         raise PaymentError(
             f"the voucher is not valid: {fault}",
-            hint="the amount is cumulative, and a voucher is for one channel only",
+            hint="check the amount, which is cumulative, and the channel",
             code=Code.VOUCHER_INVALID,
         )
     else:

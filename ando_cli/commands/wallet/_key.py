@@ -1,4 +1,4 @@
-"""What the commands of ``ando wallet`` share: where the key goes, and what is shown of it."""
+"""What the commands of ``ando wallet`` share: where to keep the key, and how to show its address."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ KeystoreOption = Annotated[
 
 
 def place_of(into_keystore: bool) -> Place:
-    """Return where the key is to be kept."""
+    """Return the place that will keep the key."""
     return Place.KEYSTORE if into_keystore else Place.KEYRING
 
 

@@ -25,7 +25,7 @@ def balance(ctx: typer.Context) -> None:
     state = invocation(ctx)
     network = state.settings.network
     owner = state.open_wallet().address()
-    from ando_cli.tempo.rpc import Rpc  # web3 takes its time
+    from ando_cli.tempo.rpc import Rpc  # loading web3 is slow
 
     with state.terminal.progress(), Rpc(network.rpc_url, timeout=state.settings.connect_timeout) as rpc:
         state.terminal.stage("asking the chain")

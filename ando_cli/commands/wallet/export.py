@@ -29,7 +29,7 @@ def export(
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write to this new file, with mode 0600.")
     ] = None,
 ) -> None:
-    """Export the key as encrypted keystore v3 JSON, under a password that is asked for twice."""
+    """Export the key as encrypted keystore v3 JSON. Asks twice for a new password."""
     state = invocation(ctx)
     store = state.open_wallet()
     if output is not None and os.path.lexists(output):
@@ -45,4 +45,4 @@ def export(
     if state.terminal.json_output:
         state.terminal.json({"file": str(output)})
     else:
-        state.terminal.note(f"written to {output}: it can only be opened with its password, so keep both")
+        state.terminal.note(f"written to {output}: only its password opens it, so keep both")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ando_cli.terminal.output import Terminal
 
 _LONGEST_KEY = 1024
-"""Characters that are read from stdin in search of a key."""
+"""The most characters to read from stdin for a key."""
 
 app = typer.Typer(add_completion=False)
 
@@ -65,7 +65,7 @@ def _read_key(terminal: Terminal) -> PrivateKey:
             code=Code.WALLET_MALFORMED,
         ) from None
     # A key that is typed where the terminal echoes it is no longer a secret.
-    raise UsageError("there is no terminal to ask for the key on", hint="pipe the key in, or leave stderr alone")
+    raise UsageError("there is no terminal to ask for the key", hint="pipe the key in, or do not redirect stderr")
 
 
 def _read_file(path: Path, store: WalletStore) -> PrivateKey:

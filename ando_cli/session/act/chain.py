@@ -1,4 +1,4 @@
-"""The chain as sessions see it: asked only after it proved to be the one that the network names."""
+"""The chain as sessions see it: used only after it proved to be the network's chain."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ TRANSACTION_SECONDS = 25
 
 
 class Chain(typing.Protocol):
-    """What is asked of the chain (``ando_cli.tempo.rpc.Rpc``). Each can raise ``NetworkError``."""
+    """The reads of the chain (``ando_cli.tempo.rpc.Rpc``). Each can raise ``NetworkError``."""
 
     def chain_id(self) -> int:
         """Return the id of the chain that is served."""
@@ -72,7 +72,7 @@ class ChainView:
         """Return the chain, which is the one that the network names.
 
         Raises:
-            NetworkError: it could not be asked.
+            NetworkError: it could not be queried.
             PaymentError: it is another one.
         """
         chain = self._connect()
@@ -80,7 +80,7 @@ class ChainView:
         if found != self.network.chain_id:
             raise UntrustedError(
                 f"the RPC serves chain {found}, not {self.network.name} ({self.network.chain_id})",
-                hint="give the right one with --rpc-url or in config.toml",
+                hint="set the right one with --rpc-url, or rpc_url in config.toml",
                 code=Code.WRONG_CHAIN,
             )
         return chain

@@ -51,7 +51,7 @@ class Grace:
 
     @property
     def left(self) -> int:
-        """Seconds until then, 0 when it is past."""
+        """The seconds until then; 0 if it is past."""
         return max(0, self.closes_at - self.now)
 
 
@@ -65,7 +65,7 @@ def confirm(session: Session, channel: Channel, captured: int) -> Ended:
 
     Raises:
         PaymentError: the chain does not show it.
-        NetworkError: the chain could not be asked.
+        NetworkError: the chain could not be queried.
     """
     chain = session.chain.checked()
     for _ in range(_POLLS):
@@ -81,7 +81,7 @@ def confirm(session: Session, channel: Channel, captured: int) -> Ended:
 
 
 def over(session: Session, channel: Channel) -> Ended | None:
-    """Return what ``channel`` came to, if the chain shows that it is closed, whoever did it; that is recorded.
+    """Return the outcome of ``channel`` if the chain shows that it is closed, whoever closed it, and record it.
 
     Raises:
         NetworkError: the chain could not be asked.
@@ -97,14 +97,14 @@ def over(session: Session, channel: Channel) -> Ended | None:
 def request(session: Session, channel: Channel) -> Grace | Ended:
     """Ask the escrow to close ``channel``, unless that was done before, and record when it can be withdrawn from.
 
-    Nothing is paid from a channel from the moment that this is recorded, which is before it is sent.
+    This is recorded before it is sent, and from then on nothing is paid from the channel.
 
     Returns:
-        When it can be withdrawn from; or what it came to, where it is closed already.
+        When it can be withdrawn from, or its outcome if it is closed already.
 
     Raises:
         PaymentError: the chain shows no such channel, or the transaction failed.
-        NetworkError: the chain could not be asked.
+        NetworkError: the chain could not be queried.
     """
     from ando_cli.tempo.transaction import request_close_transaction
 
@@ -118,11 +118,11 @@ def request(session: Session, channel: Channel) -> Grace | Ended:
 
 
 def grace(session: Session, channel: Channel) -> Grace | Ended:
-    """Return when ``channel`` can be withdrawn from; or what it came to, where it is closed already.
+    """Return when ``channel`` can be withdrawn from, or its outcome if it is closed already.
 
     Raises:
         PaymentError: no close was requested, or the chain shows no such channel.
-        NetworkError: the chain could not be asked.
+        NetworkError: the chain could not be queried.
     """
     chain = session.chain.checked()
     state = _open_state(session, chain, channel)
@@ -140,7 +140,7 @@ def withdraw(session: Session, channel: Channel) -> Ended:
 
     Raises:
         PaymentError: no close was requested, the grace period is not over, or the transaction failed.
-        NetworkError: the chain could not be asked.
+        NetworkError: the chain could not be queried.
     """
     from ando_cli.tempo.transaction import withdraw_transaction
 
@@ -185,7 +185,7 @@ def _transact(session: Session, chain: Chain, channel: Channel, build: Callable[
     if not mined.succeeded:
         raise PaymentError(
             "the chain refused the transaction",
-            hint="look with `ando session show --chain`; only a fee was paid",
+            hint="check with `ando session show --chain`; only a fee was paid",
             code=Code.TRANSACTION_FAILED,
         )
     return str(mined.tx_hash)
@@ -203,7 +203,9 @@ def _open_state(session: Session, chain: Chain, channel: Channel) -> ChannelStat
     ended = over(session, channel)
     if ended is None:
         raise PaymentError(
-            "the chain shows no open channel of this id", hint="look with `ando session sync`", code=Code.CHANNEL_CLOSED
+            "the chain shows no open channel of this id",
+            hint="check with `ando session sync`",
+            code=Code.CHANNEL_CLOSED,
         )
     return ended
 

@@ -1,4 +1,4 @@
-"""Asking the chain what differs from our record of a channel, and bringing the record up to it."""
+"""Comparing our record of a channel with the chain, and updating it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @frozen
 class Synced:
-    """A channel that was compared with the chain, what that changed, and what the user should know."""
+    """A channel after its comparison with the chain: what changed, and what the user should know."""
 
     channel: Channel
     changes: tuple[Change, ...]
@@ -28,14 +28,14 @@ def compare(session: Session, channel: Channel) -> Comparison:
     """Ask the chain about ``channel``. Nothing is recorded.
 
     Raises:
-        NetworkError: the chain could not be asked.
+        NetworkError: the chain could not be queried.
         PaymentError: it is another chain.
     """
     return comparison.compared(channel, session.chain.state(channel))
 
 
 def sync(session: Session, channel: Channel, *, dry_run: bool = False) -> Synced:
-    """Bring the record of ``channel`` up to what the chain says. Signs nothing; what was authorised stays as it is.
+    """Update the record of ``channel`` from the chain. Signs nothing, and does not change what was authorised.
 
     Args:
         session: the parts.
@@ -43,7 +43,7 @@ def sync(session: Session, channel: Channel, *, dry_run: bool = False) -> Synced
         dry_run: record nothing.
 
     Raises:
-        NetworkError: the chain could not be asked.
+        NetworkError: the chain could not be queried.
         StoreError: the record cannot be changed, or another process is busy with the channel.
     """
     session.chain.checked()

@@ -1,4 +1,4 @@
-"""Opening a channel and topping it up: the amount is decided, the user asked, the transaction signed and recorded.
+"""Opening and topping up a channel: decide the amount, ask the user, then sign and record the transaction.
 
 Nothing here sends; the payment rail does, once the record is written. The caller holds the lock of the channel
 (``Session.exclusive``): one process at a time makes deposits into one, and the others wait and find it open.
@@ -81,7 +81,7 @@ def open_channel(session: Session, key: ChannelKey, request: SessionRequest, boo
             session.store.add(channel)
             book(channel, Committed(deposited=deposit, raised=request.amount))
     except Exception:
-        keys.drop(signer, key.payer)  # no channel came to be that it could sign for
+        keys.drop(signer, key.payer)  # no channel exists that it could sign for
         raise
     session.tally.add(deposited=deposit, raised=request.amount)
     if warning:
@@ -92,7 +92,7 @@ def open_channel(session: Session, key: ChannelKey, request: SessionRequest, boo
 def expected_deposit(session: Session, request: SessionRequest, needed: int | None = None) -> int:
     """Decide, as ``open_channel`` and ``top_up`` do, what would be deposited now. Nobody is asked, nothing is signed.
 
-    Where there is no wallet its balance is no limit.
+    Without a wallet, its balance is no limit.
 
     Args:
         session: the parts.
@@ -101,7 +101,7 @@ def expected_deposit(session: Session, request: SessionRequest, needed: int | No
 
     Raises:
         PaymentError: a limit or the balance is too small, or the clock is wrong.
-        NetworkError: the chain could not be asked.
+        NetworkError: the chain could not be queried.
     """
     try:
         owner = session.keys.payer
@@ -125,7 +125,7 @@ def _opening_deposit(session: Session, request: SessionRequest, balance: int, re
 
 
 def _terms(key: ChannelKey, request: SessionRequest, signer: str) -> ChannelTerms:
-    """What the new channel is made of, but for what its transaction adds."""
+    """Return the terms of the new channel, without what its transaction adds."""
     protocol = Protocol(request.session_protocol)
     operator = (request.operator or ZERO_ADDRESS) if protocol is Protocol.V2 else ZERO_ADDRESS
     return ChannelTerms(
@@ -163,7 +163,7 @@ def top_up(session: Session, channel: Channel, request: SessionRequest, needed: 
 
     Raises:
         PaymentError: a limit or the balance is too small, the clock is wrong, or the answer was no.
-        NetworkError: the chain could not be asked.
+        NetworkError: the chain could not be queried.
     """
     session.keys.signer(channel)  # what cannot be spent is not added to
     means = _means(session, request, Operation.TOP_UP)
@@ -176,7 +176,7 @@ def top_up(session: Session, channel: Channel, request: SessionRequest, needed: 
 def top_up_by(
     session: Session, channel: Channel, request: SessionRequest, additional: int, book: Book = _unbooked
 ) -> Channel:
-    """Add what the user named: as ``top_up``, but an error where a limit does not cover it.
+    """Add the amount that the user gave: as ``top_up``, but with an error if a limit does not cover it.
 
     Raises:
         PaymentError, NetworkError: as ``top_up``.

@@ -1,7 +1,7 @@
-"""Taking a gateway's hint about a channel, where our own signature and the chain bear it out.
+"""Using a gateway's hint about a channel, if our own signature and the chain confirm it.
 
-Nothing is signed here, and nothing that the gateway says can raise what we sign: a hint brings back what this wallet
-signed before, in a run whose record was lost, or on another machine.
+Nothing is signed here, and no claim of the gateway can raise what we sign. A hint restores what this wallet signed
+before, in a run whose record was lost, or on another machine.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def adopt(session: Session, key: ChannelKey, snapshot: Mapping[str, Any]) -> Cha
         The channel, or ``None`` where nothing was proven or the channel is on record already.
 
     Raises:
-        NetworkError: the chain could not be asked.
+        NetworkError: the chain could not be queried.
         StoreError: it could not be recorded.
     """
     proven = snapshots.prove(snapshot, key)
@@ -52,7 +52,7 @@ def catch_up(session: Session, channel: Channel, snapshot: Mapping[str, Any]) ->
         Whether the record was behind.
 
     Raises:
-        NetworkError: the chain could not be asked.
+        NetworkError: the chain could not be queried.
         StoreError: it could not be recorded.
     """
     proven = snapshots.prove(snapshot, channel.key)

@@ -39,11 +39,11 @@ class Delegates(typing.Protocol):
 
 
 class Keys:
-    """The keys of one wallet. Each is looked for when it is first needed.
+    """The keys of one wallet. Each is read when first needed.
 
     Args:
         wallet: finds the wallet's key.
-        address: tells the wallet's address; without it the key is read for that.
+        address: returns the wallet's address; without it, the address comes from the key.
         delegates: keeps the keys that sign for one channel alone.
         delegate: whether each new channel gets such a key.
     """
@@ -67,12 +67,12 @@ class Keys:
         """Return the wallet's key.
 
         Raises:
-            WalletError: there is no usable wallet, or its key is not that of the address that is known of it.
+            WalletError: there is no usable wallet, or its key does not match its noted address.
         """
         key = self._wallet()
         if self._address is not None and self._address() != key.address:
             raise WalletError(
-                "the wallet's key is not that of the address that is noted beside it",
+                "the wallet's key does not match the address noted beside it",
                 hint="nothing was signed; `ando wallet address` corrects the note",
                 code=Code.WALLET_MISMATCH,
             )
@@ -80,7 +80,7 @@ class Keys:
 
     @property
     def payer(self) -> str:
-        """The wallet's address. Its key is not read for it where it is known otherwise.
+        """The wallet's address. The key is not read if the address is known otherwise.
 
         Raises:
             WalletError: there is no usable wallet.
@@ -88,7 +88,7 @@ class Keys:
         return self.wallet().address if self._address is None else self._address()
 
     def holds(self, signer: str) -> bool:
-        """Tell whether the key of a delegated channel is at hand; a keyring that cannot be used does not hold it."""
+        """Return whether a delegated channel's key is on this machine; an unusable keyring counts as without it."""
         with suppress(WalletError):
             return self._delegates is not None and self._delegates.find(signer) is not None
         return False
@@ -97,7 +97,7 @@ class Keys:
         """Return the key that signs the vouchers of ``channel``: the wallet's, or the one that was made for it.
 
         Raises:
-            WalletError: it is not at hand. Another one is never used in its stead.
+            WalletError: the key is not on this machine. Another key is never used instead.
         """
         terms = channel.terms
         if terms.signer == terms.payer:
@@ -105,7 +105,7 @@ class Keys:
             if key.address != terms.signer:
                 raise WalletError(
                     "this channel belongs to another wallet",
-                    hint="nothing was signed; use the wallet that opened it: `ando wallet address` shows which is here",
+                    hint="nothing was signed; use the wallet that opened it; `ando wallet address` shows this one",
                     code=Code.SIGNER_MISMATCH,
                 )
             return key
@@ -114,7 +114,7 @@ class Keys:
             found = self._delegates.find(terms.signer)
         if found is None or found.address != terms.signer:
             raise WalletError(
-                "the key that was made to sign for this channel is not on this machine",
+                "this channel's own signing key is not on this machine",
                 hint="`ando session close --force` gets the deposit back with the wallet's key alone",
                 code=Code.DELEGATE_MISSING,
             )
@@ -125,7 +125,7 @@ class Keys:
         """Sign a voucher for ``cumulative_amount`` base units in all. It is money: what it is for is on record before.
 
         Raises:
-            WalletError: the key that signs for ``channel`` is not at hand.
+            WalletError: the key that signs for ``channel`` is not on this machine.
         """
         terms = channel.terms
         return sign_voucher(
@@ -147,7 +147,7 @@ class Keys:
         )
 
     def check_for_new(self) -> None:
-        """Check that a new channel can have its signer: where it is to be a key of its own, that one can be kept.
+        """Check that a new channel can have its signer: a delegated key must have a place.
 
         Raises:
             WalletError: it cannot.
@@ -156,7 +156,7 @@ class Keys:
             self._keeper().check()
 
     def signer_for_new(self, payer: str) -> str:
-        """Return the address that signs for a new channel of ``payer``; where it is a key of its own, make and keep it.
+        """Return the address that signs for a new channel of ``payer``; create and store a delegated key.
 
         Raises:
             WalletError: the key cannot be kept.
@@ -168,7 +168,7 @@ class Keys:
         return key.address
 
     def drop(self, signer: str, payer: str) -> None:
-        """Remove the key that signed for a channel that is over. One that stays behind is worth nothing to anybody."""
+        """Remove the key that signed for a channel that is over. If that fails, the key is worthless."""
         if signer != payer and self._delegates is not None:
             self._found.pop(signer, None)
             with suppress(AndoError):
@@ -177,7 +177,7 @@ class Keys:
     def _keeper(self) -> Delegates:
         if self._delegates is None:
             raise WalletError(
-                "there is no place to keep a key for one channel alone",
+                "no keyring can keep a key for one channel alone",
                 hint="open the channel without --delegate",
                 code=Code.DELEGATE_UNKEPT,
             )

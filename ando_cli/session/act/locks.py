@@ -1,4 +1,4 @@
-"""What happens one at a time: deposits into one channel across processes, and the making of a part across threads.
+"""Locks: deposits into one channel across processes, and the creation of a part across threads.
 
 The lock of a channel is the operating system's, so a process that is killed releases it.
 """

@@ -1,9 +1,9 @@
-"""Finding channels of this wallet that the store does not know, and taking them on record at a safe amount.
+"""Finding channels of this wallet that the store does not know, and recording them at a safe amount.
 
-What was signed for a channel whose record is lost is not known. It is at least what the payee has settled, which the
-chain shows, and that is what the record begins with, unless the user knows more. To begin too low costs nothing: the
-gateway turns a voucher down that is below the one it holds. To begin too high would authorise what nobody asked for, so
-no gateway is believed about it.
+If a channel's record is lost, what was signed is unknown. It is at least what the payee has settled, which the chain
+shows. The record starts there, unless the user knows more. Starting too low costs nothing: the gateway rejects a
+voucher below the one it holds. Starting too high would authorise what nobody asked for, so a gateway's claim does not
+count.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class Outcome(StrEnum):
-    """What became of a channel that was found open on the chain."""
+    """The outcome for a channel that was found open on the chain."""
 
     RECOVERED = "recovered"  # on record now, and the gateway is paid from it
     SPARE = "spare"  # on record now, but nothing is paid from it: another channel is live
@@ -55,7 +55,7 @@ class Found:
 
 @frozen
 class Search:
-    """What a search found, and why it is incomplete where it is."""
+    """What a search found, and why it is incomplete, if it is."""
 
     found: list[Found]
     incomplete: AndoError | None = None
@@ -66,9 +66,9 @@ class Recovery:
 
     Args:
         session: the wallet, the chain and the store.
-        gateway: whom the channels that are found pay.
-        authorised: what the user knows to have signed before, in base units.
-        accepted_payee: the fingerprint of a payee that the user accepts in the place of the pinned one.
+        gateway: the gateway that the found channels pay.
+        authorised: what the user says was signed before, in base units.
+        accepted_payee: the fingerprint of a payee that the user accepts instead of the pinned one.
         dry_run: record nothing.
     """
 
@@ -91,11 +91,11 @@ class Recovery:
         """What a dry run would have recorded."""
 
     def by_id(self, channel_id: str, from_block: int = 0) -> Found:
-        """Take the channel of that id on record.
+        """Record the channel with that id.
 
         Raises:
             PaymentError: it is not open, not this wallet's, or may not be used; the code says which.
-            NetworkError: the chain could not be asked.
+            NetworkError: the chain could not be queried.
         """
         return self._take(*self._locate(channel_id, from_block))
 
@@ -114,7 +114,7 @@ class Recovery:
         if terms.payer != self._session.keys.payer:
             raise PaymentError(
                 "this channel belongs to another wallet",
-                hint="only its own wallet can use or close it: `ando wallet address` shows which one is here",
+                hint="only its own wallet can use or close it; `ando wallet address` shows the one on this machine",
                 code=Code.OTHER_PAYER,
             )
         if state.finalized:
@@ -123,24 +123,24 @@ class Recovery:
         if found.outcome is Outcome.OTHER_PAYEE:
             name = fingerprint(terms.payee)
             raise UntrustedError(
-                f"this channel pays another account than the one that {self._gateway} is paid at",
-                hint=f"name its gateway with --base-url; if it is this one, accept it with --accept-payee {name}",
+                f"this channel does not pay the account that {self._gateway} is paid at",
+                hint=f"give its gateway with --base-url; if it is this gateway, add --accept-payee {name}",
                 code=Code.PAYEE_CHANGED,
             )
         if found.outcome is Outcome.OTHER_TOKEN:
             raise UntrustedError(
                 f"this channel holds another token than {self._session.network.token_symbol}",
-                hint="a token is trusted by its [networks.*] table in config.toml",
+                hint="to trust a token, add its network to config.toml as [networks.NAME]",
                 code=Code.WRONG_TOKEN,
             )
         return found
 
     def search(self, from_block: int = 0) -> Search:
-        """Take all open channels on record that the trusted escrows' events since ``from_block`` show.
+        """Record all open channels that the trusted escrows' events since ``from_block`` show.
 
         Raises:
             UsageError: there are several, and the user named one amount.
-            NetworkError: the chain could not be asked.
+            NetworkError: the chain could not be queried.
         """
         chain = self._session.chain.checked()
         opened: list[tuple[ChannelTerms, ChannelState]] = []
@@ -155,14 +155,14 @@ class Recovery:
         if self._authorised is not None and len(opened) > 1:
             raise UsageError(
                 f"--authorised is for one channel, and {len(opened)} are open",
-                hint="leave it out, or name one of them: ando session recover ID --authorised AMOUNT",
+                hint="leave it out, or give one id: ando session recover ID --authorised AMOUNT",
             )
         return Search([self._adopt(terms, state) for terms, state in opened], incomplete)
 
     def _opened(
         self, escrow: str, protocol: Protocol, from_block: int
     ) -> tuple[list[ChannelTerms], NetworkError | None]:
-        from ando_cli.tempo.history import IncompleteSearchError  # web3 takes its time
+        from ando_cli.tempo.history import IncompleteSearchError  # loading web3 is slow
 
         session = self._session
         chain = session.chain.checked()
@@ -203,8 +203,8 @@ class Recovery:
             if terms.channel_id == channel_id:
                 return terms
         raise incomplete or PaymentError(
-            "this wallet opened no such channel in the blocks that were searched",
-            hint="search further back with --from-block",
+            "this wallet opened no such channel in the searched blocks",
+            hint="search from an earlier block with --from-block",
             code=Code.NO_CHANNEL,
         )
 
@@ -281,27 +281,27 @@ class Recovery:
         return self._session.store.live(channel.key)
 
     def _at_least(self, state: ChannelState) -> int:
-        """What counts as authorised: what the user says, within what the chain shows."""
+        """Return what counts as authorised: what the user says, within what the chain shows."""
         authorised = self._authorised
         if authorised is None:
             return state.settled
         if authorised > state.deposit:
             raise PaymentError(
                 f"the deposit is {amount(state.deposit)}: no more can have been authorised",
-                hint="give what was authorised at most: --authorised",
+                hint="give --authorised an amount up to the deposit",
                 code=Code.ABOVE_DEPOSIT,
             )
         if authorised < state.settled:
             raise PaymentError(
-                f"the gateway has settled {amount(state.settled)} already, so that much was authorised at least",
-                hint="leave --authorised out, or give more",
+                f"the gateway has settled {amount(state.settled)} already, so at least that much was authorised",
+                hint="leave --authorised out, or give a larger amount",
                 code=Code.BELOW_SETTLED,
             )
         return authorised
 
 
 def check_forgettable(channel: Channel, *, lose_track: bool) -> None:
-    """Check that the record of a channel may be dropped.
+    """Check that the record of a channel may be deleted.
 
     Raises:
         PaymentError: there may be money in the channel, and the user did not say that this is known.
@@ -331,7 +331,7 @@ def _v1_terms(state: ChannelState, escrow: str, channel_id: str, chain_id: int) 
 
 def _not_found() -> PaymentError:
     return PaymentError(
-        "the chain shows no open channel of this id in an escrow that is trusted",
-        hint="check the id and --network; more escrows are trusted by a [networks.*] table in config.toml",
+        "the chain shows no open channel of this id in a trusted escrow",
+        hint="check the id and --network; to trust another escrow, add it to a [networks.NAME] table in config.toml",
         code=Code.NO_CHANNEL,
     )

@@ -1,4 +1,4 @@
-"""One command's session with one gateway's channels: the parts that its steps are carried out with.
+"""One command's session with one gateway's channels: the parts that carry out its steps.
 
 A ``Session`` is frozen. What changes while a command runs is in its ``Tally``; what lasts longer is in its store.
 """
@@ -39,7 +39,7 @@ def _allow(_: Deposit) -> None:
 
 
 def _ignore(_: str) -> None:
-    """Tell nobody."""
+    """Ignore the message."""
 
 
 @frozen
@@ -59,7 +59,7 @@ class Limits:
     Attributes:
         caps: the limits of one deposit and of one command.
         budgets: what may be authorised in a day, in a month and in all; ``None`` where that is not limited.
-        by_budget: tells whether nobody but the budgets allows a deposit, which is then bounded by what is left of them.
+        by_budget: returns whether only the budgets allow a deposit, which what is left of them then bounds.
         deposit: what to deposit in a new channel, in base units, if the user named an amount.
     """
 
@@ -71,7 +71,7 @@ class Limits:
 
 @frozen
 class User:
-    """Who is asked and told.
+    """How to ask and warn the user.
 
     Attributes:
         consent: asked before each deposit; raises ``PaymentError`` where the answer is no.
@@ -119,7 +119,7 @@ class Session:
         keys: who pays, and who signs.
         chain: the chain of the network that is trusted.
         limits: what the user allows.
-        user: who is asked and told.
+        user: how to ask and warn the user.
         clock: the time, and waiting.
         tally: what changes while the command runs.
     """

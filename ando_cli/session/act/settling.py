@@ -1,4 +1,4 @@
-"""What the chain says became of a channel and of its pending transaction, and putting that on record.
+"""Finding the outcome of a channel and its pending transaction on the chain, and recording it.
 
 An absence is not a proof: a channel that one node does not show is given up only where its time is over for sure.
 """
@@ -68,7 +68,7 @@ def _is_over(session: Session, pending: Pending, chain_time: int) -> bool:
 
 
 def _shows(state: ChannelState, channel: Channel) -> bool:
-    """Whether the chain shows all that was put into the channel."""
+    """Return whether the chain shows the whole deposit of the channel."""
     return channel.pending is None or state.deposit >= channel.deposit + channel.pending.amount
 
 
@@ -131,7 +131,7 @@ def confirm_top_up(session: Session, channel: Channel) -> None:
 
     Raises:
         PaymentError: the chain does not show it.
-        NetworkError: the chain could not be asked.
+        NetworkError: the chain could not be queried.
     """
     for _ in range(_TOP_UP_POLLS):
         resolve(session, channel)
@@ -140,7 +140,7 @@ def confirm_top_up(session: Session, channel: Channel) -> None:
             return
         session.clock.sleep(_TOP_UP_POLL_SECONDS)
     raise PaymentError(
-        "the gateway took the top-up, but the chain does not show it",
-        hint="the next request looks again before anything is signed",
+        "the gateway accepted the top-up, but the chain does not show it",
+        hint="the next request checks again before anything is signed",
         code=Code.DEPOSIT_IN_FLIGHT,
     )

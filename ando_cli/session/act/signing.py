@@ -37,7 +37,7 @@ def payload(session: Session, channel: Channel) -> OpenPayload | TopUpPayload | 
     """Sign what is to be sent for ``channel`` as recorded: its pending transaction, or its voucher.
 
     Raises:
-        WalletError: the key that signs is not at hand.
+        WalletError: the signing key is not on this machine.
     """
     pending = channel.pending
     if pending is not None and channel.tops_up:
@@ -54,7 +54,7 @@ def close_payload(session: Session, channel: Channel, cumulative_amount: int) ->
 
     Raises:
         InvariantError: it is more.
-        WalletError: the key that signs is not at hand.
+        WalletError: the signing key is not on this machine.
     """
     if cumulative_amount > channel.cumulative_amount:
         raise InvariantError("a channel would be closed at more than was authorised")

@@ -30,16 +30,16 @@ def record_voucher(
 
     Args:
         store: where the raise is recorded.
-        channel: as it was read from the store.
-        cumulative_amount: what the payee can take in all with it, in base units.
-        allow: asked once before a raise, and told by how much; raises where it may not be.
-        check: the same in the transaction that records the raise, as often as that is tried.
+        channel: as read from the store.
+        cumulative_amount: what the payee can take in total with it, in base units.
+        allow: called once before a raise, with its amount in base units; raises an error to forbid it.
+        check: the same, called in the transaction that records the raise, at each attempt.
 
     Returns:
-        By how much it raised the record: 0 for an amount that was signed for before.
+        The raise in base units; 0 for an amount that was signed before.
 
     Raises:
-        PaymentError: it is above the deposit, or a raise on a channel that is not open, or one of the two said no.
+        PaymentError: the amount is above the deposit, the channel is not open, or ``allow`` or ``check`` forbids it.
         StoreError: the record could not be written, or is gone. Nothing may be signed then.
     """
     allowed = False

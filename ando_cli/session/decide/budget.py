@@ -1,8 +1,8 @@
-"""Budgets: what may be authorised in a day, in a month, and in all. Pure decisions over frozen data.
+"""Budgets: what may be authorised in a day, in a month, and in total. Pure decisions over frozen data.
 
-What counts is by how much vouchers were raised, openings included: that is what can be taken, whether or not it was
-spent. It is read from the ledger in the transaction that records the next raise, so that no two of them are allowed
-with the same money. Amounts are base units.
+A budget counts authorised money, opens included, not spent money: once a voucher is signed, the gateway can take its
+full amount. The sum is read from the ledger in the transaction that records the next raise, so that no two raises use
+the same money. Amounts are base units.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ando_cli.session.decide.periods import Span
 
 WARNING_PERCENT = 80
-"""How much of a budget is used when the user is warned."""
+"""The used share of a budget, in percent, at which the user gets a warning."""
 
 
 @frozen
@@ -35,19 +35,19 @@ class Budget:
 
 @frozen
 class Standing:
-    """A budget, and what of it is used."""
+    """A budget, and how much of it is used."""
 
     budget: Budget
     used: int
 
     @property
     def left(self) -> int:
-        """What may still be authorised."""
+        """How much may still be authorised."""
         return max(0, self.budget.limit - self.used)
 
     @property
     def renews_at(self) -> int | None:
-        """When all of it is there again, in unix seconds; ``None`` where it never is."""
+        """When the budget renews, in Unix seconds; ``None`` if never."""
         return None if self.budget.period is None else self.budget.period.until
 
 
@@ -60,7 +60,7 @@ class Budgets:
     total: int | None = None
 
     def at(self, now: float) -> list[Budget]:
-        """Those that there are, with the periods that ``now`` is in; the one that is there again last comes first."""
+        """Return the configured budgets with their current periods at ``now``; the one that renews last comes first."""
         listed = []
         if self.total is not None:
             listed.append(Budget("budget.total", self.total, None))
@@ -72,10 +72,10 @@ class Budgets:
 
 
 def standings(budgets: Budgets, now: float, authorised: Callable[[list[int]], list[int]]) -> list[Standing]:
-    """What of each budget is used.
+    """Return how much of each budget is used.
 
     Args:
-        authorised: tells what was authorised from each of several times on.
+        authorised: returns what was authorised since each of several times.
     """
     listed = budgets.at(now)
     used = authorised([0 if budget.period is None else budget.period.since for budget in listed])
@@ -83,10 +83,10 @@ def standings(budgets: Budgets, now: float, authorised: Callable[[list[int]], li
 
 
 def check(by: int, standings: Iterable[Standing]) -> None:
-    """Refuse to authorise ``by`` more than before where it passes a budget.
+    """Refuse to authorise ``by`` more than before if it exceeds a budget.
 
     Raises:
-        PaymentError: names the one that is there again last. Nothing was signed.
+        PaymentError: names the budget that renews last. Nothing was signed.
     """
     for standing in standings:
         if by > standing.left:
@@ -95,12 +95,12 @@ def check(by: int, standings: Iterable[Standing]) -> None:
             raise BudgetExceededError(
                 f"{budget.name} is {amount(budget.limit)}, of which {amount(standing.used)} is used: "
                 f"this needs {amount(by)} more",
-                hint=f"nothing was signed; {again}, and is raised with `ando config set {budget.name} AMOUNT`",
+                hint=f"nothing was signed; {again}; raise it with `ando config set {budget.name} AMOUNT`",
             )
 
 
 def warning(by: int, standings: Iterable[Standing]) -> str | None:
-    """What to tell the user of budgets that are nearly used up when ``by`` more is authorised."""
+    """Return the warning about budgets that are nearly used up when ``by`` more is authorised."""
     near = [
         f"{standing.budget.name}: {amount(standing.used + by)} of {amount(standing.budget.limit)} is used"
         for standing in standings

@@ -59,14 +59,14 @@ def changes(before: Channel, after: Channel) -> tuple[Change, ...]:
 
 
 def note(channel: Channel, state: ChannelState | None) -> str | None:
-    """Return what the user should know of a channel whose record is as the chain has it, if anything."""
+    """Return what the user should know about a channel whose record agrees with the chain, if anything."""
     named = short(channel.channel_id)
     if state is None:
         return None if channel.state in _ABSENT else "the chain does not show this channel"
     if not state.finalized and state.settled > channel.cumulative_amount:
         return (
             f"the gateway settled {amount(state.settled)}, more than is on record here as authorised: "
-            f"`ando session recover {named}` takes that over"
+            f"`ando session recover {named}` updates the record"
         )
     if channel.state is State.CLOSING and not state.close_requested_at:
         return f"its close did not reach the chain: `ando session close --force {named}` asks again"

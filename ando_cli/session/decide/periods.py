@@ -43,7 +43,7 @@ def parse_span(text: str, name: str, now: float) -> Span:
     ``7d`` is a week: today and the six days before it.
 
     Raises:
-        UsageError: it names none.
+        UsageError: it is not a day.
     """
     wanted, today = text.strip().lower(), datetime.fromtimestamp(now).date()
     try:
@@ -60,7 +60,7 @@ def parse_span(text: str, name: str, now: float) -> Span:
         day = date.fromisoformat(wanted)
         return _span(day, day + timedelta(days=1))
     except (ValueError, OverflowError, OSError):  # OSError: a day that the platform's clock cannot tell
-        raise UsageError(f"{name} names no day: {text[:32]!r}", hint=f"write it like one of: {FORMS}") from None
+        raise UsageError(f"{name} is not a day: {text[:32]!r}", hint=f"use one of these forms: {FORMS}") from None
 
 
 def _month(year: int, month: int) -> Span:

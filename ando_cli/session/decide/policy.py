@@ -1,4 +1,4 @@
-"""What a payment may be: whom we trust, and how much. Pure decisions over frozen data.
+"""The limits of a payment: whom we trust, and how much. Pure decisions over frozen data.
 
 Caps hold against everybody (rule 3 in ARCHITECTURE.md): what the gateway asks for is a wish, and the smallest
 of the user's limits decides. Amounts are base units.
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 class Caps:
     """The user's limits.
 
-    ``max_deposit`` bounds one deposit (opening or topping up). ``max_spend`` bounds one command twice over: what it
-    deposits in all, and by how much it raises what is authorised in all. ``budget_left`` bounds one deposit that nobody
-    but a budget allows. ``None`` is no limit beyond the others.
+    ``max_deposit`` bounds one deposit (opening or topping up). ``max_spend`` bounds two sums of one command: what it
+    deposits, and what it newly authorises. ``budget_left`` bounds one deposit that only a budget allows. ``None`` is no
+    limit beyond the others.
     """
 
     max_deposit: int
@@ -73,28 +73,28 @@ def check_trust(request: SessionRequest, trust: Trust) -> None:
     if request.chain_id != network.chain_id:
         raise UntrustedError(
             f"the gateway asks for payment on chain {request.chain_id}, not on {network.name} ({network.chain_id})",
-            hint="name the gateway's network with --network, if you trust it",
+            hint="choose the gateway's network with --network, if you trust it",
             code=Code.WRONG_CHAIN,
         )
     protocol = Protocol(request.session_protocol)
     if not network.trusts(request.escrow_contract, protocol):
         raise UntrustedError(
             f"the gateway names an escrow contract that is not trusted on {network.name}",
-            hint=f"nothing was signed; if you trust it, add it to escrows of a [networks.*] table in config.toml: "
+            hint=f"nothing was signed; if you trust it, add it to escrows of a [networks.NAME] table in config.toml: "
             f"{request.escrow_contract}",
             code=Code.UNTRUSTED_ESCROW,
         )
     if request.currency != network.token:
         raise UntrustedError(
             f"the gateway asks for another token than {network.token_symbol} of {network.name}",
-            hint="nothing was signed; a token is trusted by its [networks.*] table in config.toml",
+            hint="nothing was signed; to trust a token, add its network to config.toml as [networks.NAME]",
             code=Code.WRONG_TOKEN,
         )
     check_size(max(request.amount, request.suggested_deposit or 0, request.min_voucher_delta), protocol)
     pinned = trust.pinned_payee
     if pinned is not None and pinned != request.recipient and trust.accepted_payee != fingerprint(request.recipient):
         raise UntrustedError(
-            "the gateway names another payee than the one it was first paid at",
+            "the gateway names a payee other than the one it was first paid at",
             hint=f"if the gateway announced the change, accept it with --accept-payee {fingerprint(request.recipient)}",
             code=Code.PAYEE_CHANGED,
         )
@@ -123,7 +123,7 @@ def opening_deposit(request: SessionRequest, caps: Caps, committed: Committed, b
         fee_reserve: what of it the opening transaction may cost; 0 where a fee payer pays.
 
     Raises:
-        PaymentError: the least of them does not cover one challenge amount; says which one it is.
+        PaymentError: the least of them does not cover one challenge amount; the message names it.
     """
     suggested = request.suggested_deposit or request.amount
     return _least(request.amount, max(suggested, request.amount), caps, committed, balance, fee_reserve)
@@ -135,13 +135,13 @@ def top_up_amount(
     """What to add to a channel that lacks ``needed``: as much as suggested, within the same limits as a new one.
 
     Raises:
-        PaymentError: the limits do not cover ``needed``; says which one it is.
+        PaymentError: a limit does not cover ``needed``; the message names it.
     """
     return _least(needed, max(request.suggested_deposit or needed, needed), caps, committed, balance, fee_reserve)
 
 
 def explicit_deposit(wanted: int, needed: int, caps: Caps, committed: Committed, balance: int, fee_reserve: int) -> int:
-    """The deposit that the user named, which is an error, not a smaller deposit, where a limit does not cover it.
+    """Return the deposit that the user gave. If a limit does not cover it, it is an error, not a smaller deposit.
 
     Raises:
         PaymentError: it is below ``needed``, or above a limit.
@@ -156,12 +156,12 @@ def explicit_deposit(wanted: int, needed: int, caps: Caps, committed: Committed,
 
 
 def exceeds_max_spend(by: int, caps: Caps, committed: Committed) -> bool:
-    """Tell whether authorising ``by`` more than before passes ``--max-spend``."""
+    """Return whether authorising ``by`` more than before exceeds ``--max-spend``."""
     return caps.max_spend is not None and committed.raised + by > caps.max_spend
 
 
 def check_raise(by: int, caps: Caps, committed: Committed) -> None:
-    """Refuse to authorise ``by`` more than before where it passes ``--max-spend``.
+    """Refuse to authorise ``by`` more than before if it exceeds ``--max-spend``.
 
     Raises:
         PaymentError: nothing was signed.
@@ -171,7 +171,7 @@ def check_raise(by: int, caps: Caps, committed: Committed) -> None:
 
 
 def max_spend_exceeded(by: int, caps: Caps, committed: Committed) -> PaymentError:
-    """Return the error for a raise by ``by`` that passes ``--max-spend``."""
+    """Return the error for a raise by ``by`` that exceeds ``--max-spend``."""
     return BudgetExceededError(
         f"the gateway asks for a voucher of {amount(by)} more, above the {amount(caps.max_spend or 0)} of --max-spend",
         hint=f"nothing was signed; allow it with --max-spend {amount(committed.raised + by)}",

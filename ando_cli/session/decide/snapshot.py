@@ -1,12 +1,12 @@
-"""What a gateway tells about a v2 channel: a hint. Pure.
+"""A gateway's hint about a v2 channel. Pure.
 
-It is ``sessionSnapshot`` in a challenge, and ``Payment-Session-Snapshot`` beside an answer. Nothing in it counts but
-what our own signature and the channel's own id prove.
+It is ``sessionSnapshot`` in a challenge, and ``Payment-Session-Snapshot`` beside an answer. Only
+what our own signature and the channel's id prove counts.
 
-``prove`` takes what proves itself: a descriptor of this wallet's channel for the very purpose that is being paid, whose
-hash is the id, and in it a voucher that this channel's signer signed. ``adopted`` holds that against the chain. So a
-gateway can only tell us of what we signed ourselves; its ``deposit``, ``settled`` and ``requiredCumulative`` are not
-read at all, and ``spent`` is believed as it is in a receipt: up to what was signed.
+``prove`` accepts what proves itself: a descriptor of this wallet's channel for the same purpose, whose hash is the id,
+and a voucher by the channel's signer. ``adopted`` compares that with the chain. A gateway can therefore only report
+what we signed ourselves. Its ``deposit``, ``settled`` and ``requiredCumulative`` are not read, and ``spent`` counts as
+in a receipt: up to what was signed.
 """
 
 from __future__ import annotations

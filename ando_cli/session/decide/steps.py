@@ -140,9 +140,9 @@ class Reason(Enum):
 class Refuse(_Needs):
     """Stop, for ``reason``.
 
-    ``outrun`` is whether the gateway may hold a higher voucher than the record has: it turned down what was sent, and
-    no receipt has shown that it accepts as little. A channel that was recovered, or a store that was copied. What it
-    holds is for the user to say, not for the gateway.
+    ``outrun`` is whether the gateway may hold a higher voucher than the record has: it rejected what was sent, and no
+    receipt has shown that it accepts so little. That happens after a recovery, or with a copied store. Only the user
+    can say what the gateway holds.
     """
 
     reason: Reason

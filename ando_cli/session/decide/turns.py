@@ -40,7 +40,7 @@ FREE_VOUCHERS = 2
 
 
 def others_explain(situation: Situation, channel: Channel) -> bool:
-    """Tell whether the last voucher was rejected for what other requests did, so that the highest one may do."""
+    """Return whether other requests explain the rejection of the last voucher, so that the highest one may succeed."""
     code, progress = situation.code, situation.progress
     if channel.state is not State.OPEN or not progress.sent:
         return False

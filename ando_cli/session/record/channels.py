@@ -1,4 +1,4 @@
-"""What SQL there is about channels and the payees that gateways are paid at. Amounts are decimal text."""
+"""The SQL for channels and pinned payees. Amounts are decimal text."""
 
 # ruff: noqa: S608 - what is put into a statement here is this module's own text; values are always bound
 from __future__ import annotations
@@ -51,7 +51,7 @@ def pin(db: sqlite3.Connection, gateway: str, network: str, payee: str, now: int
 
 
 def pinned_payee(db: sqlite3.Connection, gateway: str, network: str) -> str | None:
-    """Read whom a gateway is paid at on a network."""
+    """Read a gateway's payee on a network."""
     row = db.execute("SELECT payee FROM pins WHERE gateway = ? AND network = ?", (gateway, network)).fetchone()
     return None if row is None else str(row[0])
 
@@ -88,7 +88,7 @@ def seen(db: sqlite3.Connection, channel_id: str, deposit: int, now: int) -> Non
 
 
 def take_over(db: sqlite3.Connection, known: Channel, found: Channel, now: int) -> None:
-    """Write ``found`` in the place of ``known``, the same channel. Its amounts only rise."""
+    """Replace ``known`` by ``found``, the same channel. Its amounts only rise."""
     _change(
         db,
         "state = ?, deposit = ?, cumulative_amount = ?, accepted = ?, spent = ?, closes_at = ?, " + _NOTHING_PENDING,
@@ -131,7 +131,7 @@ def spend(db: sqlite3.Connection, channel_id: str, spent: int, now: int) -> int:
 
 
 def forget(db: sqlite3.Connection, channel_id: str) -> None:
-    """Delete the record of a channel. Its rows in the ledger stay, and are nobody's: session 0."""
+    """Delete the record of a channel. Its rows in the ledger stay, with session 0."""
     db.execute(
         "UPDATE ledger SET session = 0 WHERE session = (SELECT number FROM channels WHERE channel_id = ?)",
         (channel_id,),
@@ -142,7 +142,7 @@ def forget(db: sqlite3.Connection, channel_id: str) -> None:
 def channel_states(path: Path) -> list[tuple[str, str, str]]:
     """Return id, state and gateway of each channel on record, the live ones first.
 
-    It is for the shell, so quickly or not at all.
+    It serves shell completion, so it fails rather than waits.
 
     Raises:
         sqlite3.Error: there is no store, it is busy, or it is none.

@@ -1,4 +1,4 @@
-"""The SQLite file: opening it, bringing its schema up to date, its transactions, and what can go wrong with it.
+"""The SQLite file: opening it, migrating its schema, its transactions, and its errors.
 
 Record before sending (rule 1 in ARCHITECTURE.md): every transaction is committed before it ends, and what was
 signed is synced to the disk, so that it is known after a crash.
@@ -28,7 +28,7 @@ class Database:
     """One file. Safe for many processes, and for many threads of this one.
 
     Args:
-        path: the SQLite file; it and its folder are created, readable by the user alone.
+        path: the SQLite file; it and its folder are created, readable only by the user.
         clock: unix seconds, for the times in the records.
 
     Raises:
@@ -43,7 +43,7 @@ class Database:
         self._db = self._open()
 
     def close(self) -> None:
-        """Close the file. What was recorded stays recorded."""
+        """Close the file."""
         with self._lock:
             self._db.close()
 
@@ -145,12 +145,12 @@ class Database:
 
 
 def engine() -> str:
-    """Return the name and the version of what keeps the records."""
+    """Return the name and the version of the database library."""
     return f"SQLite {sqlite3.sqlite_version}"
 
 
 def examine(path: Path) -> int:
-    """Return the version of the schema of the store at ``path``. The file is looked through for damage, not changed.
+    """Return the version of the schema of the store at ``path``. The file is checked for damage, not changed.
 
     Raises:
         StoreError: it is damaged, cannot be read, or was written by a newer version.

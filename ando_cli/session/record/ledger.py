@@ -29,7 +29,7 @@ class Rail(StrEnum):
 
 
 class Outcome(StrEnum):
-    """What came of a paid request, or why there is a row without one.
+    """The outcome of a paid request, or why there is a row without one.
 
     A request starts as unknown, which is what a crash leaves behind.
     """
@@ -140,7 +140,7 @@ def finish(db: sqlite3.Connection, row: int, outcome: Outcome, usage: Usage) -> 
 
 
 def adjust(
-    db: sqlite3.Connection, channel_id: str, outcome: Outcome, now: int, *, authorised: int = 0, spent: int = 0
+    db: sqlite3.Connection, channel_id: str, outcome: Outcome, now: int, *, spent: int, authorised: int = 0
 ) -> None:
     """Write what became of the record of a channel without a request; no row where that is nothing."""
     if not authorised and not spent:

@@ -1,4 +1,4 @@
-"""Which channel an id on the command line means."""
+"""Finding the channel that an id on the command line means."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ class Store(Database):
     """The store in one file. Safe for many processes, and for many threads of this one.
 
     Args:
-        path: the SQLite file; it and its folder are created, readable by the user alone.
+        path: the SQLite file; it and its folder are created, readable only by the user.
         clock: unix seconds, for the times in the records.
 
     Raises:
@@ -137,7 +137,7 @@ class Store(Database):
             )
 
     def carry(self, channel_id: str, *, authorised: int, spent: int) -> None:
-        """Write into the ledger what was signed and spent for a channel elsewhere, as it comes on record here."""
+        """Write into the ledger what was signed and spent for a channel elsewhere, when it is recorded here."""
         with self._write() as db:
             ledger.adjust(db, channel_id, Outcome.CARRIED, self._now(), authorised=authorised, spent=spent)
 
@@ -168,9 +168,9 @@ class Store(Database):
             channels.end(db, channel_id, state, self._now())
 
     def forget(self, channel_id: str) -> None:
-        """Drop the record of a channel. What it holds is on the chain, but we no longer know what we signed.
+        """Delete the record of a channel. Its money stays on the chain, but we no longer know what we signed.
 
-        Its rows in the ledger stay, and are nobody's: session 0.
+        Its rows in the ledger stay, with session 0.
         """
         with self._write() as db:
             channels.forget(db, channel_id)
@@ -186,7 +186,7 @@ class Store(Database):
             return ledger.book(db, row, entry, outcome, self._now())
 
     def finish(self, row: int, outcome: Outcome, usage: Usage) -> None:
-        """Complete a row of the ledger with what came of it."""
+        """Complete a row of the ledger with its outcome."""
         with self._write() as db:
             ledger.finish(db, row, outcome, usage)
 

@@ -1,4 +1,4 @@
-"""Whether the ledger, the records of the channels and the chain say the same, to the last base unit. Pure.
+"""Comparing the ledger, the records of the channels and the chain, to the last base unit. Pure.
 
 For each channel there are four accounts of what was spent: the rows of its requests, its record (which goes by the
 receipts), the vouchers that were signed (no more can be taken), and what the chain says was taken. They may differ only
@@ -71,13 +71,13 @@ class Audit:
 
     @property
     def agrees(self) -> bool:
-        """Whether nothing differs that is not explained."""
+        """Whether every difference is explained."""
         return all(finding.explained for finding in self.findings)
 
 
 @frozen
 class Orphans:
-    """What the ledger says of channels whose records were dropped: it cannot be held against anything."""
+    """The ledger's totals of channels whose records were deleted: nothing is left to compare them with."""
 
     requests: int
     spent: int
@@ -99,7 +99,7 @@ def orphans(rows: Iterable[Row]) -> Orphans:
 
 
 def audit(account: Account, compared: Comparison | None, captured: int | None = None) -> Audit:
-    """Hold ``account`` against itself, and against what the chain says where it was asked.
+    """Compare the parts of ``account`` with each other, and with the chain if it was queried.
 
     Args:
         account: the channel, and what its rows add up to.
@@ -159,7 +159,7 @@ def _close(account: Account) -> list[Finding]:
     if beyond > 0:
         return [_unreceipted("close", beyond, account, "was taken at the close")]
     if beyond < 0:
-        text = f"{amount(-beyond)} less was taken at the close than receipts said"
+        text = f"{amount(-beyond)} less was taken at the close than receipts reported"
         return [Finding("close", beyond, True, text)]
     return []
 
@@ -196,5 +196,5 @@ def _unreceipted(code: str, units: int, account: Account, what: str) -> Finding:
     if lost:
         requests = "one request" if lost == 1 else f"{lost} requests"
         return Finding(code, units, True, f"{amount(units)} {what} for {requests} without a receipt")
-    text = f"{amount(units)} {what} beyond what receipts said, and no request is without one"
+    text = f"{amount(units)} {what} beyond what receipts reported, and no request lacks one"
     return Finding(code, units, False, text)

@@ -1,4 +1,4 @@
-"""Challenges, credentials, receipts and vouchers taken apart for a reader. Pure: no I/O, no clock.
+"""Decoding challenges, credentials, receipts and vouchers for a reader. Pure: no I/O, no clock.
 
 What comes out is JSON with the names that the specification uses. Unless all is to be revealed, whatever could pay,
 or tell who pays whom, is hidden (signatures, transactions, challenge ids, opaque data) or shortened (addresses, hashes,
@@ -24,7 +24,7 @@ from ando_cli.tempo.abi import normalise_address
 from ando_cli.tempo.protocol import Protocol
 
 LIMIT = 256 * 1024
-"""Characters of input that are looked at."""
+"""The most characters of input to read."""
 
 HIDDEN = "[hidden]"
 
@@ -63,12 +63,12 @@ class Inspected:
 
 
 def inspect(text: str, *, reveal: bool = False) -> Inspected:
-    """Tell what ``text`` is, and take it apart.
+    """Find what ``text`` is, and decode it.
 
     Args:
         text: a ``WWW-Authenticate`` value or its parameters, a ``Payment`` credential, a receipt (each with or without
             the name of its header, the last two also as bare base64url), or a voucher as JSON.
-        reveal: hide and shorten nothing.
+        reveal: show everything in full, secrets included.
 
     Raises:
         MalformedError: it is none of them, or malformed. The message quotes nothing of it.

@@ -1,7 +1,7 @@
-"""What was spent, on what: rows of the ledger added up. Pure, and exact: integers in base units.
+"""Totals of the ledger's rows: what was spent, and on what. Pure, and exact: integers in base units.
 
 Every base unit that a row says was spent is in exactly one group, whatever the rows are grouped by, and the groups add
-up to the total. What nobody told the cost of is counted beside it, with the most that it can have been.
+up to the total. Requests of unknown cost are counted separately, with the most that they can have cost.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
 FORGOTTEN = "forgotten"
-"""Stands for the sessions whose records were dropped."""
+"""Stands for the sessions whose records were deleted."""
 
 
 class By(StrEnum):
@@ -33,7 +33,7 @@ class By(StrEnum):
 
 @frozen
 class Totals:
-    """What some rows add up to. Amounts in base units.
+    """The totals of some rows. Amounts in base units.
 
     Attributes:
         unknown: requests whose answer was lost.
@@ -71,7 +71,7 @@ class Group:
 def of_network(rows: Iterable[Row], network: str) -> tuple[list[Row], list[Row]]:
     """Separate the rows of ``network``, with those that a Virtual Key paid, and the others.
 
-    Another network's money is another money.
+    Money of different networks is never added up.
     """
     here: list[Row] = []
     elsewhere: list[Row] = []

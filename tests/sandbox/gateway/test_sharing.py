@@ -124,7 +124,7 @@ def test_a_session_survives_a_restart(tmp_path: Path) -> None:
 
 def test_killed_during_the_open_nothing_is_lost_and_nothing_paid_twice(tmp_path: Path) -> None:
     path = tmp_path / "sandbox.sqlite"
-    with SandboxProcess(path, model_seconds=1) as killed:
+    with SandboxProcess(path, model_seconds=1, reserved=0.5) as killed:
         payer = Payer(killed)
         killed.fund(payer.address, 100 * MILLION)
         payload, challenge = payer.open_payload(), payer.challenge()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +14,7 @@ from ando_cli.session.act.chain import TRANSACTION_SECONDS
 from ando_cli.session.act.session import Deposit
 from ando_cli.session.channel import State
 from ando_cli.session.decide.policy import Caps, Committed
+from ando_cli.session.decide.steps import Voucher
 from ando_cli.session.record.store import Store
 from tests.support.session_doubles import FEE, GATEWAY, MILLION, NETWORK, NOW, channel, deposited_by, session_request
 
@@ -87,6 +89,21 @@ def test_max_spend_holds_over_several_channels_of_one_command(bench: Bench) -> N
     assert deposits.open_channel(session, bench.key, session_request()).deposit == MILLION
 
 
+def test_max_spend_holds_for_what_a_second_channel_authorises_as_for_what_the_first_did(bench: Bench) -> None:
+    known = bench.have(channel(cumulative_amount=0))
+    at_the_cap, below_it = bench.make(Caps(5 * MILLION, 2 * MILLION)), bench.make(Caps(5 * MILLION, 2 * MILLION))
+    assert signing.record_raise(at_the_cap, known, Voucher(MILLION, MILLION))
+    assert signing.record_raise(at_the_cap, replace(known, cumulative_amount=MILLION), Voucher(2 * MILLION, MILLION))
+    below_it.tally.add(raised=MILLION)
+    bench.store.ended(known.channel_id, State.CLOSED)
+    with pytest.raises(PaymentError) as caught:
+        deposits.open_channel(at_the_cap, bench.key, session_request())
+    assert caught.value.code == "max_spend_exceeded"
+    assert (bench.consent.asked, bench.store.live(bench.key)) == ([], None)
+    deposits.open_channel(below_it, bench.key, session_request())
+    assert below_it.tally.committed.raised == 2 * MILLION
+
+
 def test_a_live_channel_for_the_same_key_is_not_doubled(bench: Bench) -> None:
     deposits.open_channel(bench.session, bench.key, session_request())
     with pytest.raises(StoreError):
@@ -113,6 +130,35 @@ def test_a_clock_ahead_of_the_gateways_and_the_chains_signs_nothing(bench: Bench
     assert (bench.consent.asked, bench.store.channels()) == ([], [])
 
 
+@pytest.mark.parametrize(("seconds", "refused"), [(12.5, False), (12.75, True)])
+def test_a_clock_may_be_behind_the_chains_by_half_of_what_a_transaction_stays_valid(
+    bench: Bench, seconds: float, refused: bool
+) -> None:
+    bench.clock.now = NOW + 13 - seconds  # the chain's own time is in whole seconds
+    bench.chain.ahead = seconds
+    assert outcome(bench) == ("clock_wrong" if refused else "opened")
+
+
+@pytest.mark.parametrize(
+    ("chain", "gateway", "refused"), [(25, 25, False), (26, 26, True), (26, 25, False), (25, 26, False)]
+)
+def test_a_clock_may_be_ahead_of_one_of_both_and_of_the_other_as_long_as_a_transaction_stays_valid(
+    bench: Bench, chain: int, gateway: int, refused: bool
+) -> None:
+    bench.chain.ahead = -chain
+    bench.session.tally.gateway_time = bench.clock() - gateway
+    assert outcome(bench) == ("clock_wrong" if refused else "opened")
+
+
+def outcome(bench: Bench) -> str:
+    """What comes of opening a channel: ``opened``, or the code of the error."""
+    try:
+        deposits.open_channel(bench.session, bench.key, session_request())
+    except PaymentError as error:
+        return error.code
+    return "opened"
+
+
 def test_a_gateway_whose_clock_is_wrong_is_not_believed_alone(bench: Bench) -> None:
     bench.session.tally.gateway_time = bench.clock() - 3600
     deposits.open_channel(bench.session, bench.key, session_request())
@@ -135,6 +181,16 @@ def test_a_top_up_is_recorded_as_pending_when_it_is_handed_out(bench: Bench) -> 
     assert bench.session.tally.committed == Committed(deposited=5 * MILLION)
     payload = signing.payload(bench.session, topped)
     assert payload == TopUpPayload(known.channel_id, found.pending.transaction, 5 * MILLION)
+
+
+def test_a_top_up_by_nothing_is_refused_and_one_by_a_base_unit_is_not(bench: Bench) -> None:
+    known = bench.have(channel())
+    with pytest.raises(PaymentError) as caught:
+        deposits.top_up_by(bench.session, known, session_request(), 0)
+    assert (caught.value.code, bench.consent.asked) == ("deposit_too_small", [])
+    topped = deposits.top_up_by(bench.session, known, session_request(), 1)
+    assert topped.pending is not None
+    assert topped.pending.amount == 1
 
 
 def test_two_equal_top_ups_of_one_second_are_two_transactions(bench: Bench) -> None:

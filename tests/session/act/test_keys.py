@@ -296,3 +296,19 @@ def test_a_close_is_recorded_although_the_keyring_does_not_let_go_of_the_key(ben
     recorded = bench.store.channel(opened.channel_id)
     assert recorded is not None
     assert recorded.state is State.CLOSED
+
+
+def test_the_end_of_a_channel_that_the_wallet_signs_for_removes_no_key(bench: Bench) -> None:
+    bench.kept.keys[KEY.address] = KEY
+    known = channel()
+    bench.store.add(known)
+    settling.end(bench.session, known, State.CLOSED, 0)
+    assert bench.kept.keys == {KEY.address: KEY}
+
+
+def test_the_end_of_a_delegated_channel_is_recorded_where_no_keys_are_kept(bench: Bench) -> None:
+    known = bench.opened()
+    settling.end(bench.make(delegates=None, delegate=False), known, State.CLOSED, 0)
+    found = bench.store.channel(known.channel_id)
+    assert found is not None
+    assert found.state is State.CLOSED

@@ -113,6 +113,25 @@ def test_a_young_channel_that_the_chain_does_not_show_is_not_given_up(bench: Ben
     assert bench.resolved(known).state is State.ABANDONED
 
 
+def test_a_channel_is_young_until_its_transactions_and_a_grace_are_over(bench: Bench) -> None:
+    known = bench.have(channel())
+    bench.clock.now += TRANSACTION_SECONDS + SETTLED - 1
+    with pytest.raises(PaymentError) as caught:
+        settling.resolve(bench.session, known)
+    assert caught.value.code == "deposit_in_flight"
+    bench.clock.now += 1
+    assert bench.resolved(known).state is State.ABANDONED
+
+
+def test_a_pending_transaction_is_over_at_the_very_second_that_the_chain_refuses_it(bench: Bench) -> None:
+    known = topping_up(bench)
+    bench.chain.show(known, deposit=MILLION)
+    bench.chain.ahead = TRANSACTION_SECONDS - 1
+    assert bench.resolved(known) == known
+    bench.chain.ahead = TRANSACTION_SECONDS
+    assert bench.resolved(known).pending is None
+
+
 def test_a_young_channel_whose_closing_is_among_the_chains_events_is_closed(bench: Bench) -> None:
     known = bench.have(channel(channel_id=TERMS.channel_id, terms=TERMS))
     with pytest.raises(PaymentError) as caught:
@@ -152,6 +171,14 @@ def test_a_top_up_is_waited_for_until_the_chain_shows_it(bench: Bench, monkeypat
     found = bench.store.channel(known.channel_id)
     assert found is not None
     assert (found.deposit, found.pending, len(bench.clock.slept)) == (3 * MILLION, None, 3)
+
+
+def test_a_top_up_of_a_channel_that_is_forgotten_meanwhile_is_not_waited_for(bench: Bench) -> None:
+    known = topping_up(bench)
+    bench.chain.show(known)
+    bench.store.forget(known.channel_id)
+    settling.confirm_top_up(bench.session, known)
+    assert bench.clock.slept == []
 
 
 def test_a_top_up_that_the_chain_never_shows_is_not_believed_and_not_forgotten(bench: Bench) -> None:

@@ -113,6 +113,7 @@ def test_only_what_is_configured_is_a_budget() -> None:
 def test_the_user_is_warned_from_four_fifths_on(used: int, near: bool) -> None:
     told = warning(MILLION, [standing(used), standing(0)])
     assert told == (f"budget.total: {used // MILLION + 1}.00 of 10.00 is used" if near else None)
+    assert warning(MILLION - 1, [standing(7 * MILLION)]) is None
 
 
 @given(st.lists(st.integers(1, 3 * MILLION), max_size=30), st.integers(1, 20 * MILLION))

@@ -145,7 +145,7 @@ def test_what_is_final_by_the_table_is_what_there_is_advice_for() -> None:
 
 def test_the_architecture_shows_the_table() -> None:
     shown = (Path(ando_cli.__file__).parents[1] / "ARCHITECTURE.md").read_text(encoding="utf-8")
-    assert reactions_table() in shown
+    assert f"\n\n<!-- reactions -->\n{reactions_table()}<!-- /reactions -->\n" in shown
 
 
 @pytest.mark.parametrize(("code", "state"), CODES_AND_STATES)
@@ -228,6 +228,28 @@ def test_a_code_that_nobody_knows_is_tried_with_a_fresh_challenge_once() -> None
 
 
 @pytest.mark.parametrize("code", [ProblemCode.MPP_INVALID_CHALLENGE, ProblemCode.PAYMENT_REQUIRED, None])
+def test_without_a_channel_too_an_invalid_challenge_is_replaced_once(code: ProblemCode | None) -> None:
+    refreshed = replace(SENT, resolved=True, refreshed=True)
+    assert step(None, code, replace(refreshed, refreshed=False)) == Open(MILLION)
+    assert refusal(step(None, code, refreshed)) is Reason.REJECTED
+    assert refusal(step(opening(), code, refreshed)) is Reason.REJECTED
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        ProblemCode.SESSION_CHANNEL_FINALIZED,
+        ProblemCode.MPP_VOUCHER_BUCKET_REFRESH_REQUIRED,
+        ProblemCode.MPP_RESERVATION_FAILED,
+    ],
+)
+def test_a_replaced_challenge_that_is_followed_by_another_code_does_not_end_it(code: str) -> None:
+    refreshed = replace(SENT, resolved=True, refreshed=True)
+    assert step(None, code, refreshed) == Open(MILLION)
+    assert step(opening(), code, refreshed) == Resend()
+
+
+@pytest.mark.parametrize("code", [ProblemCode.MPP_INVALID_CHALLENGE, ProblemCode.PAYMENT_REQUIRED, None])
 def test_an_invalid_challenge_is_replaced_once(code: ProblemCode | None) -> None:
     rejection = problem(code)
     assert step(channel(), code) == Refresh()
@@ -275,10 +297,31 @@ def test_a_channel_that_is_still_being_opened_is_never_paid_with_a_bare_voucher(
     assert step(young, ProblemCode.MPP_VOUCHER_BUCKET_REFRESH_REQUIRED) == Resolve()
 
 
+LOWER = ProblemCode.MPP_PAYMENT_VERIFICATION_FAILED
+
+
+@pytest.mark.parametrize(
+    ("known", "code", "outrun"),
+    [
+        (channel(accepted=MILLION - 1), LOWER, True),
+        (channel(accepted=MILLION), LOWER, False),
+        (channel(accepted=MILLION - 1), ProblemCode.MPP_PAYER_NOT_ALLOWED, False),
+        (opening(), LOWER, False),
+        (None, LOWER, False),
+    ],
+)
+def test_a_gateway_may_hold_a_higher_voucher_only_where_it_turned_down_one_that_no_receipt_showed_as_accepted(
+    known: Channel | None, code: ProblemCode, outrun: bool
+) -> None:
+    assert step(known, code) == Refuse(Reason.FINAL, outrun=outrun)
+
+
 def test_a_deposit_said_to_be_too_low_is_looked_up_before_it_is_believed() -> None:
     code, looked = ProblemCode.MPP_SESSION_DEPOSIT_BELOW_REQUEST_COST, replace(SENT, resolved=True)
     assert step(channel(), code) == Resolve()
     assert step(channel(), code, looked) == Voucher(MILLION, hold=Hold.RAISES)
+    assert step(channel(deposit=MILLION), code, looked) == Voucher(MILLION, hold=Hold.RAISES)
+    assert step(channel(deposit=MILLION - 1), code, looked) == TopUp(1)
     assert step(channel(deposit=MILLION // 4), code, looked) == TopUp(3 * MILLION // 4)
     assert step(channel(deposit=MILLION), code, looked) == Voucher(MILLION, hold=Hold.RAISES)
     assert step(channel(deposit=MILLION - 1), code, looked) == TopUp(1)

@@ -22,6 +22,8 @@ from ando_cli.session.decide.policy import (
     opening_deposit,
     top_up_amount,
 )
+from ando_cli.tempo.network import PRECOMPILE
+from ando_cli.tempo.protocol import Protocol
 from tests.support.session_doubles import ESCROW, MILLION, NETWORK, OTHER_PAYEE, PAYEE, session_request
 
 OTHER = "0x" + "66" * 20
@@ -55,6 +57,10 @@ def test_each_thing_that_is_not_trusted_has_a_refusal_of_its_own(changes: dict[s
     assert refusal(Trust(NETWORK), **changes).code == code
 
 
+def test_a_gateway_need_not_suggest_a_deposit() -> None:
+    check_trust(session_request(suggested_deposit=None), Trust(NETWORK))
+
+
 def test_a_payee_is_refused_where_another_one_is_pinned() -> None:
     error = refusal(Trust(NETWORK, pinned_payee=PAYEE), recipient=OTHER_PAYEE)
     assert error.code == "payee_changed"
@@ -67,6 +73,18 @@ def test_a_changed_payee_is_accepted_by_its_own_fingerprint_alone() -> None:
     check_trust(changed, Trust(NETWORK, PAYEE, accepted_payee=fingerprint(OTHER_PAYEE)))
     for wrong in (fingerprint(PAYEE), fingerprint(OTHER_PAYEE)[:19], "", OTHER_PAYEE):
         assert refusal(Trust(NETWORK, PAYEE, accepted_payee=wrong), recipient=OTHER_PAYEE).code == "payee_changed"
+
+
+@pytest.mark.parametrize("name", ["amount", "suggested_deposit", "min_voucher_delta"])
+def test_an_amount_that_the_protocol_cannot_hold_is_refused_and_the_largest_that_it_can_is_not(name: str) -> None:
+    largest = Protocol.V2.facts.max_amount
+    v2: dict[str, Any] = {"session_protocol": "v2", "escrow_contract": PRECOMPILE}
+    check_trust(session_request(**v2, **{name: largest}), Trust(NETWORK))
+    assert refusal(Trust(NETWORK), **v2, **{name: largest + 1}).code == "amount_too_large"
+
+
+def test_a_fingerprint_is_as_long_as_the_one_that_a_gateway_announced() -> None:
+    assert len(fingerprint(PAYEE)) == 20
 
 
 def test_a_fingerprint_does_not_depend_on_letter_case() -> None:
@@ -150,11 +168,22 @@ def test_the_limit_that_the_hint_names_is_enough() -> None:
     assert opening_deposit(session_request(), Caps(10**9, 2 * MILLION + 1), committed, 10**9, 0) == MILLION
 
 
+def test_a_limit_that_is_used_up_leaves_not_even_a_base_unit() -> None:
+    least = session_request(amount=1, suggested_deposit=1)
+    used_up = Caps(MILLION, max_spend=MILLION), Committed(deposited=MILLION)
+    for caps, committed, balance in ((*used_up, 10**9), (Caps(MILLION), Committed(), 7)):
+        with pytest.raises(PaymentError):
+            opening_deposit(least, caps, committed, balance, 7)
+        assert opening_deposit(least, caps, Committed(deposited=committed.deposited - 1), balance + 1, 7) == 1
+
+
 def test_a_deposit_that_the_user_named_is_taken_as_it_is_or_refused() -> None:
     def decide(wanted: int, caps: Caps = Caps(5 * MILLION), balance: int = 10**9) -> int:
         return explicit_deposit(wanted, MILLION, caps, Committed(), balance, 0)
 
     assert decide(2 * MILLION) == 2 * MILLION
+    assert decide(MILLION) == MILLION
+    assert decide(5 * MILLION) == 5 * MILLION
     for wanted, caps, balance, code in (
         (MILLION - 1, Caps(5 * MILLION), 10**9, "deposit_too_small"),
         (5 * MILLION + 1, Caps(5 * MILLION), 10**9, "max_deposit_exceeded"),

@@ -146,6 +146,13 @@ def test_a_chain_that_does_not_agree_overrules_the_hint(state: Any) -> None:
     assert adopted(TRUTH, state, PURPOSE) is None
 
 
+@pytest.mark.parametrize("state", [on_chain(deposit=SIGNED), on_chain(settled=SIGNED)])
+def test_a_chain_that_holds_exactly_what_was_signed_agrees(state: Any) -> None:
+    found = adopted(TRUTH, state, PURPOSE)
+    assert found is not None
+    assert (found.deposit, found.cumulative_amount) == (state.deposit, SIGNED)
+
+
 def test_what_the_chain_settled_was_spent_at_least() -> None:
     found = adopted(replace(TRUTH, spent=0), on_chain(), PURPOSE)
     assert found is not None

@@ -82,6 +82,20 @@ def test_rows_are_read_from_a_time_on_and_before_another(store: Store, clock: Cl
     assert [row.at for row in store.ledger(NOW + 1)] == [NOW + 10, NOW + 20]
 
 
+def test_what_was_authorised_adds_up_from_each_of_several_times_on(store: Store, clock: Clock) -> None:
+    opened(store)
+    store.book(None, entry())
+    for _ in range(2):  # equal amounts are two
+        clock.now += 10
+        store.book(None, entry(authorised=7))
+    store.book(None, replace(entry(authorised=MILLION), network="another"))
+    store.adopt(replace(KNOWN, cumulative_amount=9 * MILLION))  # was authorised elsewhere, before it came on record
+    since = [NOW, NOW + 1, NOW + 10, NOW + 11, NOW + 20, NOW + 21]
+    assert store.authorised(NETWORK.name, since) == [MILLION + 14, 14, 14, 7, 7, 0]
+    assert store.authorised(NETWORK.name, [NOW + 10]) == [14]
+    assert store.authorised("another", [NOW]) == [MILLION]
+
+
 def test_a_row_is_dated_by_what_it_authorised_last(store: Store, clock: Clock) -> None:
     store.add(KNOWN)
     row = store.book(None, entry(deposited=MILLION))
@@ -104,6 +118,7 @@ def test_a_request_that_a_key_pays_belongs_to_no_channel(store: Store) -> None:
     store.book(None, KEY_ENTRY)
     [row] = store.ledger()
     assert (row.rail, row.channel_id, row.unspent, row.uncertain) == (Rail.KEY, None, None, False)
+    assert (row.authorised, row.deposited, row.spent) == (0, 0, None)
 
 
 def test_a_request_without_a_receipt_may_have_cost_what_the_vouchers_leave(store: Store) -> None:
@@ -112,11 +127,14 @@ def test_a_request_without_a_receipt_may_have_cost_what_the_vouchers_leave(store
     lost, refused = store.book(None, entry()), store.book(None, entry())
     store.finish(refused, Outcome.FAILED, Usage())
     answered(store, store.book(None, entry()), 100_000)
+    assert all(row.is_request for row in check(store))
     assert [(row.uncertain, row.unspent) for row in check(store)] == [
         (True, 900_000), (True, 900_000), (False, 900_000), (False, 900_000),
     ]  # fmt: skip
     store.finish(lost, Outcome.ANSWERED, Usage(0))
     assert [row.uncertain for row in store.ledger()] == [True, False, False, False]
+    answered(store, store.book(None, entry()), 900_000)
+    assert {row.unspent for row in check(store)} == {0}, "an open channel of which all is spent"
 
 
 @pytest.mark.parametrize("captured", [0, 250_000, MILLION])

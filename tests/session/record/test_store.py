@@ -18,13 +18,16 @@ import pytest
 from ando_cli.errors import InvariantError, StoreError
 from ando_cli.inference.usage import Usage
 from ando_cli.session.channel import FUNDED, Pending, State
-from ando_cli.session.record import database
+from ando_cli.session.record import channels, claims, database, ledger
 from ando_cli.session.record.ledger import Entry, Outcome
 from ando_cli.session.record.store import Store
+from ando_cli.session.traffic import Claim
 from tests.support.session_doubles import GATEWAY, KEY, MILLION, NETWORK, OTHER_PAYEE, PAYEE, Clock, channel, opening
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from ando_cli.session.channel import Channel
 
 WORKER = "tests.support.session_worker"
 HUGE = 2**128 - 1
@@ -84,6 +87,10 @@ def test_only_what_is_no_signature_may_be_lost_with_the_power(path: Path) -> Non
     with store.transaction(durable=False):
         store.receipted(channel().channel_id, 1, 1)
         assert synchronous() == 1
+    with store.transaction():
+        assert synchronous() == 2
+    with store.transaction(durable=False):
+        pass
     assert store.raise_cumulative(channel().channel_id, MILLION, 2 * MILLION)
     assert synchronous() == 2
     assert raw(path, "SELECT accepted, cumulative_amount FROM channels") == [("1", str(2 * MILLION))]
@@ -126,6 +133,16 @@ def test_a_file_of_a_newer_version_is_refused_and_not_touched(path: Path) -> Non
     assert path.read_bytes() == before
 
 
+@pytest.mark.parametrize("look", [Store, database.examine])
+def test_a_file_that_is_one_version_newer_is_refused_and_the_latest_is_not(
+    path: Path, look: Callable[[Path], object]
+) -> None:
+    Store(path).close()
+    look(path)
+    raw(path, f"PRAGMA user_version = {len(database.MIGRATIONS) + 1}")
+    assert failure(lambda: look(path)) == "store_newer"
+
+
 # Channels
 
 
@@ -162,9 +179,10 @@ def test_nine_is_less_than_ten_although_it_is_text(path: Path) -> None:
     store.add(known)
     store.receipted(known.channel_id, 10, 9)
     store.receipted(known.channel_id, 9, 10)
+    store.receipted(known.channel_id, 11, 10)
     found = store.channel(known.channel_id)
     assert found is not None
-    assert (found.accepted, found.spent) == (10, 10)
+    assert (found.accepted, found.spent) == (11, 10)
 
 
 @pytest.mark.parametrize("state", [State.OPENING, State.OPEN])
@@ -223,6 +241,31 @@ def test_a_channel_that_has_ended_does_not_come_back(path: Path) -> None:
     assert (found.state, found.cumulative_amount, found.deposit) == (State.CLOSED, MILLION, 5 * MILLION)
 
 
+@pytest.mark.parametrize("state", State)
+def test_nothing_is_paid_from_a_channel_whose_closing_was_requested_unless_it_is_over(path: Path, state: State) -> None:
+    store, over = Store(path), state in (State.CLOSED, State.ABANDONED)
+    known = channel(state=state, pending=Pending("0x76", 1, 1))
+    store.add(known)
+    store.closing(known.channel_id, 7)
+    (found,) = store.channels()
+    assert (found.state, found.closes_at) == ((state, 0) if over else (State.CLOSING, 7))
+    assert (found.pending is None) is not over
+
+
+@pytest.mark.parametrize("state", State)
+def test_what_the_chain_shows_opens_a_live_channel_and_corrects_the_deposit_of_one_that_pays_no_more(
+    path: Path, state: State
+) -> None:
+    store, known = Store(path), channel(state=state)
+    store.add(known)
+    store.opened(known.channel_id, 1)
+    (found,) = store.channels()
+    live = state in (State.OPENING, State.OPEN)
+    assert (found.state, found.deposit) == ((State.OPEN, 1) if live else (state, 5 * MILLION))
+    store.seen(known.channel_id, 2)
+    assert store.channels()[0].deposit == (2 if state in (State.CLOSING, State.SPARE) else found.deposit)
+
+
 def test_live_channels_are_listed_before_those_that_have_ended_and_young_ones_before_old_ones(path: Path) -> None:
     clock = Clock()
     store = Store(path, clock=clock)
@@ -253,11 +296,90 @@ def test_a_raise_counts_only_on_what_was_the_highest(path: Path) -> None:
     store.add(known)
     assert store.raise_cumulative(known.channel_id, MILLION, 2 * MILLION)
     assert not store.raise_cumulative(known.channel_id, MILLION, 3 * MILLION)
-    with pytest.raises(InvariantError):
-        store.raise_cumulative(known.channel_id, 2 * MILLION, 2 * MILLION)
+    for raised in (2 * MILLION, MILLION):
+        with pytest.raises(InvariantError):
+            store.raise_cumulative(known.channel_id, 2 * MILLION, raised)
     found = store.channel(known.channel_id)
     assert found is not None
     assert found.cumulative_amount == 2 * MILLION
+
+
+def test_what_was_signed_is_not_lowered_where_python_skips_assertions_either(path: Path) -> None:
+    Store(path).add(channel(cumulative_amount=3 * MILLION))
+    lower = (
+        "import pathlib, sys; from ando_cli.session.record.store import Store; "
+        "Store(pathlib.Path(sys.argv[1])).raise_cumulative(sys.argv[2], 3_000_000, 1_000_000)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-O", "-c", lower, str(path), channel().channel_id], capture_output=True, text=True
+    )
+    assert "InvariantError" in done.stderr
+    assert Store(path).channels()[0].cumulative_amount == 3 * MILLION
+
+
+def test_an_error_of_an_invariant_has_a_code_and_an_exit_code_of_its_own() -> None:
+    error = InvariantError("what happened")
+    assert (error.message, error.code, int(error.exit_code)) == ("what happened", "invariant", 70)
+    assert error.hint
+
+
+class Unnumbered:
+    """A database that says of no row which one it is."""
+
+    lastrowid = None
+
+    def execute(self, *_: object) -> Unnumbered:
+        return self
+
+
+def test_a_row_that_cannot_be_found_again_is_not_counted_on() -> None:
+    nowhere: Any = Unnumbered()
+    with pytest.raises(InvariantError):
+        claims.write(nowhere, None, Claim("0x01"), 0)
+    with pytest.raises(InvariantError):
+        ledger.book(nowhere, None, Entry("0x01", GATEWAY, NETWORK.name, "/p"), Outcome.UNKNOWN, 0)
+
+
+def test_no_second_top_up_is_recorded_over_one_whose_fate_is_unknown(path: Path) -> None:
+    store, known, first = Store(path), channel(), Pending("0x76", 1, 1)
+    store.add(known)
+    assert store.topping_up(known.channel_id, first)
+    assert not store.topping_up(known.channel_id, Pending("0x77", 2, 2))
+    assert store.channels()[0].pending == first
+    store.opened(known.channel_id, MILLION)
+    assert store.topping_up(known.channel_id, Pending("0x77", 2, 2))
+
+
+def test_that_a_gateway_meters_is_learnt_from_one_receipt_and_for_good(path: Path) -> None:
+    clock = Clock()
+    store, known = Store(path, clock=clock), channel(accepted=MILLION, spent=7)
+    store.add(known)
+    before = store.channels()
+    clock.now += 1
+    store.receipted(known.channel_id, MILLION, 7)
+    assert store.channels() == before, "nothing new is not written"
+    store.receipted(known.channel_id, MILLION, 7, metered=True)
+    assert store.channels()[0].metered
+    store.receipted(known.channel_id, MILLION, 8)
+    assert (store.channels()[0].metered, store.channels()[0].spent) == (True, 8)
+
+
+def test_a_receipt_for_a_channel_that_was_forgotten_meanwhile_changes_nothing(path: Path) -> None:
+    store = Store(path)
+    store.add(channel())
+    store.forget(channel().channel_id)
+    store.receipted(channel().channel_id, MILLION, 1)
+    assert store.channels() == []
+
+
+@pytest.mark.parametrize("name", ["cumulative_amount", "accepted", "spent"])
+def test_of_a_channel_that_is_adopted_again_no_amount_falls(path: Path, name: str) -> None:
+    store = Store(path)
+    store.add(channel(cumulative_amount=3 * MILLION, accepted=2 * MILLION, spent=MILLION))
+    known = store.channels()[0]
+    for by in (-1, 0, 1):
+        store.adopt(replace(known, **{name: getattr(known, name) + by}))
+        assert getattr(store.channels()[0], name) == getattr(known, name) + max(0, by)
 
 
 def test_a_channel_that_is_still_being_opened_is_not_raised(path: Path) -> None:
@@ -358,6 +480,25 @@ def test_nothing_is_lost_when_the_process_is_killed_right_after_a_commit(path: P
     assert found.cumulative_amount == 2 * MILLION
 
 
+def test_the_books_are_as_they_were_at_one_moment(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, known = Store(path), channel()
+    store.add(known)
+    read = channels.read
+
+    def meanwhile(db: sqlite3.Connection) -> list[Channel]:
+        found = read(db)
+        another = Store(path)
+        another.raise_cumulative(known.channel_id, MILLION, 2 * MILLION)
+        another.book(None, Entry(known.channel_id, GATEWAY, NETWORK.name, "/p", authorised=MILLION))
+        return found
+
+    monkeypatch.setattr(channels, "read", meanwhile)
+    recorded, rows = store.books()
+    monkeypatch.undo()
+    assert ([found.cumulative_amount for found in recorded], rows) == ([MILLION], [])
+    assert (len(store.ledger()), store.channels()[0].cumulative_amount) == (1, 2 * MILLION)
+
+
 # The ledger
 
 
@@ -452,6 +593,31 @@ def test_a_store_that_is_damaged_in_the_middle_is_reported(path: Path) -> None:
     data[4096:] = b"\xff" * (len(data) - 4096)
     path.write_bytes(data)
     assert failure(lambda: Store(path).channels()) == "store_damaged"
+    assert failure(lambda: database.examine(path)) == "store_damaged"
+
+
+def test_a_store_is_examined_without_being_changed(path: Path) -> None:
+    Store(path).close()
+    before = path.read_bytes()
+    assert database.examine(path) == len(database.MIGRATIONS)
+    assert path.read_bytes() == before
+    assert failure(lambda: database.examine(path.with_name("other.db"))) == "store"
+    assert not path.with_name("other.db").exists()
+
+
+def test_the_shell_is_told_of_live_channels_before_those_that_have_ended_and_of_young_ones_before_old_ones(
+    path: Path,
+) -> None:
+    clock = Clock()
+    store = Store(path, clock=clock)
+    for salt, state in enumerate((State.OPEN, State.OPENING, State.CLOSED, State.SPARE)):
+        store.add(channel(salt, gateway=f"https://g{salt}.example", state=state))
+        clock.now += 1
+    listed = channels.channel_states(path)
+    assert [(state, gateway[9]) for _, state, gateway in listed] == [
+        ("opening", "1"), ("open", "0"), ("spare", "3"), ("closed", "2"),
+    ]  # fmt: skip
+    assert listed[0][0] == channel(1).channel_id
 
 
 def test_a_store_that_another_process_holds_is_waited_for_and_then_busy(
