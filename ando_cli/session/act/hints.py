@@ -69,7 +69,8 @@ def catch_up(session: Session, channel: Channel, snapshot: Mapping[str, Any]) ->
         before = store.channel(channel.channel_id)
         if before is None or not store.raise_cumulative(channel.channel_id, channel.cumulative_amount, raised):
             return False
-        store.opened(channel.channel_id, found.deposit)
+        # No node's word raises what may be signed above what was deposited from here, or is proven to be signed for.
+        store.opened(channel.channel_id, min(found.deposit, max(before.deposit, raised)))
         store.receipted(channel.channel_id, found.accepted, found.spent)
         store.carry(
             channel.channel_id,
