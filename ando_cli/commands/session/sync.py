@@ -35,8 +35,9 @@ def sync(ctx: typer.Context, full: FullOption = False, dry_run: TryOption = Fals
     terminal = invocation(ctx).terminal
     with assemble(invocation(ctx), PayOptions()) as parts, terminal.progress():
         terminal.stage("asking the chain")
-        doubtful = [channel for channel in channels_in_use(parts, tuple(State)) if comparison.doubtful(channel)]
-        synced = [comparison.sync(parts.session, channel, dry_run=dry_run) for channel in doubtful]
+        session, known = parts.session, channels_in_use(parts, tuple(State))
+        doubtful = [channel for channel in known if comparison.doubtful(session, channel)]
+        synced = [comparison.sync(session, channel, dry_run=dry_run) for channel in doubtful]
     if terminal.json_output:
         terminal.json({"dry_run": dry_run, "channels": [_shape(each, full) for each in synced]})
         return

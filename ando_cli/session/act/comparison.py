@@ -35,9 +35,13 @@ def compare(session: Session, channel: Channel) -> Comparison:
     return comparison.compared(channel, state, proven=settling.young(channel, block))
 
 
-def doubtful(channel: Channel) -> bool:
-    """Tell whether the chain may have more to say of ``channel``: there may be money in it, or nothing proved its end."""
-    return channel.state in FUNDED or channel.state is State.ABANDONED or channel.unproven
+def doubtful(session: Session, channel: Channel) -> bool:
+    """Tell whether the chain may have more to say of ``channel``.
+
+    There may be money in it, nothing proved its end, or a fee is not known.
+    """
+    unended = channel.state in FUNDED or channel.state is State.ABANDONED or channel.unproven
+    return unended or bool(session.store.owed(channel.channel_id))
 
 
 def sync(session: Session, channel: Channel, *, dry_run: bool = False) -> Synced:
@@ -55,7 +59,7 @@ def sync(session: Session, channel: Channel, *, dry_run: bool = False) -> Synced
     session.chain.checked()
     with session.exclusive(channel.key):
         before = session.store.channel(channel.channel_id)
-        if before is None or not doubtful(before):
+        if before is None or not doubtful(session, before):
             return Synced(before or channel, (), "ended meanwhile")
         if not dry_run:
             fees.settle(session, before)

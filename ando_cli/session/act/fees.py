@@ -1,4 +1,4 @@
-"""The network's fees of the wallet's own transactions: recorded before they are sent, known when the receipt is seen."""
+"""The network's fees of the wallet's own transactions: recorded before they are sent, known by their receipts."""
 
 from __future__ import annotations
 

@@ -91,6 +91,8 @@ def _shown(session: Session, channel: Channel, block: Block, state: ChannelState
     """``channel``, which the chain shows as ``state`` at ``block``."""
     if state.finalized:
         return _closed(channel, state.settled if state.deposit else _captured(session, channel))
+    if channel.captured is not None:
+        return channel  # its end is proven: this node is behind
     terms, deposit = channel.terms, min(state.deposit, _signed_for(channel))
     if channel.state not in FUNDED:
         channel = replace(channel, state=_place(session, channel), pending=None)
@@ -130,6 +132,7 @@ def _captured(session: Session, channel: Channel) -> int | None:
 
 
 def _closed(channel: Channel, taken: int | None) -> Channel:
+    taken = channel.captured if taken is None else taken  # what was proven once stays proven
     spent = channel.spent if taken is None else taken
     return replace(channel, state=State.CLOSED, spent=spent, captured=taken, pending=None)
 

@@ -45,7 +45,8 @@ def compared(channel: Channel, state: ChannelState | None, *, proven: bool = Tru
         agrees = channel.state in _ABSENT and (proven or channel.state is State.OPENING or channel.captured is not None)
         return Comparison(None, () if agrees else ("state",))
     differences = {
-        "state": state.finalized != (channel.state is State.CLOSED)
+        "state": channel.state is State.ABANDONED
+        or state.finalized != (channel.state is State.CLOSED)
         or (not state.finalized and bool(state.close_requested_at) != (channel.state is State.CLOSING)),
         "deposit": state.deposit != channel.deposit and channel.state is not State.CLOSED,
         "authorised": state.settled > channel.cumulative_amount,

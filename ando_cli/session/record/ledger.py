@@ -1,7 +1,7 @@
 """The ledger: one row for each request that is paid for, on either rail, and for money that moved without one.
 
-It holds amounts, tokens, models, times, outcomes and hashes of transactions; no prompt, key, address or receipt. Of each channel on record the
-rows add up to what its record says, in every transaction: their ``authorised`` to what was signed, their ``spent`` to
+It holds amounts, tokens, models, times, outcomes and hashes of transactions; no prompt, key, address or receipt. Of
+each channel on record the rows add up to what its record says, in every transaction: their ``authorised`` to what was signed, their ``spent`` to
 what was spent. What SQL there is about the table stands here; amounts are decimal text in it.
 """
 
@@ -74,7 +74,8 @@ class Row:
     channel on record belongs to it: a Virtual Key paid, or the channel was forgotten. ``unspent`` is what the payee can
     still take with the vouchers that were signed for the channel, or can have taken where nothing proved it, so the
     most that requests on it can have cost beyond what their rows say. ``fee`` is what a transaction cost, ``None``
-    where its receipt was not seen; ``fee_at_most`` is the most that it can cost then. Of a channel that never came to be, nothing was authorised or deposited.
+    where its receipt was not seen; ``fee_at_most`` is the most that it can cost then. Of a channel that never came to
+    be, nothing was authorised or deposited.
     """
 
     at: int

@@ -176,7 +176,9 @@ def _chain(account: Account, compared: Comparison) -> list[Finding]:
         found.append(Finding("state", 0, False, f"the chain shows it {shown}: ando session sync"))
     if state is not None and "deposit" in compared.differences:
         text = f"the chain shows a deposit of {amount(state.deposit)}, the record {amount(channel.deposit)}"
-        found.append(Finding("deposit", state.deposit - channel.deposit, False, f"{text}: ando session sync"))
+        more = state.deposit > channel.deposit
+        advice = f"ando session recover {short(channel.channel_id)}" if more else "ando session sync"
+        found.append(Finding("deposit", state.deposit - channel.deposit, False, f"{text}: {advice}"))
     return found
 
 
