@@ -1,8 +1,8 @@
 """The ledger: one row for each request that is paid for, on either rail, and for money that moved without one.
 
 It holds amounts, tokens, models, times, outcomes and hashes of transactions; no prompt, key, address or receipt. Of
-each channel on record the rows add up to what its record says, in every transaction: their ``authorised`` to what was signed, their ``spent`` to
-what was spent. What SQL there is about the table stands here; amounts are decimal text in it.
+each channel on record the rows add up to what its record says, in every transaction: their ``authorised`` to what was
+signed, their ``spent`` to what was spent. What SQL there is about the table stands here; amounts are decimal text.
 """
 
 from __future__ import annotations
