@@ -40,8 +40,12 @@ def adopt(session: Session, key: ChannelKey, snapshot: Mapping[str, Any]) -> Cha
         return None
     state = session.chain.checked().channel(key.escrow, proven.terms.channel_id, Protocol.V2)
     channel = snapshots.adopted(proven, state, key)
-    if channel is not None:
-        session.store.adopt(channel)
+    if channel is None:
+        return None
+    # Nobody here consented to what the chain says was deposited: what may be signed is within the limit of one deposit.
+    within = max(channel.cumulative_amount, session.limits.caps.max_deposit)
+    channel = replace(channel, deposit=min(channel.deposit, within))
+    session.store.adopt(channel)
     return channel
 
 
