@@ -8,7 +8,6 @@ payment rail: the offer is read and checked alike, and everything is recorded be
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -144,8 +143,8 @@ class ManagementAuth(httpx.Auth):
                 request, turn, channel, signing.close_payload(session, channel, amount)
             )
             if response.is_success:
-                ended = closing.confirm(session, channel, amount)
-                self.managed = Managed(self._now(channel), replace(ended, transaction=_transaction(response)))
+                ended = closing.confirm(session, channel, _transaction(response))
+                self.managed = Managed(self._now(channel), ended)
                 return
             code = parse_problem(response.status_code, response.content).canonical
             if amount == channel.cumulative_amount or code not in _TOO_LOW:
@@ -228,7 +227,7 @@ _TOO_LOW = (ProblemCode.MPP_PAYMENT_VERIFICATION_FAILED, ProblemCode.MPP_VOUCHER
 
 
 def _transaction(response: httpx.Response) -> str | None:
-    """The closing transaction, where the gateway's receipt names one. Shown to the user, never relied on."""
+    """The closing transaction, where the gateway's receipt names one. What it did is for the chain to say."""
     try:
         return parse_receipt(response.headers.get("Payment-Receipt", "")).tx_hash
     except MalformedError:

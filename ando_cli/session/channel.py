@@ -69,6 +69,8 @@ class Channel:
     ``metered`` is whether a receipt ever showed another charge than the full amount of each request.
     ``closes_at`` is the unix second, by the chain's clock, from which a channel that is ``closing`` can be withdrawn
     from; 0 where it is not known. The other times are unix seconds too.
+    ``captured`` is what the payee took in all from a channel that is ``closed``, as the chain proved it; ``None`` as
+    long as nothing proves it.
     """
 
     channel_id: str
@@ -85,6 +87,7 @@ class Channel:
     closes_at: int = 0
     created_at: int = 0
     updated_at: int = 0
+    captured: int | None = None
 
     @property
     def key(self) -> ChannelKey:
@@ -118,6 +121,18 @@ class Channel:
     def charges_in_full(self, amount: int) -> bool:
         """Whether every receipt so far says that each request was charged ``amount``, and not what it used."""
         return not self.metered and self.spent > 0 and self.spent % amount == 0
+
+    @property
+    def unproven(self) -> bool:
+        """Whether it is closed, and nothing proved yet what the payee took."""
+        return self.state is State.CLOSED and self.captured is None
+
+    @property
+    def captured_at_most(self) -> int:
+        """The most that the payee can have taken or can take: what was signed for, within the deposit."""
+        if self.captured is not None:
+            return self.captured
+        return 0 if self.state is State.ABANDONED else min(self.cumulative_amount, self.deposit)
 
     @property
     def left(self) -> int:

@@ -74,8 +74,8 @@ class Endpoint:
         """Close the connection."""
         self._provider.client.close()
 
-    def call(self, what: str, contract: str, data: bytes, *, words: int) -> bytes:
-        """Evaluate a read of ``contract``, whose answer must have that many words.
+    def call(self, what: str, contract: str, data: bytes, *, words: int, block: int | None = None) -> bytes:
+        """Evaluate a read of ``contract``, whose answer must have that many words; at ``block``, or at the latest one.
 
         Raises:
             NetworkError: there is no such answer.
@@ -83,7 +83,7 @@ class Endpoint:
         request: TxParams = {"to": Web3.to_checksum_address(contract), "data": Web3.to_hex(data)}
         with self.asking(what):
             # CCIP-Read would let the answer send us to URLs of its choice.
-            answer = bytes(self.eth.call(request, "latest", ccip_read_enabled=False))
+            answer = bytes(self.eth.call(request, "latest" if block is None else block, ccip_read_enabled=False))
             if len(answer) != 32 * words:
                 reason = "it has the wrong length" if answer else "there is no such contract on this chain"
                 raise WrongAnswerError(reason)

@@ -80,3 +80,18 @@ def choose_fees(price: int, operation: Operation, *, sponsored: bool = False) ->
 def max_fee(fees: Fees) -> int:
     """Return the most that a transaction with these fees can cost, in base units of a 6-decimal token, rounded up."""
     return -(-fees.gas_limit * fees.max_fee_per_gas // _GAS_PRICE_UNITS_PER_BASE_UNIT)
+
+
+def fee_of(gas_used: int, price: int) -> int:
+    """Return what a transaction cost, in base units of a 6-decimal token, rounded up.
+
+    Args:
+        gas_used: units of gas.
+        price: the price of one of them, in 10**-18 of a token.
+
+    Raises:
+        ValueError: one of them is negative.
+    """
+    if gas_used < 0 or price < 0:
+        raise ValueError("neither gas nor its price can be negative")
+    return -(-gas_used * price // _GAS_PRICE_UNITS_PER_BASE_UNIT)

@@ -29,10 +29,11 @@ _OPENED = {
     Protocol.V1: keccak256(b"ChannelOpened(bytes32,address,address,address,address,bytes32,uint256)"),
     Protocol.V2: keccak256(b"ChannelOpened(bytes32,address,address,address,address,address,bytes32,bytes32,uint96)"),
 }
-_CLOSED = {
+CLOSED = {
     Protocol.V1: keccak256(b"ChannelClosed(bytes32,address,address,uint256,uint256)"),
     Protocol.V2: keccak256(b"ChannelClosed(bytes32,address,address,uint96,uint96)"),
 }
+"""The topic of the event that says what the payee took and what came back."""
 # A close is looked for in the last hour or two first, where it mostly is, and then as far as that is quickly done.
 _RECENT = 10_000
 _CLOSE_QUERIES = 24
@@ -96,14 +97,14 @@ def opened_channels(
 def captured(endpoint: Endpoint, escrow: str, channel_id: str, *, protocol: Protocol) -> int | None:
     """Return what the payee took in all from a channel that is closed, as the event of its closing says.
 
-    Of a closed v2 channel that is all that the chain keeps. ``None`` where no such event is found: there is none, or it
+    Of a closed channel that is all that the chain keeps. ``None`` where no such event is found: there is none, or it
     is so old that the node does not serve it without many questions.
 
     Raises:
         NetworkError: the node refuses to search.
     """
     wanted = _hex(bytes32_word(channel_id))
-    asked = {"address": normalise_address(escrow), "topics": [_hex(_CLOSED[protocol]), wanted]}
+    asked = {"address": normalise_address(escrow), "topics": [_hex(CLOSED[protocol]), wanted]}
     for _, logs in _pieces(endpoint, asked, "the close", recent=_RECENT, queries=_CLOSE_QUERIES):
         for log in reversed(logs):
             taken = _captured(endpoint, log, wanted)
@@ -161,7 +162,7 @@ def _pieces(
 
 
 def _captured(endpoint: Endpoint, log: Any, channel_id: str) -> int | None:
-    """Read the event of a close; ``None`` for what is no such event of this channel."""
+    """Read an event that was searched for; ``None`` for what is no close of this channel."""
     try:
         data = bytes.fromhex(log["data"].removeprefix("0x"))
         if len(data) != 64 or log["topics"][1].lower() != channel_id:

@@ -21,6 +21,7 @@ from ando_cli.tempo.fees import Fees, Operation, choose_fees, max_fee
 from ando_cli.tempo.history import IncompleteSearchError, captured, opened_channels
 from ando_cli.tempo.keys import keccak256
 from ando_cli.tempo.protocol import Protocol
+from ando_cli.tempo.receipts import Block, Receipt, read_receipt
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -78,15 +79,33 @@ class Rpc:
         with self._endpoint.asking("the latest block"):
             return quantity(self._endpoint.eth.get_block("latest")["timestamp"], UINT64_MAX)
 
+    def latest_block(self) -> Block:
+        """Return the number and the time of the latest block, from one answer."""
+        with self._endpoint.asking("the latest block"):
+            block = self._endpoint.eth.get_block("latest")
+            return Block(quantity(block["number"], UINT64_MAX), quantity(block["timestamp"], UINT64_MAX))
+
+    def receipt(self, tx_hash: str) -> Receipt | None:
+        """Return what a transaction came to; ``None`` where the node shows no block with it.
+
+        Raises:
+            NetworkError: it could not be asked, or the answer makes no sense.
+            ValueError: not the hash of a transaction.
+        """
+        return read_receipt(self._endpoint, tx_hash)
+
     def balance(self, token: str, owner: str) -> int:
         """Return what ``owner`` holds of a TIP-20 ``token``, in base units."""
         answer = self._endpoint.call("the token balance", token, _BALANCE_OF + address_word(owner), words=1)
         return int.from_bytes(answer, "big")
 
-    def channel(self, escrow: str, channel_id: str, protocol: Protocol = Protocol.V1) -> ChannelState | None:
-        """Return a channel's state, or ``None`` where the escrow has no such channel.
+    def channel(
+        self, escrow: str, channel_id: str, protocol: Protocol = Protocol.V1, block: int | None = None
+    ) -> ChannelState | None:
+        """Return a channel's state at ``block`` or now, or ``None`` where the escrow has no such channel.
 
-        On v1 that means that it was never opened: a channel that is closed stays there, ``finalized``. The v2
+        On v1 that means that it was never opened: of a channel that is closed the contract keeps that it is
+        ``finalized``, and zeros. The v2
         precompile tells three numbers and no more, and all zero can be a channel that was never opened, or one that is
         closed. So ``None`` means either there, and who has seen the channel open knows which. It must not be reported
         as ``finalized``: an open transaction still under way would be given up, and paid for a second time. Without a
@@ -96,8 +115,9 @@ class Rpc:
             NetworkError: it could not be asked, or the answer makes no sense.
         """
         if protocol is Protocol.V2:
-            return self._channel_v2(escrow, channel_id)
-        answer = self._endpoint.call("the channel", escrow, _GET_CHANNEL + bytes32_word(channel_id), words=8)
+            return self._channel_v2(escrow, channel_id, block)
+        asked = _GET_CHANNEL + bytes32_word(channel_id)
+        answer = self._endpoint.call("the channel", escrow, asked, words=8, block=block)
         if not any(answer):
             return None
         with self._endpoint.asking("the channel"):
@@ -115,8 +135,9 @@ class Rpc:
             settled=settled,
         )
 
-    def _channel_v2(self, escrow: str, channel_id: str) -> ChannelState | None:
-        answer = self._endpoint.call("the channel", escrow, _GET_CHANNEL_STATE + bytes32_word(channel_id), words=3)
+    def _channel_v2(self, escrow: str, channel_id: str, block: int | None) -> ChannelState | None:
+        asked = _GET_CHANNEL_STATE + bytes32_word(channel_id)
+        answer = self._endpoint.call("the channel", escrow, asked, words=3, block=block)
         if not any(answer):
             return None
         with self._endpoint.asking("the channel"):

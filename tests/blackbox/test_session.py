@@ -53,7 +53,8 @@ def test_list_is_json_when_piped_and_a_table_on_a_terminal(gateway: Gateway, box
     assert "no channels yet" in box.terminal("session", "list").end().worked().stderr
     gateway.warm_up()
     [short] = box.run("session", "list").worked().json
-    assert list(short) == ["id", "gateway", "network", "deposit", "authorised", "spent", "left", "state", "created_at"]
+    amounts = ["deposit", "authorised", "spent", "left", "captured", "captured_at_most"]
+    assert list(short) == ["id", "gateway", "network", *amounts, "state", "created_at"]
     assert (short["deposit"], short["authorised"], short["state"]) == ("5.00", "1.00", "open")
     [full] = box.run("session", "list", "--full").worked().json
     assert re.fullmatch("0x[0-9a-f]{64}", full["id"])

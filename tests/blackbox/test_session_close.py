@@ -100,8 +100,10 @@ def test_a_close_captures_what_was_spent_and_refunds_the_rest(opened: Gateway) -
     spent = session(opened.box)["spent"]
     before = opened.balance
     shown = opened.box.run("session", "close", "--full", "-j").worked().json
-    assert set(shown) == {"id", "action", "captured", "refunded", "transaction"}
-    assert (shown["action"], shown["captured"]) == ("closed", spent)
+    amounts = {"captured", "captured_at_most", "refunded", "refunded_at_least"}
+    assert set(shown) == {"id", "action", "transaction", *amounts}
+    assert (shown["action"], shown["captured"], shown["captured_at_most"]) == ("closed", spent, spent)
+    assert shown["refunded"] == shown["refunded_at_least"]
     refunded = round(float(shown["refunded"]) * MILLION)
     assert opened.balance - before == refunded
     assert len(shown["transaction"]) == 66

@@ -68,6 +68,8 @@ def test_show_tells_all_that_is_on_record(opened: Gateway) -> None:
         "accepted": "1.00",
         "spent": shown["spent"],
         "left": shown["left"],
+        "captured": None,
+        "captured_at_most": "1.00",
         "pending_deposit": None,
         "closes_at": None,
         "created_at": shown["created_at"],
@@ -125,16 +127,16 @@ def test_show_works_on_a_machine_where_nothing_is_set_up(box: Box) -> None:
 def test_sync_takes_over_what_the_chain_says_and_leaves_what_was_authorised(opened: Gateway) -> None:
     unchanged = opened.box.run("session", "sync", "-j").worked().json
     assert unchanged["channels"][0]["changes"] == []
-    edit(opened.box, "deposit = '2000000'")
+    edit(opened.box, "deposit = '9000000'")
     records = opened.box.records()
     dry = opened.box.run("session", "sync", "--dry-run", "-j", "--full").worked().json
-    change = {"field": "deposit", "before": "2.00", "after": "5.00"}
+    change = {"field": "deposit", "before": "9.00", "after": "5.00"}
     assert dry == {
         "dry_run": True,
         "channels": [{"id": session_id(opened.box), "state": "open", "changes": [change], "note": None}],
     }
     assert opened.box.records() == records
-    assert "deposit 2.00 → 5.00" in opened.box.run("session", "sync").worked().stdout
+    assert "deposit 9.00 → 5.00" in opened.box.run("session", "sync").worked().stdout
     shown = session(opened.box)
     assert (shown["deposit"], shown["authorised"]) == ("5.00", "1.00")
     assert opened.log == []

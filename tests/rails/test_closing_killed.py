@@ -188,10 +188,10 @@ def lose_receipts(wallet: Wallet) -> None:
 @pytest.mark.parametrize(
     ("before", "command", "state", "points", "asked"),
     [
-        (start, close, State.CLOSED, 6, 0),
-        (lose_receipts, close, State.CLOSED, 18, 1),
-        (start, force, State.CLOSING, 6, 0),
-        (force, finish, State.CLOSED, 6, 0),
+        (start, close, State.CLOSED, 8, 0),
+        (lose_receipts, close, State.CLOSED, 20, 1),
+        (start, force, State.CLOSING, 12, 0),
+        (force, finish, State.CLOSED, 10, 0),
     ],
     ids=["with the gateway", "with a gateway that counts more", "asked for on the chain", "taken from the chain"],
 )

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from ando_cli.session.act.session import Deposit
     from ando_cli.session.decide.budget import Budgets
     from ando_cli.tempo.channel import ChannelState
+    from ando_cli.tempo.receipts import Block, Receipt
 
 MILLION = 1_000_000
 NOW = 1_800_000_000
@@ -112,6 +113,7 @@ class FakeChain:
     mined: set[str] = field(default_factory=set)
     taken: dict[str, int] = field(default_factory=dict)
     """What the event of a channel's closing says that was taken."""
+    receipts: dict[str, Receipt] = field(default_factory=dict)
     asked: int = 0
 
     def chain_id(self) -> int:
@@ -121,6 +123,15 @@ class FakeChain:
     def latest_timestamp(self) -> int:
         return int(self.clock() + self.ahead)
 
+    def latest_block(self) -> Block:
+        from ando_cli.tempo.receipts import Block  # web3 takes its time
+
+        now = self.latest_timestamp()
+        return Block(now, now)
+
+    def receipt(self, tx_hash: str) -> Receipt | None:
+        return self.receipts.get(tx_hash)
+
     def balance(self, token: str, owner: str) -> int:
         assert (token, owner) == (TOKEN, KEY.address)
         return self.funds
@@ -128,7 +139,9 @@ class FakeChain:
     def fees(self, operation: Operation, *, sponsored: bool = False) -> Fees:
         return FEES
 
-    def channel(self, escrow: str, channel_id: str, protocol: object = None) -> ChannelState | None:
+    def channel(
+        self, escrow: str, channel_id: str, protocol: object = None, block: int | None = None
+    ) -> ChannelState | None:
         assert escrow in (ESCROW, PRECOMPILE)
         return self.channels.get(channel_id)
 

@@ -21,7 +21,7 @@ from ando_cli.errors import (
     UsageError,
 )
 from ando_cli.frozen import frozen
-from ando_cli.money import amount
+from ando_cli.money import amount, known_amount
 from ando_cli.rails.management import Close
 from ando_cli.redact import short, shown_id
 from ando_cli.runtime.context import invocation
@@ -184,8 +184,10 @@ def _wait(terminal: Terminal, parts: Parts, channel: Channel) -> None:
 def _ended(ended: Ended, full: bool) -> dict[str, Any]:
     return {
         "action": "closed",
-        "captured": amount(ended.captured),
-        "refunded": amount(ended.refunded),
+        "captured": known_amount(ended.captured),
+        "captured_at_most": amount(ended.at_most if ended.captured is None else ended.captured),
+        "refunded": known_amount(ended.refunded),
+        "refunded_at_least": amount(ended.refunded_at_least),
         "transaction": None if ended.transaction is None else shown_id(ended.transaction, full=full),
     }
 
@@ -199,9 +201,12 @@ def _show(terminal: Terminal, shown: list[dict[str, Any]], *, many: bool) -> Non
     for each in shown:
         if each["action"] == "closed":
             transaction = f", transaction {each['transaction']}" if each["transaction"] else ""
-            terminal.answer(
-                f"{each['id']}  closed: {each['captured']} captured, {each['refunded']} refunded{transaction}"
-            )
+            taken = f"{each['captured']} captured, {each['refunded']} refunded"
+            if each["captured"] is None:
+                taken = f"up to {each['captured_at_most']} captured, at least {each['refunded_at_least']} refunded"
+            terminal.answer(f"{each['id']}  closed: {taken}{transaction}")
+            if each["captured"] is None:
+                terminal.note("the RPC does not show what was captured; `ando session sync` asks again")
         elif each["action"] == "failed":
             terminal.warn(f"{each['id']}: {each['message']}")
         elif each["action"] == "close_requested":

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from ando_cli.errors import Code, KeyringUnusableError, PaymentError, StoreError, WalletMissingError
 from ando_cli.frozen import frozen
+from ando_cli.session.act import fees as owed
 from ando_cli.session.act.chain import TRANSACTION_SECONDS
 from ando_cli.session.act.session import Deposit
 from ando_cli.session.channel import Channel, ChannelKey, Pending, State
@@ -79,6 +80,7 @@ def open_channel(session: Session, key: ChannelKey, request: SessionRequest, boo
             warning = session.check_budgets(request.amount)
             channel = _sign_open(session, key, request, deposit, means.fees, signer)
             session.store.add(channel)
+            _owe(session, channel, request, Operation.OPEN, means.fees)
             book(channel, Committed(deposited=deposit, raised=request.amount))
     except Exception:
         keys.drop(signer, key.payer)  # no channel exists that it could sign for
@@ -212,9 +214,16 @@ def _add(
                 code=Code.STORE_CONFLICT,
                 retryable=True,
             )
+        _owe(session, replace(channel, pending=pending), request, Operation.TOP_UP, fees)
         book(channel, Committed(deposited=additional))
     session.tally.add(deposited=additional)
     return replace(channel, pending=pending)
+
+
+def _owe(session: Session, channel: Channel, request: SessionRequest, operation: Operation, fees: Fees) -> None:
+    """Record the fee of the pending transaction, unless a sponsor pays it."""
+    if channel.pending is not None and not request.fee_payer:
+        owed.owe(session, channel, operation, channel.pending.transaction, fees)
 
 
 def _means(session: Session, request: SessionRequest, operation: Operation, owner: str | None = None) -> _Means:

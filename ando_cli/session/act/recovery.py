@@ -35,7 +35,7 @@ class Outcome(StrEnum):
     SPARE = "spare"  # on record now, but nothing is paid from it: another channel is live
     DELEGATED = "delegated"  # on record now, but nothing can be paid from it: another key signs for it
     CLOSING = "closing"  # on record now: its close was requested already
-    RAISED = "raised"  # was on record, with less authorised
+    RAISED = "raised"  # was on record, with less authorised or deposited
     KNOWN = "known"  # was on record as it is
     OTHER_PAYEE = "other_payee"  # left alone: the gateway is paid at another account
     OTHER_TOKEN = "other_token"  # noqa: S105 - left alone: it holds another currency
@@ -268,7 +268,7 @@ class Recovery:
                 channel = replace(channel, state=State.OPEN)  # it stays in use, wherever its key is now
             if known.state is State.CLOSING:
                 channel = replace(channel, state=State.CLOSING)  # what we asked for may be under way
-            if channel.cumulative_amount > known.cumulative_amount:
+            if channel.cumulative_amount > known.cumulative_amount or channel.deposit > known.deposit:
                 outcome = Outcome.RAISED
             elif channel.state is known.state:
                 outcome = Outcome.KNOWN

@@ -38,7 +38,7 @@ def read(db: sqlite3.Connection) -> list[Channel]:
 
 def insert(db: sqlite3.Connection, channel: Channel, now: int) -> None:
     """Write a channel that was not on record."""
-    db.execute(f"INSERT INTO channels ({CHANNEL_COLUMNS}) VALUES ({', '.join('?' * 25)})", channel_row(channel, now))
+    db.execute(f"INSERT INTO channels ({CHANNEL_COLUMNS}) VALUES ({', '.join('?' * 26)})", channel_row(channel, now))
 
 
 def pin(db: sqlite3.Connection, gateway: str, network: str, payee: str, now: int) -> None:
@@ -91,7 +91,8 @@ def take_over(db: sqlite3.Connection, known: Channel, found: Channel, now: int) 
     """Replace ``known`` by ``found``, the same channel. Its amounts only rise."""
     _change(
         db,
-        "state = ?, deposit = ?, cumulative_amount = ?, accepted = ?, spent = ?, closes_at = ?, " + _NOTHING_PENDING,
+        "state = ?, deposit = ?, cumulative_amount = ?, accepted = ?, spent = ?, closes_at = ?, captured = NULL, "
+        + _NOTHING_PENDING,
         "channel_id = ?",
         (
             found.state, str(found.deposit), str(max(known.cumulative_amount, found.cumulative_amount)),
@@ -123,11 +124,11 @@ def end(db: sqlite3.Connection, channel_id: str, state: State, now: int) -> None
     _change(db, f"state = ?, {_NOTHING_PENDING}", "channel_id = ?", (state, now, channel_id))
 
 
-def spend(db: sqlite3.Connection, channel_id: str, spent: int, now: int) -> int:
-    """Write what was spent for good; returns by how much that is more than what was on record."""
+def capture(db: sqlite3.Connection, channel_id: str, captured: int, now: int) -> int:
+    """Write what the payee took in all, which is what was spent; returns by how much that is more than on record."""
     before = db.execute("SELECT spent FROM channels WHERE channel_id = ?", (channel_id,)).fetchone()
-    _change(db, "spent = ?", "channel_id = ?", (str(spent), now, channel_id))
-    return spent - int(before[0]) if before is not None else 0
+    _change(db, "spent = ?, captured = ?", "channel_id = ?", (str(captured), str(captured), now, channel_id))
+    return captured - int(before[0]) if before is not None else 0
 
 
 def forget(db: sqlite3.Connection, channel_id: str) -> None:

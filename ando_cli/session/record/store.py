@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ando_cli.errors import InvariantError
-from ando_cli.session.channel import FUNDED
+from ando_cli.session.channel import FUNDED, State
 from ando_cli.session.record import channels, claims, ledger
 from ando_cli.session.record.database import Database
 from ando_cli.session.record.ledger import Outcome
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ando_cli.inference.usage import Usage
-    from ando_cli.session.channel import Channel, ChannelKey, Pending, State
+    from ando_cli.session.channel import Channel, ChannelKey, Pending
     from ando_cli.session.record.ledger import Entry, Row
     from ando_cli.session.traffic import Claim, Traffic
 
@@ -130,6 +130,7 @@ class Store(Database):
                 self.carry(channel.channel_id, authorised=channel.cumulative_amount, spent=channel.spent)
                 return
             channels.take_over(db, known, channel, self._now())
+            ledger.reopen(db, channel.channel_id)
             self.carry(
                 channel.channel_id,
                 authorised=max(0, channel.cumulative_amount - known.cumulative_amount),
@@ -151,10 +152,12 @@ class Store(Database):
         with self._write() as db:
             channels.closing_at(db, channel_id, closes_at, self._now())
 
-    def ended(self, channel_id: str, state: State, captured: int | None = None) -> None:
-        """Record that the channel is closed, with what the payee took, or that it never came to be.
+    def ended(self, channel_id: str, state: State, captured: int | None = None, tx_hash: str | None = None) -> None:
+        """Record that the channel is closed, or that it never came to be.
 
-        What the payee took is what was spent, whatever receipts said; the ledger has the difference as a row.
+        What the payee took is what was spent, whatever receipts said; the ledger has the difference as a row. Where
+        nothing proved yet how much that is, ``captured`` is ``None``, and ``tx_hash`` the transaction that is said to
+        have closed the channel: the ledger's row says that it is not known.
 
         Raises:
             InvariantError: ``state`` is not one that ends a channel.
@@ -163,9 +166,31 @@ class Store(Database):
             raise InvariantError(f"a channel would be recorded as over that is {state}")
         with self._write() as db:
             if captured is not None:
-                beyond = channels.spend(db, channel_id, captured, self._now())
-                ledger.adjust(db, channel_id, Outcome.CLOSED, self._now(), spent=beyond)
+                beyond = channels.capture(db, channel_id, captured, self._now())
+                ledger.close(db, channel_id, beyond, self._now())
+            elif state is State.CLOSED:
+                ledger.close(db, channel_id, None, self._now(), tx_hash)
             channels.end(db, channel_id, state, self._now())
+
+    def closing_transaction(self, channel_id: str) -> str | None:
+        """Return the transaction that is said to have closed a channel of which nothing proved what was taken."""
+        with self._read() as db:
+            return ledger.closing_transaction(db, channel_id)
+
+    def owe(self, channel_id: str, tx_hash: str, what: str, at_most: int) -> None:
+        """Record a transaction of the wallet's own before it is sent: what it does, and its fee at most."""
+        with self._write() as db:
+            ledger.owe(db, channel_id, tx_hash, what, at_most, self._now())
+
+    def owed(self, channel_id: str) -> list[tuple[str, int]]:
+        """Return the transactions of a channel whose fee is not known, each with the most that it can be."""
+        with self._read() as db:
+            return ledger.owed(db, channel_id)
+
+    def pay(self, tx_hash: str, fee: int) -> None:
+        """Record what a transaction cost, in base units."""
+        with self._write() as db:
+            ledger.pay(db, tx_hash, fee)
 
     def forget(self, channel_id: str) -> None:
         """Delete the record of a channel. Its money stays on the chain, but we no longer know what we signed.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from tests.support.session_bench import Bench
 
 VALID_BEFORE = NOW + TRANSACTION_SECONDS
-SETTLED = 60
-"""Seconds after which our own clock may say that a transaction is over, although the chain's does not move."""
 
 
 def test_an_open_that_the_chain_does_not_show_yet_stays_opening(bench: Bench) -> None:
@@ -35,30 +33,54 @@ def test_an_open_is_given_up_when_the_chains_time_has_passed_it(bench: Bench) ->
     assert bench.store.live(bench.key) is None
 
 
-def test_an_open_is_given_up_by_our_own_clock_only_after_a_grace(bench: Bench) -> None:
+@pytest.mark.parametrize("ahead", [90, 10_000])
+def test_our_own_clock_ends_no_open_that_is_under_way(bench: Bench, ahead: int) -> None:
     known = bench.have(opening())
-    bench.clock.now, bench.chain.ahead = VALID_BEFORE + SETTLED - 1, -10_000
+    bench.clock.now, bench.chain.ahead = VALID_BEFORE + ahead, -ahead - 1
     assert bench.resolved(known).state is State.OPENING
-    bench.clock.now += 1
+    bench.chain.ahead += 1
     assert bench.resolved(known).state is State.ABANDONED
 
 
-def test_the_time_is_read_before_the_state_so_that_nothing_is_mined_between_them(bench: Bench) -> None:
-    order: list[str] = []
-    time_of, channel_of = bench.chain.latest_timestamp, bench.chain.channel
+def test_time_and_state_are_those_of_one_block(bench: Bench) -> None:
+    asked: list[object] = []
+    channel_of = bench.chain.channel
 
-    def time() -> int:
-        order.append("time")
-        return time_of()
+    def state(escrow: str, channel_id: str, protocol: object = None, block: int | None = None) -> ChannelState | None:
+        asked.append(block)
+        return channel_of(escrow, channel_id, protocol)
 
-    def state(*of: Any) -> ChannelState | None:
-        order.append("state")
-        return channel_of(*of)
-
-    bench.chain.latest_timestamp = time  # type: ignore[method-assign]
     bench.chain.channel = state  # type: ignore[method-assign]
     bench.resolved(bench.have(opening()))
-    assert order == ["time", "state"]
+    assert asked == [bench.chain.latest_block().number]
+
+
+@pytest.mark.parametrize("known", [opening(), channel()], ids=["opening", "open"])
+def test_an_absence_is_believed_when_it_is_seen_again_some_seconds_later(bench: Bench, known: Channel) -> None:
+    bench.have(known)
+    bench.clock.now += 10_000
+    sleep = bench.clock.sleep
+
+    def shown_meanwhile(seconds: float) -> None:
+        sleep(seconds)
+        bench.chain.show(known)
+
+    bench.clock.sleep = shown_meanwhile  # type: ignore[method-assign]
+    assert bench.resolved(known).state is State.OPEN
+    assert bench.clock.slept == [3.0]
+    bench.clock.sleep = sleep  # type: ignore[method-assign]
+    bench.chain.channels.clear()
+    assert bench.resolved(channel()).state is State.ABANDONED
+
+
+def test_a_node_that_lags_behind_the_opening_proves_nothing_however_old_our_record_is(bench: Bench) -> None:
+    known = bench.have(channel())
+    created = known.created_at
+    bench.clock.now += 10_000
+    bench.chain.ahead = created + TRANSACTION_SECONDS - 1 - bench.clock.now
+    with pytest.raises(PaymentError) as caught:
+        settling.resolve(bench.session, known)
+    assert (caught.value.code, bench.store.channel(known.channel_id)) == ("deposit_in_flight", known)
 
 
 @pytest.mark.parametrize("late", [0, 1000])
@@ -109,7 +131,7 @@ def test_a_young_channel_that_the_chain_does_not_show_is_not_given_up(bench: Ben
         settling.resolve(bench.session, known)
     assert caught.value.code == "deposit_in_flight"
     assert bench.store.channel(known.channel_id) == known
-    bench.clock.now += TRANSACTION_SECONDS + SETTLED
+    bench.clock.now += TRANSACTION_SECONDS
     assert bench.resolved(known).state is State.ABANDONED
 
 
