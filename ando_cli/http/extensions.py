@@ -30,6 +30,12 @@ PLAN = "ando.plan"
 RESENT = "ando.resent"
 """Response extension: no answer came at first, and the same request was sent once more."""
 
+FAILURE = "ando.failure"
+"""Response extension: the ``AndoError`` that an answer which is not a success comes to, where a rail knows better."""
+
+KEY_ROUTE = "ando.key_route"
+"""Request extension: it goes to a route of the gateway that takes a Virtual Key, whoever added that."""
+
 PAID = "ando.paid"
 """Response extension: the ``Paid`` of a request that was paid."""
 

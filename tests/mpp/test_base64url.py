@@ -129,13 +129,8 @@ def test_an_object_is_read_with_padding_and_in_either_alphabet(value: dict[str, 
         assert decode_object(text) == decode_object(text.rstrip("=")) == value
 
 
-@pytest.mark.parametrize(
-    "text", ["e30=", "e30", "e30 ", "e30==", "e30===", "=e30", "e3=0", "e31=", "", "====", "e30=="]
-)
+@pytest.mark.parametrize("text", ["e30==", "e30===", "=e30", "e3=0", "e31=", "", "====", "e30=\n"])
 def test_padding_that_is_wrong_for_the_length_is_refused(text: str) -> None:
-    if text in ("e30", "e30="):
-        assert decode_object(text) == {}
-        return
     with pytest.raises(MalformedError):
         decode_object(text)
 

@@ -5,7 +5,7 @@ Amounts are decimal text: they can pass 64 bits.
 
 from __future__ import annotations
 
-from ando_cli.session.channel import Channel, Pending, State
+from ando_cli.session.channel import Channel, Doubt, Pending, State
 from ando_cli.session.record import claims
 from ando_cli.tempo.abi import ZERO_HASH
 from ando_cli.tempo.channel import ChannelTerms
@@ -47,11 +47,21 @@ MIGRATIONS = (
     CREATE INDEX ledger_raises ON ledger (network, at, authorised, outcome)
         WHERE authorised <> '0' AND outcome <> 'carried'
     """,
+    # The agreed step of a channel that was opened before there was one is its first raise.
+    """
+    ALTER TABLE channels ADD COLUMN step TEXT NOT NULL DEFAULT '0';
+    ALTER TABLE channels ADD COLUMN doubt INTEGER NOT NULL DEFAULT 0;
+    UPDATE channels SET step = ifnull((
+        SELECT authorised FROM ledger
+        WHERE session = number AND authorised <> '0' AND outcome NOT IN ('carried', 'by_hand') ORDER BY id LIMIT 1
+    ), '0')
+    """,
 )
 CHANNEL_COLUMNS = (
     "channel_id, gateway, network, chain_id, escrow, token, payee, payer, authorized_signer, salt, protocol, operator, "
     "expiring_nonce_hash, state, deposit, cumulative_amount, accepted, spent, metered, pending_transaction, "
-    "pending_amount, pending_valid_before, closes_at, created_at, updated_at"
+    "pending_amount, pending_valid_before, closes_at, created_at, updated_at, "
+    "step, doubt"
 )
 
 
@@ -64,7 +74,7 @@ def channel_row(channel: Channel, now: int) -> tuple[object, ...]:
         terms.expiring_nonce_hash,
         channel.state, str(channel.deposit), str(channel.cumulative_amount), str(channel.accepted), str(channel.spent),
         channel.metered, pending and pending.transaction, str(pending.amount) if pending else None,
-        pending and pending.valid_before, channel.closes_at, now, now,
+        pending and pending.valid_before, channel.closes_at, now, now, str(channel.step), channel.doubt,
     )  # fmt: skip
 
 
@@ -73,7 +83,7 @@ def read_channel(row: tuple[object, ...]) -> Channel:
     (
         channel_id, gateway, network, chain_id, escrow, token, payee, payer, signer, salt, protocol, operator,
         nonce_hash, state, deposit, cumulative_amount, accepted, spent, metered, transaction, amount,
-        valid_before, closes_at, created_at, updated_at,
+        valid_before, closes_at, created_at, updated_at, step, doubt,
     ) = row  # fmt: skip
     terms = ChannelTerms(
         payer=str(payer), payee=str(payee), token=str(token), salt=str(salt or ZERO_HASH),
@@ -88,5 +98,6 @@ def read_channel(row: tuple[object, ...]) -> Channel:
         channel_id=str(channel_id), gateway=str(gateway), network=str(network), terms=terms, state=State(str(state)),
         deposit=int(str(deposit)), cumulative_amount=int(str(cumulative_amount)), accepted=int(str(accepted)),
         spent=int(str(spent)), pending=pending, metered=bool(metered), closes_at=int(str(closes_at)),
-        created_at=int(str(created_at)), updated_at=int(str(updated_at)),
+        created_at=int(str(created_at)), updated_at=int(str(updated_at)), step=int(str(step)),
+        doubt=Doubt(int(str(doubt))),
     )  # fmt: skip
