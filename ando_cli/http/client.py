@@ -13,7 +13,7 @@ import httpx
 from ando_cli import __version__
 from ando_cli.errors import Interrupted, UsageError
 from ando_cli.http.extensions import CREDENTIAL, DRY_RUN, KEY_ROUTE, MODEL, PLAN, STREAMED
-from ando_cli.http.failures import failure, reading_errors, spends_key
+from ando_cli.http.failures import check_whole, failure, reading_errors, spends_key
 from ando_cli.http.routes import as_sent, check_rail, is_bearer_route, resolve_url
 from ando_cli.http.transport import Transport, Wire
 from ando_cli.inference.request import Request
@@ -76,6 +76,7 @@ class AndoClient:
         """
         response = self.send(request)
         if response.is_success:
+            check_whole(response)
             return response
         raise failure(response)
 

@@ -27,6 +27,9 @@ MODEL = "ando.model"
 PLAN = "ando.plan"
 """Request extension: the plan that the request names, as ``MODEL``."""
 
+CUT = "ando.cut"
+"""Response extension: only a part of the answer's body is there, and no more of it can be had."""
+
 RESENT = "ando.resent"
 """Response extension: no answer came at first, and the same request was sent once more."""
 

@@ -11,7 +11,7 @@ import httpx
 
 from ando_cli.errors import BudgetExceededError, Code, LostAnswerError, NetworkError, PaymentError, ServerError
 from ando_cli.http.dates import retry_after
-from ando_cli.http.extensions import CREDENTIAL, FAILURE, KEY_ROUTE, KEYED
+from ando_cli.http.extensions import CREDENTIAL, CUT, FAILURE, KEY_ROUTE, KEYED
 from ando_cli.http.routes import bad_url
 from ando_cli.http.transport import NOT_SENT
 from ando_cli.mpp.advice import remedy
@@ -68,6 +68,22 @@ def failure(response: httpx.Response) -> PaymentError | ServerError:
             retry_after=_retry_after(response) if again else None,
         )
     return error.with_answer(response.content, named)
+
+
+def check_whole(response: httpx.Response) -> None:
+    """Check that all of an answer is there.
+
+    Raises:
+        LostAnswerError: only a part is, which is its ``body``.
+    """
+    if CUT in response.extensions:
+        raise LostAnswerError(
+            f"the answer is cut: {len(response.content)} bytes of it came, and the rest is missing",
+            hint="`ando spend` shows what it can have cost; asking again may be charged again",
+            code=Code.ANSWER_CUT,
+            request_id=request_id(response.headers),
+            body=response.content,
+        )
 
 
 def _can_be_repeated(response: httpx.Response) -> bool:
@@ -141,7 +157,7 @@ def _no_answer(error: httpx.TransportError) -> NetworkError:
     if paid:
         return LostAnswerError(
             f"{host} did not answer the paid request, sent twice: whether it was charged is unknown",
-            hint="nothing new was authorised; asking again may be charged again",
+            hint="`ando spend` shows the most that it can have cost; asking again may be charged again",
         )
     what = "did not answer in time" if isinstance(error, httpx.TimeoutException) else "broke off the connection"
     if keyed:

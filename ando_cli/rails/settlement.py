@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from ando_cli.errors import Code, OutcomeUnknownError, PaymentError, StoreError
 from ando_cli.frozen import frozen
 from ando_cli.http.dates import retry_after
-from ando_cli.http.extensions import FAILURE, PAID
+from ando_cli.http.extensions import CUT, FAILURE, PAID
 from ando_cli.inference.usage import Usage, read_usage
 from ando_cli.money import amount
 from ando_cli.mpp.challenge import parse_fields
@@ -135,7 +135,8 @@ class Settlement:
                     store.doubt(channel.channel_id, told)
                     channel = replace(channel, doubt=max(told, channel.doubt))
                 # A request whose receipt is wrong is not one that is known to be answered and paid for.
-                outcome = Outcome.ANSWERED if spent is not None or receipt is None else Outcome.UNKNOWN
+                doubtful = (receipt is not None and spent is None) or CUT in response.extensions
+                outcome = Outcome.UNKNOWN if doubtful else Outcome.ANSWERED
                 if turn.row is not None:
                     store.finish(turn.row, outcome, read_usage(response.content, spent))
                 if turn.claim is not None:

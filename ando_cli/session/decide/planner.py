@@ -163,7 +163,7 @@ def _raise(situation: Situation, channel: Channel) -> Step:
 
 def _agreed_step(channel: Channel) -> int:
     """The largest raise that needs no consent. Of a channel without one on record the next offer is it, once."""
-    return channel.step or channel.deposit
+    return channel.step or max(channel.deposit, channel.cumulative_amount)
 
 
 def _top_up(channel: Channel, progress: Progress, needed: int) -> Step:

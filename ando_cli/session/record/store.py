@@ -141,10 +141,10 @@ class Store(Database):
         with self._write() as db:
             channels.seen(db, channel_id, deposit, self._now())
 
-    def adopt(self, channel: Channel) -> None:
-        """Record a channel as it was found on the chain, new or known, and pin its payee.
+    def adopt(self, channel: Channel, *, replaces: str | None = None) -> None:
+        """Record a channel as it was found on the chain, new or known, and pin a new one's payee if none is.
 
-        Of a known one the amounts only rise, whatever another process did meanwhile.
+        Of a known one the amounts only rise, whatever another process did meanwhile. ``replaces`` as in ``pin``.
 
         Raises:
             StoreError: it would be the second live channel for the same key.
@@ -153,8 +153,9 @@ class Store(Database):
             known = channels.find(db, channel.channel_id)
             if known is None:
                 channels.insert(db, channel, self._now())
-                # What is found on the chain was opened before: it is no reason to be paid at another payee from now on.
-                channels.pin(db, channel.gateway, channel.network, channel.terms.payee, self._now(), replaces=None)
+                # Another pin stays: that a channel was found is no reason to pay its payee from now on.
+                payee = channel.terms.payee
+                channels.pin(db, channel.gateway, channel.network, payee, self._now(), replaces=replaces)
                 self.carry(channel.channel_id, authorised=channel.cumulative_amount, spent=channel.spent)
                 return
             channels.take_over(db, known, channel, self._now())
