@@ -10,18 +10,20 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from ando_cli.errors import OutcomeUnknownError, PaymentError
+from ando_cli.errors import ConsentRequiredError, OutcomeUnknownError, PaymentError
 from ando_cli.http.extensions import FAILURE, PAID
 from ando_cli.mpp.problem import ProblemCode
 from ando_cli.rails.exchange import MAX_UNPAID_REQUESTS
 from ando_cli.rails.planning import Quoted
 from ando_cli.rails.settlement import Paid
+from ando_cli.session.act.session import Deposit, Rise
 from ando_cli.session.channel import State
 from ando_cli.session.decide.planner import MAX_PAID_ATTEMPTS
 from ando_cli.session.decide.steps import Open, Voucher
 from tests.support.rails_bench import Bench, paid
 from tests.support.rails_gateway import BODY, URL, Seen, b64url, drive, outgoing, refuse
 from tests.support.session_doubles import (
+    GATEWAY,
     KEY,
     MILLION,
     PAYEE,
@@ -390,3 +392,41 @@ def test_a_forged_claim_in_a_rejection_raises_by_the_challenge_amount_and_no_mor
     bench.send()
     assert [seen.cumulative for seen in bench.gateway.paid_for] == [MILLION, 2 * MILLION]
     assert bench.live.deposit == 5 * MILLION
+
+
+# How large a raise may be
+
+
+def test_a_channel_is_opened_with_the_step_that_the_user_was_asked_about(bench: Bench) -> None:
+    bench.send()
+    assert bench.live.step == MILLION
+    (asked,) = bench.consent.asked
+    assert isinstance(asked, Deposit)
+    assert asked.step == MILLION
+
+
+@pytest.mark.parametrize("told", [False, True], ids=["used up", "told so"])
+def test_a_larger_raise_is_asked_for_and_refused_without_consent(bench: Bench, told: bool) -> None:
+    spent = 0 if told else MILLION
+    bench.have(channel(step=MILLION, spent=spent, accepted=MILLION))
+    bench.gateway.request = {"amount": str(4 * MILLION)}
+    bench.gateway.price = 2 * MILLION
+    bench.consent.refusal = ConsentRequiredError("no", code="step_exceeded")
+    assert bench.fails() == "step_exceeded"
+    assert bench.live.cumulative_amount == MILLION
+    assert bench.consent.asked == [Rise(4 * MILLION, MILLION, GATEWAY, "TST")]
+    bench.consent.refusal = None
+    assert paid(bench.send()).raised == 4 * MILLION
+    assert bench.live.step == MILLION, "one consent is for one request"
+
+
+def test_the_first_raise_of_a_channel_without_a_step_becomes_it(bench: Bench) -> None:
+    bench.have(channel(spent=MILLION, accepted=MILLION))
+    assert paid(bench.send()).raised == MILLION
+    assert bench.live.step == MILLION
+    assert bench.consent.asked == []
+    bench.gateway.request = {"amount": str(2 * MILLION)}
+    bench.gateway.script = [lambda seen: bench.gateway.challenge(seen, "mpp_voucher_bucket_refresh_required")]
+    bench.consent.refusal = PaymentError("no")
+    bench.fails()
+    assert bench.live.cumulative_amount == 2 * MILLION
