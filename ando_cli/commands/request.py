@@ -21,8 +21,8 @@ from ando_cli.cli.options import (
 )
 from ando_cli.commands._quote import dry_run as show_dry_run
 from ando_cli.config.settings import KEY_RAIL, MPP_RAIL
-from ando_cli.errors import AndoError, UsageError
-from ando_cli.http.failures import failure
+from ando_cli.errors import AndoError, LostAnswerError, UsageError
+from ando_cli.http.failures import check_whole, failure
 from ando_cli.http.routes import check_key_route, check_rail, resolve_url
 from ando_cli.inference.request import Request, name_in
 from ando_cli.inference.usage import json_object
@@ -206,6 +206,10 @@ def _show(
         terminal.answer_bytes(head + b"\n" + response.content if include else response.content)
     if not response.is_success:
         raise failure(response)
+    try:
+        check_whole(response)
+    except LostAnswerError as error:
+        raise error.with_answer(b"", error.request_id) from None  # what came of the body was printed or saved
 
 
 def _head(response: Response) -> bytes:

@@ -12,8 +12,8 @@ import httpx
 
 from ando_cli import __version__
 from ando_cli.errors import Interrupted, UsageError
-from ando_cli.http.extensions import CREDENTIAL, DRY_RUN, MODEL, PLAN, STREAMED
-from ando_cli.http.failures import failure, reading_errors, spends_key
+from ando_cli.http.extensions import CREDENTIAL, DRY_RUN, KEY_ROUTE, MODEL, PLAN, STREAMED
+from ando_cli.http.failures import check_whole, failure, reading_errors, spends_key
 from ando_cli.http.routes import as_sent, check_rail, is_bearer_route, resolve_url
 from ando_cli.http.transport import Transport, Wire
 from ando_cli.inference.request import Request
@@ -76,6 +76,7 @@ class AndoClient:
         """
         response = self.send(request)
         if response.is_success:
+            check_whole(response)
             return response
         raise failure(response)
 
@@ -93,7 +94,10 @@ class AndoClient:
         """
         target, given = self._addressed(request)
         with reading_errors():
-            built = self._build(request, target, given, {DRY_RUN: True} if dry_run else {})
+            extensions = {DRY_RUN: True} if dry_run else {}
+            if is_bearer_route(target, self._base_url):
+                extensions[KEY_ROUTE] = True
+            built = self._build(request, target, given, extensions)
             return self._send(built, self._auth if self._pays(target, given) else None)
 
     @contextmanager
@@ -143,7 +147,10 @@ class AndoClient:
             raise
 
     def _pays(self, target: str, given: httpx.Headers) -> bool:
-        """Whether this client's rail is the one that the route at ``target`` takes, and not chosen by the caller."""
-        if self._auth is None or "Authorization" in given:
+        """Whether this client's rail is the one that the route at ``target`` takes, and not chosen by the caller.
+
+        A payment can go beside an ``Authorization`` of the caller's own, in another header.
+        """
+        if self._auth is None or (self._bearer and "Authorization" in given):
             return False
         return self._bearer is is_bearer_route(target, self._base_url)

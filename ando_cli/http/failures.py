@@ -11,7 +11,7 @@ import httpx
 
 from ando_cli.errors import BudgetExceededError, Code, LostAnswerError, NetworkError, PaymentError, ServerError
 from ando_cli.http.dates import retry_after
-from ando_cli.http.extensions import CREDENTIAL
+from ando_cli.http.extensions import CREDENTIAL, CUT, FAILURE, KEY_ROUTE, KEYED
 from ando_cli.http.routes import bad_url
 from ando_cli.http.transport import NOT_SENT
 from ando_cli.mpp.advice import remedy
@@ -39,9 +39,12 @@ def failure(response: httpx.Response) -> PaymentError | ServerError:
     problem = parse_problem(response.status_code, response.content)
     named = request_id(response.headers)
     where = f" (request {named})" if named else ""
+    known = response.extensions.get(FAILURE)
     told = "authorization" in response.request.headers and _key_failure(response, where)
-    if told:
-        error: PaymentError | ServerError = told
+    if isinstance(known, PaymentError):
+        error: PaymentError | ServerError = known
+    elif told:
+        error = told
     elif 300 <= response.status_code < 400:
         error = ServerError(
             f"the server answered with a redirect ({response.status_code}), which is not followed",
@@ -49,8 +52,9 @@ def failure(response: httpx.Response) -> PaymentError | ServerError:
             code=Code.REDIRECT,
         )
     elif response.status_code == 402:
+        own = ": it carries an Authorization of its own" if "authorization" in response.request.headers else ""
         error = PaymentError(
-            f"the server wants to be paid: {problem.message}", hint="this request was not paid", code=problem.code
+            f"the server wants to be paid: {problem.message}", hint=f"this request was not paid{own}", code=problem.code
         )
     else:
         general = "check the request" if response.status_code < 500 else "try again later"
@@ -64,6 +68,22 @@ def failure(response: httpx.Response) -> PaymentError | ServerError:
             retry_after=_retry_after(response) if again else None,
         )
     return error.with_answer(response.content, named)
+
+
+def check_whole(response: httpx.Response) -> None:
+    """Check that all of an answer is there.
+
+    Raises:
+        LostAnswerError: only a part is, which is its ``body``.
+    """
+    if CUT in response.extensions:
+        raise LostAnswerError(
+            f"the answer is cut: {len(response.content)} bytes of it came, and the rest is missing",
+            hint="`ando spend` shows what it can have cost; asking again may be charged again",
+            code=Code.ANSWER_CUT,
+            request_id=request_id(response.headers),
+            body=response.content,
+        )
 
 
 def _can_be_repeated(response: httpx.Response) -> bool:
@@ -100,7 +120,7 @@ def _key_failure(response: httpx.Response, where: str) -> PaymentError | ServerE
                 hint="the key is wrong, revoked, or for another route; check it in Ando, then run `ando key set`",
                 code=Code.KEY_REFUSED,
             )
-        case 402:
+        case 402 if KEY_ROUTE in response.request.extensions or KEYED in response.request.extensions:
             return BudgetExceededError(
                 f"the Virtual Key's budget is exhausted: {message}{where}",
                 hint="raise the connection's limit in Ando, or pay per use with --rail mpp; nothing was paid here",
@@ -137,7 +157,7 @@ def _no_answer(error: httpx.TransportError) -> NetworkError:
     if paid:
         return LostAnswerError(
             f"{host} did not answer the paid request, sent twice: whether it was charged is unknown",
-            hint="nothing new was authorised; asking again may be charged again",
+            hint="`ando spend` shows the most that it can have cost; asking again may be charged again",
         )
     what = "did not answer in time" if isinstance(error, httpx.TimeoutException) else "broke off the connection"
     if keyed:

@@ -13,7 +13,7 @@ import httpx
 
 from ando_cli.errors import UsageError
 from ando_cli.http import tls
-from ando_cli.http.extensions import CREDENTIAL, KEYED, RESENT, STREAMED, UNSENT
+from ando_cli.http.extensions import CREDENTIAL, CUT, KEYED, RESENT, STREAMED, UNSENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,6 +27,8 @@ PAID_BODY_LIMIT = 64 * 1024 * 1024
 """Bytes of an answer that was paid for, on either rail. It is kept in memory, so that a cut one is noticed while it can
 still be asked for again."""
 
+_GZIP = zlib.MAX_WBITS | 16
+
 STREAM_LIMIT = 64 * 1024 * 1024
 """Bytes of an answer that arrives piece by piece; no answer is that long."""
 
@@ -37,6 +39,14 @@ _NO_ANSWER = (httpx.ReadError, httpx.WriteError, httpx.CloseError, httpx.RemoteP
               httpx.WriteTimeout, httpx.DecodingError)  # fmt: skip
 NOT_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError, httpx.PoolTimeout)
 """What httpx raises where nothing was sent."""
+
+
+class _CutError(httpx.ReadError):
+    """A success ended early. ``response`` is what came of it."""
+
+    def __init__(self, response: httpx.Response) -> None:
+        super().__init__("the answer ends early")
+        self.response = response
 
 
 class Wire(httpx.BaseTransport):
@@ -105,25 +115,34 @@ class Transport(httpx.BaseTransport):
         self._waiting = waiting
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request, once more where it carries a credential and its answer was lost.
+        """Send a request, once more where it carries a credential and its answer was lost or ended early.
+
+        Where the second one is no better, the part that came is the answer, with ``CUT`` among its extensions.
 
         Raises:
             httpx.TransportError: no answer came.
         """
+        cut: httpx.Response | None = None
         with self._waiting():
             try:
                 return self._attempt(request)
             except NOT_SENT:
                 request.extensions[UNSENT] = True
                 raise
-            except _NO_ANSWER:
+            except _NO_ANSWER as error:
                 if CREDENTIAL not in request.extensions:
                     raise
+                cut = _part(error)
             try:
                 response = self._attempt(request)
-            except (httpx.TransportError, httpx.DecodingError):
+            except (httpx.TransportError, httpx.DecodingError) as error:
                 # However the second try failed, the first one may have arrived.
-                raise httpx.ReadError("no answer to either try") from None
+                response = cut = _longer(cut, _part(error))
+            else:
+                if cut is not None and not response.is_success:
+                    response = cut
+            if response is cut:
+                response.extensions[CUT] = True
         response.extensions[RESENT] = True
         return response
 
@@ -138,7 +157,7 @@ class Transport(httpx.BaseTransport):
         if STREAMED in request.extensions:
             return _plain(response, stream=_Bounded(response))
         if CREDENTIAL in request.extensions or KEYED in request.extensions:
-            return _read(response, PAID_BODY_LIMIT)
+            return _read_whole(response, PAID_BODY_LIMIT)
         return response
 
 
@@ -153,6 +172,43 @@ def _read(response: httpx.Response, limit: int) -> httpx.Response:
     finally:
         response.close()
     return _plain(response, content=bytes(body[:limit]))
+
+
+def _read_whole(response: httpx.Response, limit: int) -> httpx.Response:
+    """``response`` with its body read and decoded; with ``CUT`` where that is longer than ``limit`` bytes.
+
+    Raises:
+        _CutError: the body ends early.
+    """
+    body = bytearray()
+    try:
+        for chunk in _decoded(response, limit):
+            body += chunk
+            if len(body) > limit:
+                whole = _plain(response, content=bytes(body[:limit]))
+                whole.extensions[CUT] = True  # another try would be as long
+                return whole
+    except _NO_ANSWER:
+        raise _CutError(_plain(response, content=bytes(body))) from None
+    finally:
+        response.close()
+    return _plain(response, content=bytes(body))
+
+
+def _part(error: Exception) -> httpx.Response | None:
+    return error.response if isinstance(error, _CutError) else None
+
+
+def _longer(first: httpx.Response | None, second: httpx.Response | None) -> httpx.Response:
+    """The one of two parts of an answer that holds more.
+
+    Raises:
+        httpx.ReadError: there is none.
+    """
+    parts = [part for part in (first, second) if part is not None and part.content]
+    if not parts:
+        raise httpx.ReadError("no answer to either try")
+    return max(parts, key=lambda part: len(part.content))
 
 
 def _plain(response: httpx.Response, **body: Any) -> httpx.Response:
@@ -172,14 +228,42 @@ def _decoded(response: httpx.Response, limit: int) -> Iterator[bytes]:
     stream = response.stream
     if not isinstance(stream, httpx.SyncByteStream):
         raise TypeError("the answer's body is not read synchronously")
+    raw = _as_stated(response, stream)
     if response.headers.get("content-encoding", "").strip().lower() not in ("gzip", "x-gzip"):
-        yield from stream
+        yield from raw
         return
-    inflate = zlib.decompressobj(zlib.MAX_WBITS | 16)
     try:
-        for chunk in stream:
-            while chunk:
-                yield inflate.decompress(chunk, limit)
-                chunk = inflate.unconsumed_tail
+        yield from _inflated(raw, limit)
     except zlib.error:
         raise httpx.DecodingError("not gzip") from None
+
+
+def _as_stated(response: httpx.Response, stream: httpx.SyncByteStream) -> Iterator[bytes]:
+    """Yield what ``stream`` holds, and fail where that is less than the length that the answer states."""
+    length, read = response.headers.get("content-length", ""), 0
+    for chunk in stream:
+        read += len(chunk)
+        yield chunk
+    if length.isascii() and length.isdigit() and 0 < read < int(length[:20]):  # none at all: an answer to HEAD
+        raise httpx.ReadError("the answer ends early")
+
+
+def _inflated(raw: Iterator[bytes], limit: int) -> Iterator[bytes]:
+    """Yield what is unpacked from gzip, of any number of members, and fail where the last one does not end."""
+    inflate = zlib.decompressobj(_GZIP)
+    started = False
+    for chunk in raw:
+        while chunk:
+            if inflate.eof:
+                chunk = chunk.lstrip(b"\0")  # members may be padded
+                if not chunk:
+                    break
+                inflate = zlib.decompressobj(_GZIP)
+            started = True
+            yield inflate.decompress(chunk, limit)
+            chunk = inflate.unused_data if inflate.eof else inflate.unconsumed_tail
+    while started and not inflate.eof:
+        more = inflate.decompress(b"", limit)
+        if not more:
+            raise httpx.ReadError("the answer ends early")
+        yield more

@@ -67,17 +67,18 @@ class Exchange:
         """
         url = str(request.url)
         request.headers.setdefault("Idempotency-Key", str(uuid.uuid4()))
-        request.headers["Accept-Payment"] = "tempo/session"
+        request.headers.setdefault("Accept-Payment", "tempo/session")
         named = request.extensions.get(MODEL), request.extensions.get(PLAN)
         asked = Asked(url, self._gateway_of(url), request.read(), frozenset(request.headers), *named)
         response = yield request
-        if response.status_code != 402:
+        if response.status_code != 402 or self._offers.for_caller(response, asked):
             return
         turn = Turn(asked, self._offers.take(response, asked), response)
         try:
             yield from negotiate(request, turn)
         except OutcomeUnknownError:
-            raise  # it may have been charged: its row keeps saying that nobody knows
+            self._settlement.doubt(turn)  # it may have been charged: its row keeps saying that nobody knows
+            raise
         except AndoError as error:
             # So may a request whose answer an error of our own prevented from being processed.
             if turn.out is None or not isinstance(error, InvariantError):
@@ -86,6 +87,8 @@ class Exchange:
         except BaseException:  # httpx gives up on the flow, or the user does
             if turn.out is None or UNSENT in turn.out.extensions:
                 self._settlement.finish(turn, Outcome.FAILED)
+            else:
+                self._settlement.doubt(turn)
             raise
         finally:
             self._settlement.release(turn)
@@ -103,21 +106,22 @@ class Exchange:
                 code=Code.NO_FRESH_CHALLENGE,
             )
         turn.unpaid += 1
-        request.headers.pop(turn.header, None)
-        request.extensions.pop(CREDENTIAL, None)
+        _drop_credential(request, turn)
         turn.answer = yield request
         if turn.answer.status_code != 402:
             return False
-        turn.offer = self._offers.take(turn.answer, turn.asked)
+        turn.offer = self._offers.take(turn.answer, turn.asked, turn.answered)
         return True
 
     def paid(self, request: httpx.Request, turn: Turn, channel: Channel, payload: Payload) -> httpx.Request:
         """Return the request with a credential for ``channel`` as recorded: the last thing before the bytes leave."""
         challenge, terms = turn.offer.challenge, channel.terms
-        if turn.offer.payee_accepted:
-            self._session.store.pin(channel.gateway, channel.network, terms.payee)
+        if turn.offer.replaces is not None:
+            self._session.store.pin(channel.gateway, channel.network, terms.payee, replaces=turn.offer.replaces)
         turn.progress = replace(turn.progress, paid_attempts=turn.progress.paid_attempts + 1)
-        request.headers.pop(turn.header, None)
+        turn.answered.add(challenge.id)
+        turn.known_spent = channel.spent
+        _drop_credential(request, turn)
         turn.header = challenge.header or "Authorization"
         descriptor = terms.descriptor if terms.protocol is Protocol.V2 else None
         value = authorization(challenge, payload, chain_id=terms.chain_id, payer=terms.payer, descriptor=descriptor)
@@ -134,3 +138,10 @@ class Exchange:
         self._notes.stage("waiting for the answer")
         request.headers[turn.header] = value
         return request
+
+
+def _drop_credential(request: httpx.Request, turn: Turn) -> None:
+    """Take the last credential out of ``request``; an ``Authorization`` of the caller's own stays."""
+    if turn.header is not None:
+        request.headers.pop(turn.header, None)
+    request.extensions.pop(CREDENTIAL, None)

@@ -168,7 +168,7 @@ class ManagementAuth(httpx.Auth):
         if response.is_success:
             self._settlement.settle(response, turn, channel)
         else:
-            self._settlement.finish(turn, Outcome.FAILED)
+            self._settlement.unanswered(response, turn, channel)
         yield from self._challenged(request, turn)
         return self._now(channel)
 

@@ -21,12 +21,14 @@ from ando_cli.mpp.problem import parse_problem, request_id
 from ando_cli.rails.exchange import Exchange
 from ando_cli.rails.offers import Offers
 from ando_cli.rails.planning import Planned, Planning, Quoted
-from ando_cli.rails.settlement import Settlement
+from ando_cli.rails.refusals import gateway_says
+from ando_cli.rails.settlement import Settlement, proves_unpaid
 from ando_cli.rails.turn import Notes, Turn
 from ando_cli.session.act import deposits, hints, settling, signing
 from ando_cli.session.act.locks import WAIT_SECONDS, busy
+from ando_cli.session.act.session import Rise
 from ando_cli.session.decide.snapshot import from_headers
-from ando_cli.session.decide.steps import Open, Refresh, Refuse, Resend, Resolve, TopUp, Voucher, Wait
+from ando_cli.session.decide.steps import Agree, Open, Refresh, Refuse, Resend, Resolve, TopUp, Voucher, Wait
 from ando_cli.session.record.ledger import Outcome
 
 if TYPE_CHECKING:
@@ -140,14 +142,14 @@ class PaymentAuth(httpx.Auth):
                 return None
             case Resolve():
                 self._notes.stage("asking the chain about the channel")
-                settling.resolve(session, planned.channel)
+                self._resolve(turn, planned.channel)
                 turn.progress = replace(turn.progress, resolved=True)
                 return None
             case Open():
                 if self._adopted(turn, key, terms.session_snapshot):
                     return None  # there is a channel already, whose record was lost
                 self._notes.stage("opening a channel")
-                channel = deposits.open_channel(session, key, terms, commit)
+                channel = deposits.open_channel(session, key, terms, commit, replaces=turn.offer.replaces)
                 turn.progress = replace(turn.progress, raised=True)
                 return self._fresh(channel, turn)
             case TopUp(needed):
@@ -155,6 +157,9 @@ class PaymentAuth(httpx.Auth):
                 channel = deposits.top_up(session, planned.channel, terms, needed, commit)
                 turn.progress = replace(turn.progress, topped_up=True)
                 return self._fresh(channel, turn)
+            case Agree(amount):
+                self._agree(amount, planned.channel, turn)
+                return None
             case Resend():
                 turn.progress = replace(turn.progress, resent=True)
                 return planned.channel
@@ -179,6 +184,25 @@ class PaymentAuth(httpx.Auth):
             return True
         turn.out = None
         return False
+
+    def _agree(self, amount: int, channel: Channel, turn: Turn) -> None:
+        """Ask the user for a raise that is larger than what was agreed on."""
+        session = self._session
+        session.user.consent(Rise(amount, channel.step, channel.gateway, session.network.token_symbol))
+        turn.progress = replace(turn.progress, agreed=amount)
+
+    def _resolve(self, turn: Turn, channel: Channel) -> None:
+        """Ask the chain about ``channel``. Where that fails, what the gateway had said is not lost.
+
+        Raises:
+            NetworkError, PaymentError: as ``settling.resolve``.
+        """
+        try:
+            settling.resolve(self._session, channel)
+        except (NetworkError, PaymentError) as error:
+            if turn.rejection is None:
+                raise
+            raise error.with_message(f"{error.message}; {gateway_says(turn.rejection)}") from None
 
     def _wait(self, turn: Turn) -> None:
         """Let other requests go first for a moment.
@@ -217,8 +241,11 @@ class PaymentAuth(httpx.Auth):
         if response.extensions.get(RESENT):
             turn.progress = replace(turn.progress, answer_lost=True)
         problem = parse_problem(response.status_code, response.content)
-        if response.status_code != 402 and problem.canonical is None and not turn.progress.answer_lost:
-            self._settlement.finish(turn, Outcome.FAILED)
+        if self._settlement.charged(response, turn, channel, problem):
+            return True
+        if not turn.progress.answer_lost and not proves_unpaid(response, problem):
+            end = self._settlement.top_up_unknown if channel.tops_up else self._settlement.unknown
+            end(response, turn, channel, problem)
             return True
         turn.rejection = problem
         snapshot = from_headers(response.headers)
@@ -226,7 +253,7 @@ class PaymentAuth(httpx.Auth):
             # What the rejection means comes first. A challenge that cannot be answered is not taken; where another
             # one is needed it is asked for, and what is wrong with that one is the error.
             with suppress(PaymentError):
-                turn.offer = self._offers.take(response, turn.asked)
+                turn.offer = self._offers.take(response, turn.asked, turn.answered)
                 snapshot = turn.offer.request.session_snapshot or snapshot
         self._catch_up(turn, channel, snapshot)
         return False

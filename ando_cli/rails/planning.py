@@ -159,6 +159,8 @@ class Planning:
         turn.claim = session.store.claim(turn.claim, step.claim(situation.request, channel, turn.progress))
         if not signing.record_raise(session, channel, step):
             raise InvariantError("the amount on record changed within the transaction that raises it")
+        if step.raised_by and not channel.step:
+            session.store.agree(channel.channel_id, step.raised_by)
         # What pays is the voucher, also while another process tops the channel up.
         raised = replace(channel, cumulative_amount=step.cumulative_amount, pending=None)
         self._settlement.commit(turn, raised, Committed(raised=step.raised_by))

@@ -57,7 +57,9 @@ class Turn:
         answer: the gateway's last answer.
         rejection: what the last credential was turned down with, until that is dealt with.
         progress: what was done so far, for the planner.
-        header: the header that carries the credential.
+        header: the header that carries the last credential; ``None`` where none was sent.
+        answered: the ids of the challenges that were answered.
+        known_spent: what was on record as spent when the last credential was sent, in base units.
         unpaid: how often the request was sent without a credential.
         row, booked: this request's row in the ledger, and what stands there.
         raised, deposited: what the request committed so far, in base units.
@@ -73,7 +75,9 @@ class Turn:
     answer: httpx.Response
     rejection: Problem | None = None
     progress: Progress = field(default_factory=Progress)
-    header: str = "Authorization"
+    header: str | None = None
+    answered: set[str] = field(default_factory=set)
+    known_spent: int = 0
     unpaid: int = 1
     row: int | None = None
     booked: Entry | None = None

@@ -11,14 +11,15 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from ando_cli.errors import AndoError, NetworkError, ServerError
+from ando_cli.errors import AndoError, LostAnswerError, NetworkError, ServerError
 from ando_cli.http import tls, transport
 from ando_cli.http.client import AndoClient
 from ando_cli.http.transport import CONNECT_RETRIES, ERROR_BODY_LIMIT, PAID_BODY_LIMIT
+from ando_cli.inference.request import Request
 from tests.support.http_wire import ASKED, BASE, BODY, MIB, Pays, Pieces, Wire, ando, asks, get, ok
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
 # What is sent again
@@ -111,6 +112,56 @@ def test_a_paid_answer_that_breaks_off_in_the_middle_is_asked_for_again() -> Non
     assert auth.resent == [True]
 
 
+WORDS = json.dumps({"answer": "".join(map(str, range(5000)))}).encode()
+MEMBERS = gzip.compress(WORDS[:9000]) + gzip.compress(WORDS[9000:])
+
+
+def packed(body: bytes, **headers: str) -> httpx.Response:
+    pieces = Pieces(body[at : at + 1000] for at in range(0, len(body), 1000))
+    return httpx.Response(200, headers={"Content-Encoding": "gzip"} | headers, stream=pieces)
+
+
+CUTS: dict[str, Callable[[], httpx.Response]] = {
+    "gzip": lambda: packed(gzip.compress(WORDS)[:-9]),
+    "the checksum of gzip": lambda: packed(gzip.compress(WORDS)[:-1]),
+    "the second member": lambda: packed(MEMBERS[:-9]),
+    "between the stated length and the end": lambda: httpx.Response(
+        200, headers={"Content-Length": str(len(WORDS))}, stream=Pieces([WORDS[:9000]])
+    ),
+    "a connection": lambda: httpx.Response(200, stream=Pieces([WORDS[:9000]], httpx.RemoteProtocolError("cut"))),
+}
+
+
+@pytest.mark.parametrize("whole", [gzip.compress(WORDS), MEMBERS, MEMBERS + b"\0" * 5000], ids=["one", "two", "padded"])
+def test_gzip_of_any_number_of_members_is_unpacked(whole: bytes) -> None:
+    assert ando(Wire(asks(), packed(whole)), Pays()).post(ASKED).content == WORDS
+
+
+@pytest.mark.parametrize("cut", CUTS)
+def test_a_paid_answer_that_is_cut_is_asked_for_once_more_with_the_same_credential(cut: str) -> None:
+    wire, auth = Wire(asks(), CUTS[cut](), ok("whole")), Pays()
+    assert ando(wire, auth).post(ASKED).text == "whole"
+    assert (auth.resent, len(wire.seen)) == ([True], 3)
+    assert wire.seen[1] == wire.seen[2]
+
+
+@pytest.mark.parametrize("second", ["cut", "refused", "lost"])
+@pytest.mark.parametrize("cut", CUTS)
+def test_what_came_of_a_paid_answer_is_kept_where_the_rest_cannot_be_had(cut: str, second: str) -> None:
+    then = {"cut": CUTS[cut](), "refused": asks(), "lost": httpx.ReadError("x")}[second]
+    with pytest.raises(LostAnswerError, match="the answer is cut") as caught:
+        ando(Wire(asks(), CUTS[cut](), then), Pays()).post(ASKED)
+    assert caught.value.code == "answer_cut"
+    assert caught.value.body is not None
+    assert len(caught.value.body) > 8000
+    assert WORDS.startswith(caught.value.body)
+
+
+def test_an_answer_to_head_has_a_length_and_no_body() -> None:
+    wire = Wire(httpx.Response(200, headers={"Content-Length": "5"}, stream=Pieces([])))
+    assert ando(wire).send(Request("/x", method="HEAD")).status_code == 200
+
+
 def test_a_paid_answer_that_cannot_be_unpacked_is_asked_for_again_and_then_unknown() -> None:
     def broken() -> httpx.Response:
         return httpx.Response(200, headers={"Content-Encoding": "gzip"}, stream=Pieces([b"not gzip"]))
@@ -179,8 +230,12 @@ def test_of_a_huge_paid_answer_the_limit_is_read(monkeypatch: pytest.MonkeyPatch
     assert PAID_BODY_LIMIT == 64 * MIB
     monkeypatch.setattr(transport, "PAID_BODY_LIMIT", 1000)
     stream = Pieces(b"x" * 100 for _ in range(10**9))
-    assert len(ando(Wire(asks(), httpx.Response(200, stream=stream)), Pays()).post(ASKED).content) == 1000
+    with pytest.raises(LostAnswerError, match="1000 bytes of it came") as caught:
+        ando(Wire(asks(), httpx.Response(200, stream=stream)), Pays()).post(ASKED)
+    assert (caught.value.code, caught.value.exit_code, caught.value.body) == ("answer_cut", 3, b"x" * 1000)
     assert stream.taken <= 1100
+    exactly = httpx.Response(200, stream=Pieces([b"x" * 1000]))
+    assert len(ando(Wire(asks(), exactly), Pays()).post(ASKED).content) == 1000
 
 
 def test_a_gzip_bomb_is_unpacked_no_further_than_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ando_cli.conversation.stream import AnswerStream, stream_answer
-from ando_cli.errors import AndoError, NetworkError, PaymentError, ServerError, UsageError
+from ando_cli.errors import AndoError, LostAnswerError, NetworkError, PaymentError, ServerError, UsageError
 from ando_cli.http.client import AndoClient
 from ando_cli.inference import account, paid
 from ando_cli.inference.models import MODELS_PATH
@@ -323,4 +323,6 @@ def test_of_an_answer_to_the_key_no_more_is_kept_than_of_a_paid_one(
 ) -> None:
     monkeypatch.setattr("ando_cli.http.transport.PAID_BODY_LIMIT", 100)
     holder.fail(Fault(on="chat", status=200, body_bytes=5_000))
-    assert len(holder.ask().content) == 100
+    with pytest.raises(LostAnswerError) as caught:
+        holder.ask()
+    assert (caught.value.code, caught.value.body) == ("answer_cut", b" " * 100)

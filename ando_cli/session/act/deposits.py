@@ -51,7 +51,14 @@ class _Means:
     reserve: int
 
 
-def open_channel(session: Session, key: ChannelKey, request: SessionRequest, book: Book = _unbooked) -> Channel:
+def open_channel(
+    session: Session,
+    key: ChannelKey,
+    request: SessionRequest,
+    book: Book = _unbooked,
+    *,
+    replaces: str | None = None,
+) -> Channel:
     """Decide the deposit, ask for consent, sign the transaction, and record the channel as opening.
 
     Args:
@@ -59,9 +66,11 @@ def open_channel(session: Session, key: ChannelKey, request: SessionRequest, boo
         key: what the channel is for.
         request: what the gateway asks for.
         book: writes into the ledger what is committed, in the same step as the record.
+        replaces: the pinned payee in whose place the user accepted the one of ``key``.
 
     Raises:
-        PaymentError: a limit or the balance is too small, the clock is wrong, or the answer was no.
+        PaymentError: a limit or the balance is too small, the clock is wrong, the answer was no, or another payee was
+            pinned meanwhile.
         NetworkError: the chain could not be asked.
         WalletError: the channel is to have a key of its own, and there is no place to keep it.
     """
@@ -71,7 +80,7 @@ def open_channel(session: Session, key: ChannelKey, request: SessionRequest, boo
     means = _means(session, request, Operation.OPEN)
     deposit = _opening_deposit(session, request, means.balance, means.reserve)
     policy.check_raise(request.amount, session.limits.caps, session.tally.committed)
-    session.user.consent(Deposit(True, deposit, key.gateway, session.network.token_symbol))
+    session.user.consent(Deposit(True, deposit, key.gateway, session.network.token_symbol, request.amount))
     import ando_cli.tempo.transaction  # noqa: F401 - it takes its time, and the store is held while it signs
 
     signer = keys.signer_for_new(key.payer)
@@ -79,7 +88,7 @@ def open_channel(session: Session, key: ChannelKey, request: SessionRequest, boo
         with session.store.transaction():
             warning = session.check_budgets(request.amount)
             channel = _sign_open(session, key, request, deposit, means.fees, signer)
-            session.store.add(channel)
+            session.store.add(channel, replaces=replaces)
             _owe(session, channel, request, Operation.OPEN, means.fees)
             book(channel, Committed(deposited=deposit, raised=request.amount))
     except Exception:
@@ -149,7 +158,7 @@ def _sign_open(
     return Channel(
         channel_id=signed.terms.channel_id, gateway=key.gateway, network=key.network, terms=signed.terms,
         state=State.OPENING, deposit=deposit, cumulative_amount=request.amount,
-        pending=Pending(signed.transaction, deposit, valid_before),
+        pending=Pending(signed.transaction, deposit, valid_before), step=request.amount,
     )  # fmt: skip
 
 

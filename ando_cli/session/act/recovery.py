@@ -235,7 +235,7 @@ class Recovery:
         with self._session.exclusive(found.key):
             channel, outcome = self._place(found, store.channel(terms.channel_id), state)
             if outcome is not Outcome.KNOWN and not self._dry_run:
-                store.adopt(channel)
+                store.adopt(channel, replaces=self._pinned if accepted else None)
         self._pinned = terms.payee if known is None else self._pinned
         self._taken.append(channel)
         return Found(channel, outcome, state.settled)

@@ -34,8 +34,8 @@ def _never() -> bool:
     return False
 
 
-def _allow(_: Deposit) -> None:
-    """Allow every deposit within the limits."""
+def _allow(_: Deposit | Rise) -> None:
+    """Allow everything within the limits."""
 
 
 def _ignore(_: str) -> None:
@@ -44,10 +44,25 @@ def _ignore(_: str) -> None:
 
 @frozen
 class Deposit:
-    """A deposit that is about to be signed for, as the user is asked about it. ``amount`` in base units."""
+    """A deposit that is about to be signed for, as the user is asked about it.
+
+    ``amount`` and ``step``, by which vouchers will rise at most for one request, are in base units; ``step`` is 0 where
+    it is agreed on already.
+    """
 
     opening: bool
     amount: int
+    gateway: str
+    symbol: str
+    step: int = 0
+
+
+@frozen
+class Rise:
+    """A raise above the agreed step, as the user is asked about it. ``amount`` and ``step`` are in base units."""
+
+    amount: int
+    step: int
     gateway: str
     symbol: str
 
@@ -74,11 +89,12 @@ class User:
     """How to ask and warn the user.
 
     Attributes:
-        consent: asked before each deposit; raises ``PaymentError`` where the answer is no.
+        consent: asked before each deposit, and before each raise above the agreed step; raises
+            ``PaymentError`` where the answer is no.
         warn: told what the user must know although the command goes on.
     """
 
-    consent: Callable[[Deposit], None] = _allow
+    consent: Callable[[Deposit | Rise], None] = _allow
     warn: Callable[[str], None] = _ignore
 
 

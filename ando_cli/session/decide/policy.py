@@ -15,6 +15,8 @@ from ando_cli.money import amount
 from ando_cli.tempo.protocol import Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ando_cli.mpp.session import SessionRequest
     from ando_cli.tempo.network import Network
 
@@ -98,6 +100,19 @@ def check_trust(request: SessionRequest, trust: Trust) -> None:
             hint=f"if the gateway announced the change, accept it with --accept-payee {fingerprint(request.recipient)}",
             code=Code.PAYEE_CHANGED,
         )
+
+
+def fitting(request: SessionRequest, trust: Trust) -> int:
+    """Count what a request names as ``check_trust`` wants it, in that order, up to the first thing that it does not."""
+    network, protocols = trust.network, tuple(Protocol)
+    checks: tuple[Callable[[], bool], ...] = (
+        lambda: request.session_protocol in protocols,
+        lambda: request.chain_id == network.chain_id,
+        lambda: network.trusts(request.escrow_contract, Protocol(request.session_protocol)),
+        lambda: request.currency == network.token,
+        lambda: trust.pinned_payee in (None, request.recipient),
+    )
+    return next((number for number, check in enumerate(checks) if not check()), len(checks))
 
 
 def check_size(units: int, protocol: Protocol) -> None:

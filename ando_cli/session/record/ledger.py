@@ -136,11 +136,14 @@ def book(db: sqlite3.Connection, row: int | None, entry: Entry, outcome: Outcome
 
 
 def finish(db: sqlite3.Connection, row: int, outcome: Outcome, usage: Usage) -> None:
-    """Complete a row with what came of its request. The model that was asked for goes before the one that answered."""
+    """Complete a row with what came of its request, once: what is complete is never touched again.
+
+    The model that was asked for goes before the one that answered.
+    """
     spent = None if usage.spent is None else str(usage.spent)
     db.execute(
         "UPDATE ledger SET outcome = ?, spent = ?, prompt_tokens = ?, completion_tokens = ?, model = ifnull(model, ?) "
-        "WHERE id = ?",
+        "WHERE id = ? AND outcome = 'unknown'",
         (outcome, spent, usage.prompt_tokens, usage.completion_tokens, usage.model, row),
     )
 

@@ -5,7 +5,7 @@ Amounts are decimal text: they can pass 64 bits.
 
 from __future__ import annotations
 
-from ando_cli.session.channel import Channel, Pending, State
+from ando_cli.session.channel import Channel, Doubt, Pending, State
 from ando_cli.session.record import claims
 from ando_cli.tempo.abi import ZERO_HASH
 from ando_cli.tempo.channel import ChannelTerms
@@ -64,11 +64,21 @@ MIGRATIONS = (
         SELECT updated_at, 'mpp', gateway, network, number, '', 'close_unproven' FROM channels
         WHERE state = 'closed'
     """,
+    # The agreed step of a channel that was opened before there was one is its first raise.
+    """
+    ALTER TABLE channels ADD COLUMN step TEXT NOT NULL DEFAULT '0';
+    ALTER TABLE channels ADD COLUMN doubt INTEGER NOT NULL DEFAULT 0;
+    UPDATE channels SET step = ifnull((
+        SELECT authorised FROM ledger
+        WHERE session = number AND authorised <> '0' AND outcome NOT IN ('carried', 'by_hand') ORDER BY id LIMIT 1
+    ), '0')
+    """,
 )
 CHANNEL_COLUMNS = (
     "channel_id, gateway, network, chain_id, escrow, token, payee, payer, authorized_signer, salt, protocol, operator, "
     "expiring_nonce_hash, state, deposit, cumulative_amount, accepted, spent, metered, pending_transaction, "
-    "pending_amount, pending_valid_before, closes_at, created_at, updated_at, captured"
+    "pending_amount, pending_valid_before, closes_at, created_at, updated_at, captured, "
+    "step, doubt"
 )
 
 
@@ -83,6 +93,7 @@ def channel_row(channel: Channel, now: int) -> tuple[object, ...]:
         channel.metered, pending and pending.transaction, str(pending.amount) if pending else None,
         pending and pending.valid_before, channel.closes_at, now, now,
         None if channel.captured is None else str(channel.captured),
+        str(channel.step), channel.doubt,
     )  # fmt: skip
 
 
@@ -91,7 +102,7 @@ def read_channel(row: tuple[object, ...]) -> Channel:
     (
         channel_id, gateway, network, chain_id, escrow, token, payee, payer, signer, salt, protocol, operator,
         nonce_hash, state, deposit, cumulative_amount, accepted, spent, metered, transaction, amount,
-        valid_before, closes_at, created_at, updated_at, captured,
+        valid_before, closes_at, created_at, updated_at, captured, step, doubt,
     ) = row  # fmt: skip
     terms = ChannelTerms(
         payer=str(payer), payee=str(payee), token=str(token), salt=str(salt or ZERO_HASH),
@@ -108,4 +119,5 @@ def read_channel(row: tuple[object, ...]) -> Channel:
         spent=int(str(spent)), pending=pending, metered=bool(metered), closes_at=int(str(closes_at)),
         created_at=int(str(created_at)), updated_at=int(str(updated_at)),
         captured=None if captured is None else int(str(captured)),
+        step=int(str(step)), doubt=Doubt(int(str(doubt))),
     )  # fmt: skip

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ando_cli.errors import InvariantError
+from ando_cli.errors import Code, InvariantError, UntrustedError
 from ando_cli.session.channel import FUNDED, State
 from ando_cli.session.record import channels, claims, ledger
 from ando_cli.session.record.database import Database
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ando_cli.inference.usage import Usage
-    from ando_cli.session.channel import Channel, ChannelKey, Pending
+    from ando_cli.session.channel import Channel, ChannelKey, Doubt, Pending
     from ando_cli.session.record.ledger import Entry, Row
     from ando_cli.session.traffic import Claim, Traffic
 
@@ -51,20 +51,36 @@ class Store(Database):
         with self._read() as db:
             return channels.read(db)
 
-    def add(self, channel: Channel) -> None:
-        """Record a channel that is about to be opened, and pin its payee.
+    def add(self, channel: Channel, *, replaces: str | None = None) -> None:
+        """Record a channel that is about to be opened, and pin its payee (``pin``).
 
         Raises:
             StoreError: there is a live channel for the same key already.
+            UntrustedError: another payee is pinned.
         """
         with self._write() as db:
             channels.insert(db, channel, self._now())
-            self.pin(channel.gateway, channel.network, channel.terms.payee)
+            self.pin(channel.gateway, channel.network, channel.terms.payee, replaces=replaces)
 
-    def pin(self, gateway: str, network: str, payee: str) -> None:
-        """Record whom this gateway is paid at on this network, in the place of whoever it was before."""
+    def pin(self, gateway: str, network: str, payee: str, *, replaces: str | None = None) -> None:
+        """Record whom this gateway is paid at on this network. Once is for good, unless the user accepts another.
+
+        Args:
+            gateway: who is paid.
+            network: where.
+            payee: at whose address.
+            replaces: the pinned payee in whose place the user accepted this one.
+
+        Raises:
+            UntrustedError: another payee is pinned.
+        """
         with self._write() as db:
-            channels.pin(db, gateway, network, payee, self._now())
+            if not channels.pin(db, gateway, network, payee, self._now(), replaces=replaces):
+                raise UntrustedError(
+                    "the gateway names another payee than the one it was first paid at",
+                    hint="nothing was sent; ask again to see what changed",
+                    code=Code.PAYEE_CHANGED,
+                )
 
     def pinned_payee(self, gateway: str, network: str) -> str | None:
         """Return the payee that this gateway was first paid at on this network."""
@@ -89,6 +105,16 @@ class Store(Database):
         """
         with self._write() as db:
             channels.receipted(db, channel_id, accepted, spent, self._now(), metered=metered)
+
+    def doubt(self, channel_id: str, degree: Doubt) -> None:
+        """Record that receipts do not tell all that was spent from the channel."""
+        with self._write() as db:
+            channels.doubt(db, channel_id, degree, self._now())
+
+    def agree(self, channel_id: str, step: int) -> None:
+        """Record the largest raise that is agreed for one request, where none is on record yet. In base units."""
+        with self._write() as db:
+            channels.agree(db, channel_id, step, self._now())
 
     def traffic(self, channel_id: str, mine: int | None) -> Traffic:
         """Return what other requests than the one with the claim ``mine`` are doing with the channel."""
@@ -115,10 +141,10 @@ class Store(Database):
         with self._write() as db:
             channels.seen(db, channel_id, deposit, self._now())
 
-    def adopt(self, channel: Channel) -> None:
-        """Record a channel as it was found on the chain, new or known, and pin its payee.
+    def adopt(self, channel: Channel, *, replaces: str | None = None) -> None:
+        """Record a channel as it was found on the chain, new or known, and pin a new one's payee if none is.
 
-        Of a known one the amounts only rise, whatever another process did meanwhile.
+        Of a known one the amounts only rise, whatever another process did meanwhile. ``replaces`` as in ``pin``.
 
         Raises:
             StoreError: it would be the second live channel for the same key.
@@ -126,7 +152,10 @@ class Store(Database):
         with self._write() as db:
             known = channels.find(db, channel.channel_id)
             if known is None:
-                self.add(channel)
+                channels.insert(db, channel, self._now())
+                # Another pin stays: that a channel was found is no reason to pay its payee from now on.
+                payee = channel.terms.payee
+                channels.pin(db, channel.gateway, channel.network, payee, self._now(), replaces=replaces)
                 self.carry(channel.channel_id, authorised=channel.cumulative_amount, spent=channel.spent)
                 return
             channels.take_over(db, known, channel, self._now())

@@ -47,7 +47,8 @@ def test_two_channels_of_the_same_parties_have_different_ids(bench: Bench) -> No
 def test_the_user_is_asked_for_the_very_amount_that_is_deposited(bench: Bench) -> None:
     bench.chain.funds = 3 * MILLION
     opened = deposits.open_channel(bench.session, bench.key, session_request())
-    assert bench.consent.asked == [Deposit(True, 3 * MILLION - FEE, GATEWAY, "TST")]
+    assert bench.consent.asked == [Deposit(True, 3 * MILLION - FEE, GATEWAY, "TST", step=MILLION)]
+    assert opened.step == MILLION
     assert opened.deposit == 3 * MILLION - FEE
 
 

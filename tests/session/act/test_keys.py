@@ -137,9 +137,9 @@ def test_the_key_is_kept_before_the_open_is_recorded(bench: Bench, monkeypatch: 
     kept_at: list[int] = []
     add = bench.store.add
 
-    def observed(made: Channel) -> None:
+    def observed(made: Channel, **options: Any) -> None:
         kept_at.append(len(bench.kept.keys))
-        add(made)
+        add(made, **options)
 
     monkeypatch.setattr(bench.store, "add", observed)
     deposits.open_channel(bench.session, bench.key, session_request())
@@ -168,7 +168,7 @@ def test_where_no_key_can_be_kept_nobody_is_asked_and_nothing_is_signed_or_recor
 def test_no_key_stays_behind_where_no_channel_came_to_be(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, trouble: str
 ) -> None:
-    def full(_: Channel) -> None:
+    def full(_: Channel, **__: Any) -> None:
         raise StoreError("the disk is full")
 
     if trouble == "consent":

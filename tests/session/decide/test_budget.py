@@ -235,7 +235,7 @@ def test_threads_that_open_at_once_do_not_pass_it_together(bench: Bench) -> None
     def one(number: int) -> None:
         session = bench.session(DAILY)
         request = session_request(recipient=f"0x{number:040x}")
-        key = session.channel_key(GATEWAY, request)
+        key = session.channel_key(f"https://{number}.example", request)
 
         def book(opened: Any, committed: Any) -> None:
             entry = Entry(opened.channel_id, GATEWAY, NETWORK.name, "/p", authorised=committed.raised)
