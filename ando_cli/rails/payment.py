@@ -147,7 +147,7 @@ class PaymentAuth(httpx.Auth):
                 if self._adopted(turn, key, terms.session_snapshot):
                     return None  # there is a channel already, whose record was lost
                 self._notes.stage("opening a channel")
-                channel = deposits.open_channel(session, key, terms, commit)
+                channel = deposits.open_channel(session, key, terms, commit, route=turn.asked.route)
                 turn.progress = replace(turn.progress, raised=True)
                 return self._fresh(channel, turn)
             case TopUp(needed):

@@ -50,7 +50,9 @@ class _Means:
     reserve: int
 
 
-def open_channel(session: Session, key: ChannelKey, request: SessionRequest, book: Book = _unbooked) -> Channel:
+def open_channel(
+    session: Session, key: ChannelKey, request: SessionRequest, book: Book = _unbooked, *, route: str = ""
+) -> Channel:
     """Decide the deposit, ask for consent, sign the transaction, and record the channel as opening.
 
     Args:
@@ -58,6 +60,7 @@ def open_channel(session: Session, key: ChannelKey, request: SessionRequest, boo
         key: what the channel is for.
         request: what the gateway asks for.
         book: writes into the ledger what is committed, in the same step as the record.
+        route: the request that it is opened with, as ``Channel.route`` has it.
 
     Raises:
         PaymentError: a limit or the balance is too small, the clock is wrong, or the answer was no.
@@ -77,7 +80,7 @@ def open_channel(session: Session, key: ChannelKey, request: SessionRequest, boo
     try:
         with session.store.transaction():
             warning = session.check_budgets(request.amount)
-            channel = _sign_open(session, key, request, deposit, means.fees, signer)
+            channel = replace(_sign_open(session, key, request, deposit, means.fees, signer), route=route)
             session.store.add(channel)
             book(channel, Committed(deposited=deposit, raised=request.amount))
     except Exception:

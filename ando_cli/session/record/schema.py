@@ -47,11 +47,20 @@ MIGRATIONS = (
     CREATE INDEX ledger_raises ON ledger (network, at, authorised, outcome)
         WHERE authorised <> '0' AND outcome <> 'carried'
     """,
+    # The request that a channel was opened with: where its gateway is asked to top it up and to close it.
+    "ALTER TABLE channels ADD COLUMN route TEXT NOT NULL DEFAULT ''",
+    # What of an authorisation the close of its channel proved to be free. Budgets count the rest.
+    """
+    ALTER TABLE ledger ADD COLUMN freed TEXT NOT NULL DEFAULT '0';
+    DROP INDEX ledger_raises;
+    CREATE INDEX ledger_raises ON ledger (network, at, authorised, freed, outcome)
+        WHERE authorised <> '0' AND outcome <> 'carried'
+    """,
 )
 CHANNEL_COLUMNS = (
     "channel_id, gateway, network, chain_id, escrow, token, payee, payer, authorized_signer, salt, protocol, operator, "
     "expiring_nonce_hash, state, deposit, cumulative_amount, accepted, spent, metered, pending_transaction, "
-    "pending_amount, pending_valid_before, closes_at, created_at, updated_at"
+    "pending_amount, pending_valid_before, closes_at, created_at, updated_at, route"
 )
 
 
@@ -64,7 +73,7 @@ def channel_row(channel: Channel, now: int) -> tuple[object, ...]:
         terms.expiring_nonce_hash,
         channel.state, str(channel.deposit), str(channel.cumulative_amount), str(channel.accepted), str(channel.spent),
         channel.metered, pending and pending.transaction, str(pending.amount) if pending else None,
-        pending and pending.valid_before, channel.closes_at, now, now,
+        pending and pending.valid_before, channel.closes_at, now, now, channel.route,
     )  # fmt: skip
 
 
@@ -73,7 +82,7 @@ def read_channel(row: tuple[object, ...]) -> Channel:
     (
         channel_id, gateway, network, chain_id, escrow, token, payee, payer, signer, salt, protocol, operator,
         nonce_hash, state, deposit, cumulative_amount, accepted, spent, metered, transaction, amount,
-        valid_before, closes_at, created_at, updated_at,
+        valid_before, closes_at, created_at, updated_at, route,
     ) = row  # fmt: skip
     terms = ChannelTerms(
         payer=str(payer), payee=str(payee), token=str(token), salt=str(salt or ZERO_HASH),
@@ -88,5 +97,5 @@ def read_channel(row: tuple[object, ...]) -> Channel:
         channel_id=str(channel_id), gateway=str(gateway), network=str(network), terms=terms, state=State(str(state)),
         deposit=int(str(deposit)), cumulative_amount=int(str(cumulative_amount)), accepted=int(str(accepted)),
         spent=int(str(spent)), pending=pending, metered=bool(metered), closes_at=int(str(closes_at)),
-        created_at=int(str(created_at)), updated_at=int(str(updated_at)),
+        created_at=int(str(created_at)), updated_at=int(str(updated_at)), route=str(route),
     )  # fmt: skip

@@ -154,7 +154,8 @@ class Store(Database):
     def ended(self, channel_id: str, state: State, captured: int | None = None) -> None:
         """Record that the channel is closed, with what the payee took, or that it never came to be.
 
-        What the payee took is what was spent, whatever receipts said; the ledger has the difference as a row.
+        What the payee took is what was spent, whatever receipts said; the ledger has the difference as a row, and what
+        was authorised beyond it no longer counts for budgets.
 
         Raises:
             InvariantError: ``state`` is not one that ends a channel.
@@ -165,6 +166,7 @@ class Store(Database):
             if captured is not None:
                 beyond = channels.spend(db, channel_id, captured, self._now())
                 ledger.adjust(db, channel_id, Outcome.CLOSED, self._now(), spent=beyond)
+                ledger.free(db, channel_id, captured)
             channels.end(db, channel_id, state, self._now())
 
     def forget(self, channel_id: str) -> None:
@@ -198,7 +200,7 @@ class Store(Database):
     def authorised(self, network: str, since: Sequence[int]) -> list[int]:
         """Return what was authorised here on ``network`` from each of the times in ``since`` on, in base units."""
         with self._read() as db:
-            return ledger.authorised(db, network, since)
+            return ledger.authorised(db, network, since, self._now())
 
     def books(self) -> tuple[list[Channel], list[Row]]:
         """Return all channels and all rows of the ledger, as they were at one moment."""
