@@ -285,9 +285,10 @@ def _beyond_record(response: httpx.Response, channel: Channel) -> PaymentError |
     if problem.canonical not in _TOO_LOW or (figure is None and channel.state is not State.SPARE):
         return None
     named = "AMOUNT" if figure is None else units(figure)
+    command = f"ando session recover {short(channel.channel_id)} --authorised {named}"
     return PaymentError(
         f"the gateway refused ({response.status_code}): it holds a voucher for more than is on record here",
-        hint=f"if you authorised as much, say so: ando session recover {short(channel.channel_id)} --authorised {named}",
+        hint=f"if you authorised as much, say so: {command}",
         code=Code.AUTHORISED_UNKNOWN,
         request_id=request_id(response.headers),
         body=response.content,

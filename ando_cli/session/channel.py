@@ -68,8 +68,8 @@ class Channel:
 
     ``metered`` is whether a receipt ever showed another charge than the full amount of each request.
     ``closes_at`` is the unix second, by the chain's clock, from which a channel that is ``closing`` can be withdrawn
-    from; 0 where it is not known. The other times are unix seconds too. ``route`` is the request that it was opened with,
-    as ``POST https://host/path`` without a query; empty where that is not known.
+    from; 0 where it is not known. The other times are unix seconds too. ``route`` is the request that it was opened
+    with, as ``POST https://host/path`` without a query; empty where that is not known.
     """
 
     channel_id: str

@@ -80,3 +80,14 @@ def choose_fees(price: int, operation: Operation, *, sponsored: bool = False) ->
 def max_fee(fees: Fees) -> int:
     """Return the most that a transaction with these fees can cost, in base units of a 6-decimal token, rounded up."""
     return -(-fees.gas_limit * fees.max_fee_per_gas // _GAS_PRICE_UNITS_PER_BASE_UNIT)
+
+
+def forced_close_fee(fees: Fees, *, sponsored: bool = False) -> int:
+    """Return the most that a close without the gateway costs the payer, in base units: the request and the withdrawal.
+
+    Args:
+        fees: those of another transaction at the same gas price.
+        sponsored: a fee payer pays that one, which allows for less of a rise.
+    """
+    gas = GAS[Operation.REQUEST_CLOSE] + GAS[Operation.WITHDRAW]
+    return max_fee(Fees(gas, fees.max_fee_per_gas * (2 if sponsored else 1), 0))

@@ -113,6 +113,8 @@ class FakeChain:
     taken: dict[str, int] = field(default_factory=dict)
     """What the event of a channel's closing says that was taken."""
     asked: int = 0
+    opened: list[ChannelTerms] = field(default_factory=list)
+    """The channels that the escrow's events show as opened by this wallet."""
 
     def chain_id(self) -> int:
         self.asked += 1
@@ -131,6 +133,11 @@ class FakeChain:
     def channel(self, escrow: str, channel_id: str, protocol: object = None) -> ChannelState | None:
         assert escrow in (ESCROW, PRECOMPILE)
         return self.channels.get(channel_id)
+
+    def opened_channels(
+        self, escrow: str, payer: str, *, protocol: object, from_block: int = 0, quickly: bool = False
+    ) -> list[ChannelTerms]:
+        return list(self.opened)
 
     def captured(self, escrow: str, channel_id: str, protocol: object) -> int | None:
         return self.taken.get(channel_id)

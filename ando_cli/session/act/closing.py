@@ -178,9 +178,8 @@ def _transact(session: Session, chain: Chain, channel: Channel, build: Callable[
             f"the wallet cannot pay the transaction's fee of up to {amount(needed)}",
             hint="send it to the address that `ando wallet address` shows",
         )
-    # The chain's clock counts: it is what the transaction is held against, and it may be ahead of ours. An idle chain's
-    # is behind, until its next block.
-    valid_before = max(int(session.clock.now()), chain.latest_timestamp()) + TRANSACTION_SECONDS
+    # The chain's clock counts: it is what the transaction is held against.
+    valid_before = session.chain_now(chain.latest_timestamp()) + TRANSACTION_SECONDS
     mined = chain.broadcast(build(terms, key=key, fees=fees, valid_before=valid_before))
     if not mined.succeeded:
         raise PaymentError(
