@@ -12,6 +12,7 @@ from ando_cli.conversation.usage import describe_usage
 from ando_cli.errors import ServerError, UsageError
 from ando_cli.inference.prompt import Prompt
 from ando_cli.inference.request import chat_in, read_json
+from ando_cli.runtime.manage import closing_what_it_opens
 from ando_cli.runtime.wiring import assemble
 from ando_cli.terminal.output import check_writable
 
@@ -73,21 +74,25 @@ def warn_without_limit(terminal: Terminal, request: Request) -> None:
         terminal.warn(NO_LIMIT)
 
 
-def ask(state: Invocation, request: Request, options: PayOptions, output: Path | None = None) -> Turn:
+def ask(
+    state: Invocation, request: Request, options: PayOptions, output: Path | None = None, *, closes: bool = False
+) -> Turn:
     """Ask one question and deliver the answer: its words, or with ``-j`` the very JSON.
+
+    Where it ``closes``, the channel that is opened for it is closed when the answer is delivered, or did not come.
 
     Raises:
         AndoError: there is no answer, or it holds no words.
     """
     terminal = state.terminal
-    with assemble(state, options) as parts:
+    with assemble(state, options) as parts, closing_what_it_opens(state, parts, wanted=closes):
         turn = Turn(Connections(state, parts, options), request)
         if request.streamed:
             with turn.arriving() as pieces:
                 terminal.answer_pieces(piece.text for piece in pieces)
             return turn
         turn.fetch()
-    _deliver(terminal, turn, output)
+        _deliver(terminal, turn, output)
     return turn
 
 

@@ -12,6 +12,7 @@ from ando_cli.cli.command import Command
 from ando_cli.cli.groups import grouped
 from ando_cli.cli.input import read_source
 from ando_cli.cli.options import (
+    CloseOption,
     ConnectionOptions,
     ConnectTimeoutOption,
     PaymentOptions,
@@ -28,6 +29,7 @@ from ando_cli.inference.request import Request, name_in
 from ando_cli.inference.usage import json_object
 from ando_cli.redact import clean
 from ando_cli.runtime.context import invocation
+from ando_cli.runtime.manage import closing_what_it_opens
 from ando_cli.runtime.wiring import assemble, connect_with_channel, connect_with_key
 from ando_cli.terminal.output import check_writable
 
@@ -89,6 +91,7 @@ def request(
         bool, typer.Option("--offline", help="Check everything, print what would be sent, and send nothing.")
     ] = False,
     payment: PaymentOptions,
+    close: CloseOption = False,
     rails: RailOptions,
 ) -> None:
     """Send a request and print the answer's body; where the answer is a 402 challenge, pay and send it again.
@@ -112,7 +115,7 @@ def request(
     check_rail(verb, target, own)
     if keyed:
         check_key_route(target, state.settings.base_url, own)
-        refuse_given(KEY_RAIL, payment.not_for_a_key())
+        refuse_given(KEY_RAIL, {"--close": close or None, **payment.not_for_a_key()})
     else:
         refuse_given(MPP_RAIL, {"--profile": rails.profile})
     asked = _request(terminal, url, verb, headers, json_body=json_body, data=data)
@@ -122,7 +125,7 @@ def request(
     if offline:
         _show_unsent(terminal, asked, target, keyed=keyed)
         return
-    with assemble(state, options) as parts:
+    with assemble(state, options) as parts, closing_what_it_opens(state, parts, wanted=close):
         client = connect_with_key(state, parts) if keyed else connect_with_channel(state, parts, options)
         terminal.stage(f"{verb} {clean(target.partition('?')[0])}")
         try:
@@ -134,7 +137,7 @@ def request(
             if error.body and not terminal.json_output:
                 terminal.answer_bytes(error.body)
             raise
-    _show(terminal, response, include=include or head, output=output, dump_header=dump_header)
+        _show(terminal, response, include=include or head, output=output, dump_header=dump_header)
 
 
 def _request(

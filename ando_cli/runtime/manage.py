@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ando_cli.errors import AndoError, Code, PaymentError, UsageError
 from ando_cli.inference import paid
 from ando_cli.inference.request import Request
+from ando_cli.money import amount
 from ando_cli.rails.management import Close, Managed, ManagementAuth, TopUpBy
 from ando_cli.redact import short
 from ando_cli.session.channel import LIVE, Channel, State
@@ -15,7 +17,7 @@ from ando_cli.session.record.lookup import find_channel
 from ando_cli.urls import origin
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from ando_cli.config.settings import Settings
     from ando_cli.runtime.context import Invocation
@@ -52,6 +54,45 @@ def manage(state: Invocation, parts: Parts, action: TopUpBy | Close, channel: Ch
             code=Code.NO_CHALLENGE,
         )
     return auth.managed
+
+
+@contextmanager
+def closing_what_it_opens(state: Invocation, parts: Parts, *, wanted: bool) -> Iterator[None]:
+    """Close the channels that were opened in the block when it ends, with an error or not, where that is ``wanted``.
+
+    An error of the block goes before one of the close, which is a warning then.
+
+    Raises:
+        PaymentError, NetworkError: a channel could not be closed.
+    """
+    try:
+        yield
+    except AndoError:
+        if wanted:
+            try:
+                _close_opened(state, parts)
+            except AndoError as error:
+                state.terminal.warn(f"{error.message}; {error.hint}")
+        raise
+    if wanted:
+        _close_opened(state, parts)
+
+
+def _close_opened(state: Invocation, parts: Parts) -> None:
+    for channel_id in parts.session.tally.opened:
+        channel = parts.session.store.channel(channel_id)
+        if channel is None or channel.state not in LIVE:
+            continue
+        try:
+            ended = manage(state, parts, Close(), channel).ended
+        except AndoError as error:
+            named = short(channel_id)
+            hint = f"the answer is not concerned; try `ando session close {named}`, or add --force"
+            raise PaymentError(
+                f"the channel {named} was not closed: {error.message}", hint=hint, code=error.code, retryable=False
+            ) from None
+        if ended is not None:
+            state.terminal.note(f"closed: {amount(ended.captured)} captured, {amount(ended.refunded)} refunded")
 
 
 def _management_request(settings: Settings, channel: Channel) -> Request:

@@ -96,6 +96,7 @@ def open_channel(
         keys.drop(signer, key.payer)  # no channel came to be that it could sign for
         raise
     session.tally.add(deposited=deposit, raised=request.amount)
+    session.tally.opened.append(channel.channel_id)
     if warning:
         session.user.warn(warning)
     return channel

@@ -162,8 +162,8 @@ class Recovery:
                 hint="leave it out, or name one of them: ando session recover ID --authorised AMOUNT",
             )
         taken = {channel.channel_id for channel in self._taken}
-        found = [self._adopt(terms, state) for terms, state in opened if terms.channel_id not in taken]
-        return Search(found, incomplete)
+        placed = [self._adopt(terms, state) for terms, state in opened if terms.channel_id not in taken]
+        return Search(placed, incomplete)
 
     def _opened(
         self, escrow: str, protocol: Protocol, from_block: int

@@ -102,11 +102,13 @@ class Tally:
         committed: what the command has committed so far.
         gateway_offset: by how many seconds the gateway's clock was ahead of this computer's when its last challenge
             came; ``None`` where it did not say.
+        opened: the ids of the channels that the command opened.
     """
 
     def __init__(self) -> None:
         self.committed = Committed()
         self.gateway_offset: float | None = None
+        self.opened: list[str] = []
         self._off: int | None = None
         self._lock = threading.Lock()
 
