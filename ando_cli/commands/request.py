@@ -20,6 +20,7 @@ from ando_cli.cli.options import (
     chosen_rail,
     refuse_given,
 )
+from ando_cli.commands._ask import closing_after
 from ando_cli.commands._quote import dry_run as show_dry_run
 from ando_cli.config.settings import KEY_RAIL, MPP_RAIL
 from ando_cli.errors import AndoError, UsageError
@@ -29,7 +30,6 @@ from ando_cli.inference.request import Request, name_in
 from ando_cli.inference.usage import json_object
 from ando_cli.redact import clean
 from ando_cli.runtime.context import invocation
-from ando_cli.runtime.manage import closing_what_it_opens
 from ando_cli.runtime.wiring import assemble, connect_with_channel, connect_with_key
 from ando_cli.terminal.output import check_writable
 
@@ -125,7 +125,7 @@ def request(
     if offline:
         _show_unsent(terminal, asked, target, keyed=keyed)
         return
-    with assemble(state, options) as parts, closing_what_it_opens(state, parts, wanted=close):
+    with assemble(state, options) as parts, closing_after(state, parts, closes=close):
         client = connect_with_key(state, parts) if keyed else connect_with_channel(state, parts, options)
         terminal.stage(f"{verb} {clean(target.partition('?')[0])}")
         try:

@@ -57,8 +57,8 @@ def manage(state: Invocation, parts: Parts, action: TopUpBy | Close, channel: Ch
 
 
 @contextmanager
-def closing_what_it_opens(state: Invocation, parts: Parts, *, wanted: bool) -> Iterator[None]:
-    """Close the channels that were opened in the block when it ends, with an error or not, where that is ``wanted``.
+def closing_what_it_opens(state: Invocation, parts: Parts) -> Iterator[None]:
+    """Close the channels that were opened in the block when it ends, with an error or not.
 
     An error of the block goes before one of the close, which is a warning then.
 
@@ -68,14 +68,12 @@ def closing_what_it_opens(state: Invocation, parts: Parts, *, wanted: bool) -> I
     try:
         yield
     except AndoError:
-        if wanted:
-            try:
-                _close_opened(state, parts)
-            except AndoError as error:
-                state.terminal.warn(f"{error.message}; {error.hint}")
+        try:
+            _close_opened(state, parts)
+        except AndoError as error:
+            state.terminal.warn(f"{error.message}; {error.hint}")
         raise
-    if wanted:
-        _close_opened(state, parts)
+    _close_opened(state, parts)
 
 
 def _close_opened(state: Invocation, parts: Parts) -> None:

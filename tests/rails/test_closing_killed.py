@@ -189,7 +189,7 @@ def lose_receipts(wallet: Wallet) -> None:
     ("before", "command", "state", "points", "asked"),
     [
         (start, close, State.CLOSED, 6, 0),
-        (lose_receipts, close, State.CLOSED, 18, 1),
+        (lose_receipts, close, State.CLOSED, 10, 0),
         (start, force, State.CLOSING, 6, 0),
         (force, finish, State.CLOSED, 6, 0),
     ],

@@ -81,7 +81,7 @@ def open_channel(
     means = _means(session, request, Operation.OPEN)
     deposit = _opening_deposit(session, request, means.balance, means.reserve)
     policy.check_raise(request.amount, session.limits.caps, session.tally.committed)
-    price = request.amount if request.suggested_deposit is None and session.limits.deposit is None else None
+    price = None if request.suggested_deposit or session.limits.deposit else request.amount
     session.user.consent(Deposit(True, deposit, key.gateway, session.network.token_symbol, price))
     import ando_cli.tempo.transaction  # noqa: F401 - it takes its time, and the store is held while it signs
 
@@ -192,7 +192,7 @@ def top_up(session: Session, channel: Channel, request: SessionRequest, needed: 
     session.keys.signer(channel)  # what cannot be spent is not added to
     means = _means(session, request, Operation.TOP_UP)
     additional = _top_up_amount(session, request, needed, means.balance, means.reserve)
-    price = request.amount if request.suggested_deposit is None else None
+    price = None if request.suggested_deposit else request.amount
     return _add(session, channel, request, _Addition(additional, means, price), book)
 
 

@@ -125,7 +125,7 @@ def wished_deposit(request: SessionRequest, budget_left: int | None) -> int:
     A deposit for one request would need a transaction for each. What no budget allows to authorise now is not deposited
     unasked either.
     """
-    if request.suggested_deposit is not None:
+    if request.suggested_deposit:
         return request.suggested_deposit
     many = REQUESTS_AHEAD * request.amount
     return many if budget_left is None else min(many, budget_left)
