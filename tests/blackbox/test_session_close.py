@@ -163,7 +163,7 @@ def test_on_a_terminal_it_is_asked_before_a_receipt_is_bought(opened: Gateway, a
 
 
 @pytest.mark.parametrize(
-    "says", ["below 1000001", "it is 100, 200 or 300", "0.5", "1,000", "0x64", "402x", "spent 1_000"]
+    "says", ["below 1000001", "it is 1000, 2000 or 3000", "0.5", "1,000", "0x64", "402x", "spent 1_000"]
 )
 def test_a_number_that_is_no_amount_between_what_is_proven_and_signed_is_not_offered(
     opened: Gateway, says: str
