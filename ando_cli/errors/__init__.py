@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from typing import Self
 
 __all__ = [
+    "AuthorisedUnknownError",
     "RETRYABLE",
     "AndoError",
     "BudgetExceededError",
@@ -282,6 +283,12 @@ class InsufficientFundsError(PaymentError):
     """The wallet does not hold what a deposit or a transaction's fee takes."""
 
     default_code: str = Code.INSUFFICIENT_BALANCE
+
+
+class AuthorisedUnknownError(PaymentError):
+    """The gateway holds a voucher for more than is on record as authorised."""
+
+    default_code: str = Code.AUTHORISED_UNKNOWN
 
 
 class WalletError(AndoError):

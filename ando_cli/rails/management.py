@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from ando_cli.errors import AndoError, Code, NetworkError, PaymentError
+from ando_cli.errors import AndoError, AuthorisedUnknownError, Code, NetworkError, PaymentError
 from ando_cli.frozen import frozen
 from ando_cli.money import amount as units
 from ando_cli.mpp.malformed import MalformedError
@@ -286,10 +286,9 @@ def _beyond_record(response: httpx.Response, channel: Channel) -> PaymentError |
         return None
     named = "AMOUNT" if figure is None else units(figure)
     command = f"ando session recover {short(channel.channel_id)} --authorised {named}"
-    return PaymentError(
+    return AuthorisedUnknownError(
         f"the gateway refused ({response.status_code}): it holds a voucher for more than is on record here",
         hint=f"if you authorised as much, say so: {command}",
-        code=Code.AUTHORISED_UNKNOWN,
         request_id=request_id(response.headers),
         body=response.content,
     )

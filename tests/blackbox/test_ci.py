@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tests.support.cli_box import Gateway
 
 PAGE = Path(__file__).parents[2] / "docs" / "ci.md"
-RECIPES = re.findall(r"```sh\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+RECIPES = re.findall(r"```bash\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=["one command", "several commands"])

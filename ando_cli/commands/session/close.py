@@ -13,6 +13,7 @@ from ando_cli.cli.options import ConnectionOptions, DryRunOption, PaymentOptions
 from ando_cli.commands.session._options import FullOption, OptionalIdArgument
 from ando_cli.errors import (
     AndoError,
+    AuthorisedUnknownError,
     Code,
     ExitCode,
     NetworkError,
@@ -129,14 +130,15 @@ def close(
 
 def _end_or_tell(state: Invocation, parts: Parts, channel: Channel, way: _Way) -> dict[str, Any]:
     """Close one of several channels; what fails is part of the answer."""
+    named = {"id": shown_id(channel.channel_id, full=way.full)}
     try:
         return _end(state, parts, channel, way)
-    except AndoError as error:
-        named = {"id": shown_id(channel.channel_id, full=way.full)}
+    except AuthorisedUnknownError as error:
         # What was signed for a spare is not known here: it stays as it is until somebody says.
-        spared = error.code == Code.AUTHORISED_UNKNOWN and channel.state is State.SPARE
-        action = "skipped" if spared else "failed"
+        action = "skipped" if channel.state is State.SPARE else "failed"
         return {**named, "action": action, "code": error.code, "message": error.message, "hint": error.hint}
+    except AndoError as error:
+        return {**named, "action": "failed", "code": error.code, "message": error.message, "hint": error.hint}
 
 
 def _end(state: Invocation, parts: Parts, channel: Channel, way: _Way) -> dict[str, Any]:
