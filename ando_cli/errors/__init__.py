@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from typing import Self
 
 __all__ = [
-    "AuthorisedUnknownError",
     "RETRYABLE",
     "AndoError",
+    "AuthorisedUnknownError",
     "BudgetExceededError",
     "Code",
     "ConsentRequiredError",
