@@ -81,6 +81,14 @@ AcceptPayeeOption = Annotated[
 DryRunOption = Annotated[
     bool, typer.Option("--dry-run", help="Show what would be paid, and sign nothing.", rich_help_panel=_PANEL)
 ]
+CloseOption = Annotated[
+    bool,
+    typer.Option(
+        "--close",
+        help="Close the channel that this command opens, if it opens one, also after an error.",
+        rich_help_panel=_PANEL,
+    ),
+]
 TimeoutOption = Annotated[
     float | None, typer.Option(metavar="SECONDS", help="How long to wait for the answer.", show_default="300")
 ]

@@ -12,6 +12,7 @@ from ando_cli.cli.command import Command
 from ando_cli.cli.groups import grouped
 from ando_cli.cli.input import read_source
 from ando_cli.cli.options import (
+    CloseOption,
     ConnectionOptions,
     ConnectTimeoutOption,
     PaymentOptions,
@@ -19,6 +20,7 @@ from ando_cli.cli.options import (
     chosen_rail,
     refuse_given,
 )
+from ando_cli.commands._ask import closing_after
 from ando_cli.commands._quote import dry_run as show_dry_run
 from ando_cli.config.settings import KEY_RAIL, MPP_RAIL
 from ando_cli.errors import AndoError, LostAnswerError, UsageError
@@ -92,6 +94,7 @@ def request(
         bool, typer.Option("--offline", help="Check everything, print what would be sent, and send nothing.")
     ] = False,
     payment: PaymentOptions,
+    close: CloseOption = False,
     rails: RailOptions,
 ) -> None:
     """Send a request and print the answer's body. If the answer is a 402 challenge, pay and send it again.
@@ -115,7 +118,7 @@ def request(
     check_rail(verb, target, own)
     if keyed:
         check_key_route(target, state.settings.base_url, own)
-        refuse_given(KEY_RAIL, payment.not_for_a_key())
+        refuse_given(KEY_RAIL, {"--close": close or None, **payment.not_for_a_key()})
     else:
         refuse_given(MPP_RAIL, {"--profile": rails.profile})
     asked = _request(terminal, url, verb, headers, json_body=json_body, data=data)
@@ -125,7 +128,7 @@ def request(
     if offline:
         _show_unsent(terminal, asked, target, keyed=keyed)
         return
-    with assemble(state, options) as parts:
+    with assemble(state, options) as parts, closing_after(state, parts, closes=close):
         client = connect_with_key(state, parts) if keyed else connect_with_channel(state, parts, options)
         terminal.stage(f"{verb} {clean(target.partition('?')[0])}")
         try:
@@ -137,7 +140,7 @@ def request(
             if error.body and not terminal.json_output:
                 terminal.answer_bytes(error.body)
             raise
-    _show(terminal, response, include=include or head, output=output, dump_header=dump_header)
+        _show(terminal, response, include=include or head, output=output, dump_header=dump_header)
 
 
 def _request(

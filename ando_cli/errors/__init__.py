@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = [
     "RETRYABLE",
     "AndoError",
+    "AuthorisedUnknownError",
     "BudgetExceededError",
     "Code",
     "ConsentRequiredError",
@@ -282,6 +283,12 @@ class InsufficientFundsError(PaymentError):
     """The wallet does not hold enough for a deposit or for a transaction's fee."""
 
     default_code: str = Code.INSUFFICIENT_BALANCE
+
+
+class AuthorisedUnknownError(PaymentError):
+    """The gateway holds a voucher for more than is on record as authorised."""
+
+    default_code: str = Code.AUTHORISED_UNKNOWN
 
 
 class WalletError(AndoError):

@@ -69,7 +69,7 @@ class Exchange:
         request.headers.setdefault("Idempotency-Key", str(uuid.uuid4()))
         request.headers.setdefault("Accept-Payment", "tempo/session")
         named = request.extensions.get(MODEL), request.extensions.get(PLAN)
-        asked = Asked(url, self._gateway_of(url), request.read(), frozenset(request.headers), *named)
+        asked = Asked(url, self._gateway_of(url), request.read(), frozenset(request.headers), *named, request.method)
         response = yield request
         if response.status_code != 402 or self._offers.for_caller(response, asked):
             return

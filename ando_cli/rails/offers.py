@@ -85,7 +85,8 @@ class Offers:
         Raises:
             PaymentError: there is none; for the one that came closest, says what is wrong with it.
         """
-        self._session.tally.gateway_time = server_time(response)
+        told = server_time(response)
+        self._session.tally.gateway_offset = None if told is None else told - self._session.clock.now()
         try:
             return self._choose(self._read(response, asked, answered), asked.gateway)
         except PaymentError as error:

@@ -24,7 +24,7 @@ from ando_cli.rails.planning import Planned, Planning, Quoted
 from ando_cli.rails.refusals import gateway_says
 from ando_cli.rails.settlement import Settlement, proves_unpaid
 from ando_cli.rails.turn import Notes, Turn
-from ando_cli.session.act import deposits, hints, settling, signing
+from ando_cli.session.act import deposits, hints, reuse, settling, signing
 from ando_cli.session.act.locks import WAIT_SECONDS, busy
 from ando_cli.session.act.session import Rise
 from ando_cli.session.decide.snapshot import from_headers
@@ -121,7 +121,7 @@ class PaymentAuth(httpx.Auth):
                     self._notes.stage("waiting for the channel")
                     lock.acquire(key)
                     continue  # another process may have opened or topped it up while this one waited
-                if planned.step.needs_challenge and turn.offer.stale(session.clock.now()):
+                if planned.step.needs_challenge and turn.offer.stale(session.challenge_time()):
                     if not (yield from self._exchange.challenged(request, turn)):
                         self._settlement.finish(turn, Outcome.ANSWERED if turn.answer.is_success else Outcome.FAILED)
                         return
@@ -148,8 +148,13 @@ class PaymentAuth(httpx.Auth):
             case Open():
                 if self._adopted(turn, key, terms.session_snapshot):
                     return None  # there is a channel already, whose record was lost
+                self._notes.stage("looking for a channel of this wallet")
+                if not turn.progress.raised and reuse.adopt_open(session, key, terms, turn.asked.route) is not None:
+                    self._notes.stage("found a channel that is open already")
+                    return None
                 self._notes.stage("opening a channel")
-                channel = deposits.open_channel(session, key, terms, commit, replaces=turn.offer.replaces)
+                route = turn.asked.route
+                channel = deposits.open_channel(session, key, terms, commit, route=route, replaces=turn.offer.replaces)
                 turn.progress = replace(turn.progress, raised=True)
                 return self._fresh(channel, turn)
             case TopUp(needed):
@@ -171,7 +176,7 @@ class PaymentAuth(httpx.Auth):
 
     def _fresh(self, channel: Channel, turn: Turn) -> Channel | None:
         """``channel``, unless whoever was asked took their time: what was signed goes with a fresh challenge then."""
-        return None if turn.offer.stale(self._session.clock.now()) else channel
+        return None if turn.offer.stale(self._session.challenge_time()) else channel
 
     def _pay(
         self, request: httpx.Request, turn: Turn, channel: Channel

@@ -96,7 +96,7 @@ class Planning:
         them plan with the same money: a voucher with its raise, and that this request waits or is about to top up.
         """
         session, store = self._session, self._session.store
-        stale = turn.offer.stale(session.clock.now())
+        stale = turn.offer.stale(session.challenge_time())
         with store.transaction():
             planned = self._judged(self._situation(turn, store.live(key)))
             step, channel = planned.step, planned.situation.channel

@@ -19,6 +19,7 @@ from ando_cli.session.decide.steps import Reason, Refuse
 
 if TYPE_CHECKING:
     from ando_cli.mpp.problem import Problem
+    from ando_cli.session.channel import Channel
     from ando_cli.session.decide.situation import Situation
 
 _DELTA_TOO_SMALL = ("session/delta-too-small", "delta-too-small")
@@ -36,11 +37,22 @@ def refusal(step: Refuse, situation: Situation) -> PaymentError:
     """Return the error for ``step``, which was planned from ``situation``."""
     error = _error(step.reason, situation)
     if step.outrun and situation.channel is not None:
-        return error.with_hint(
-            "if more was authorised from this channel on another machine, name it: "
-            f"ando session recover {short(situation.channel.channel_id)} --authorised AMOUNT"
-        )
+        return error.with_hint(_outrun(situation, situation.channel))
     return error
+
+
+def _outrun(situation: Situation, channel: Channel) -> str:
+    """What helps where the gateway holds a higher voucher than the record: its amount, if the rejection names one."""
+    named, rejection = short(channel.channel_id), situation.rejection
+    figure = None if rejection is None else rejection.figure(situation.progress.sent, channel.deposit)
+    if figure is not None:
+        return f"the gateway names {amount(figure)}; if you authorised as much: ando session recover {named} " + (
+            f"--authorised {amount(figure)}"
+        )
+    return (
+        "if more was authorised from this channel, on another machine or before the records were restored, name it: "
+        f"ando session recover {named} --authorised AMOUNT; if it is not known: ando session close --force {named}"
+    )
 
 
 def _error(reason: Reason, situation: Situation) -> PaymentError:
@@ -85,6 +97,15 @@ def _error(reason: Reason, situation: Situation) -> PaymentError:
                 code=rejection.code or Code.DEPOSIT_IN_FLIGHT,
                 retryable=True,  # the chain is asked about it first
             )
+        case Reason.CHANNEL_DISPUTED if situation.channel is not None:
+            named = short(situation.channel.channel_id)
+            return PaymentError(
+                "the gateway says that the channel is gone, but the chain shows it open with its deposit"
+                f"{_says(rejection)}",
+                hint=f"no other channel was opened; `ando session close --force {named}` gets the deposit back, "
+                "and the next request opens another channel",
+                code=Code.CHANNEL_DISPUTED,
+            )
         case _:
             return _without_facts(reason, _says(rejection))
 
@@ -113,12 +134,6 @@ def _without_facts(reason: Reason, says: str) -> PaymentError:
                 f"the gateway still says that the deposit is too low, after it was topped up{says}",
                 hint="nothing more was deposited; compare with `ando session list`",
                 code=ProblemCode.MPP_SESSION_DEPOSIT_BELOW_REQUEST_COST.value,
-            )
-        case Reason.CHANNEL_DISPUTED:
-            return PaymentError(
-                f"the gateway says that the channel is gone, but the chain shows it open with its deposit{says}",
-                hint="no other channel was opened; ask the gateway's operator, and see `ando session list`",
-                code=Code.CHANNEL_DISPUTED,
             )
         case Reason.DEPOSIT_IN_FLIGHT:
             return PaymentError(

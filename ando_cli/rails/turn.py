@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from ando_cli.frozen import frozen
 from ando_cli.session.decide.policy import Committed
 from ando_cli.session.decide.situation import Progress
+from ando_cli.urls import origin
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,6 +47,13 @@ class Asked:
     headers: frozenset[str]
     model: str | None = None
     plan: str | None = None
+    method: str = "POST"
+
+    @property
+    def route(self) -> str:
+        """The method and the URL, without what can hold a secret: for the record of a channel that it opens."""
+        parts = urlsplit(self.url)
+        return f"{self.method} {origin(self.url)}{parts.path}"
 
 
 @dataclass(slots=True)

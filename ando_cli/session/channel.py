@@ -80,7 +80,8 @@ class Channel:
     ``closes_at`` is the unix second, by the chain's clock, from which a channel that is ``closing`` can be withdrawn
     from; 0 where it is not known. The other times are unix seconds too.
     ``captured`` is what the payee took in all from a channel that is ``closed``, as the chain proved it; ``None`` as
-    long as nothing proves it.
+    long as nothing proves it. ``route`` is the request that it was opened with, as ``POST https://host/path`` without a
+    query; empty where that is not known.
     """
 
     channel_id: str
@@ -100,6 +101,7 @@ class Channel:
     created_at: int = 0
     updated_at: int = 0
     captured: int | None = None
+    route: str = field(default="", repr=False)
 
     @property
     def key(self) -> ChannelKey:

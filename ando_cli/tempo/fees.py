@@ -95,3 +95,14 @@ def fee_of(gas_used: int, price: int) -> int:
     if gas_used < 0 or price < 0:
         raise ValueError("neither gas nor its price can be negative")
     return -(-gas_used * price // _GAS_PRICE_UNITS_PER_BASE_UNIT)
+
+
+def forced_close_fee(fees: Fees, *, sponsored: bool = False) -> int:
+    """Return the most that a close without the gateway costs the payer, in base units: the request and the withdrawal.
+
+    Args:
+        fees: those of another transaction at the same gas price.
+        sponsored: a fee payer pays that one, which allows for less of a rise.
+    """
+    gas = GAS[Operation.REQUEST_CLOSE] + GAS[Operation.WITHDRAW]
+    return max_fee(Fees(gas, fees.max_fee_per_gas * (2 if sponsored else 1), 0))

@@ -165,17 +165,20 @@ class Rpc:
             return quantity(int.from_bytes(answer, "big"), _LONGEST_GRACE_PERIOD)
 
     def opened_channels(
-        self, escrow: str, payer: str, *, protocol: Protocol, from_block: int = 0
+        self, escrow: str, payer: str, *, protocol: Protocol, from_block: int = 0, quickly: bool = False
     ) -> list[ChannelTerms]:
         """Return the channels that ``payer`` ever opened on ``escrow``, the youngest first, whatever became of them.
+
+        Where it is to be done ``quickly``, it takes a few questions and seconds, and the oldest may be missing.
 
         Raises:
             IncompleteSearchError: the search took too many questions or too long. It carries what was found.
             NetworkError: the node refuses to search.
         """
         return opened_channels(
-            self._endpoint, escrow, payer, chain_id=self.chain_id(), protocol=protocol, from_block=from_block
-        )
+            self._endpoint, escrow, payer, chain_id=self.chain_id(), protocol=protocol, from_block=from_block,
+            quickly=quickly,
+        )  # fmt: skip
 
     def captured(self, escrow: str, channel_id: str, protocol: Protocol) -> int | None:
         """Return what the payee took in all from a channel that is closed; ``None`` where no event tells it.

@@ -115,6 +115,8 @@ class FakeChain:
     """What the event of a channel's closing says that was taken."""
     receipts: dict[str, Receipt] = field(default_factory=dict)
     asked: int = 0
+    opened: list[ChannelTerms] = field(default_factory=list)
+    """The channels that the escrow's events show as opened by this wallet."""
 
     def chain_id(self) -> int:
         self.asked += 1
@@ -144,6 +146,11 @@ class FakeChain:
     ) -> ChannelState | None:
         assert escrow in (ESCROW, PRECOMPILE)
         return self.channels.get(channel_id)
+
+    def opened_channels(
+        self, escrow: str, payer: str, *, protocol: object, from_block: int = 0, quickly: bool = False
+    ) -> list[ChannelTerms]:
+        return list(self.opened)
 
     def captured(self, escrow: str, channel_id: str, protocol: object) -> int | None:
         return self.taken.get(channel_id)

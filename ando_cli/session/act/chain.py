@@ -60,9 +60,9 @@ class Chain(typing.Protocol):
         """Return what the event of a closing says that the payee took, in base units."""
 
     def opened_channels(
-        self, escrow: str, payer: str, *, protocol: Protocol, from_block: int = 0
+        self, escrow: str, payer: str, *, protocol: Protocol, from_block: int = 0, quickly: bool = False
     ) -> list[ChannelTerms]:
-        """Return the channels that ``payer`` opened, by the escrow's events."""
+        """Return the channels that ``payer`` opened, by the escrow's events; ``quickly``, those of a bounded look."""
 
 
 class ChainView:

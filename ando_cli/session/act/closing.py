@@ -62,6 +62,11 @@ class Ended:
         """The least that came back."""
         return max(0, self.deposit - (self.at_most if self.captured is None else self.captured))
 
+    def __str__(self) -> str:
+        if self.captured is None or self.refunded is None:
+            return f"up to {amount(self.at_most)} captured, at least {amount(self.refunded_at_least)} refunded"
+        return f"{amount(self.captured)} captured, {amount(self.refunded)} refunded"
+
 
 @frozen
 class Grace:
@@ -206,9 +211,8 @@ def _transact(session: Session, chain: Chain, channel: Channel, build: Callable[
             f"the wallet cannot pay the transaction's fee of up to {amount(needed)}",
             hint="send it to the address that `ando wallet address` shows",
         )
-    # The chain's clock counts: it is what the transaction is held against, and it may be ahead of ours. An idle chain's
-    # is behind, until its next block.
-    valid_before = max(int(session.clock.now()), chain.latest_timestamp()) + TRANSACTION_SECONDS
+    # The chain's clock counts: it is what the transaction is held against.
+    valid_before = session.chain_now(chain.latest_timestamp()) + TRANSACTION_SECONDS
     signed = build(terms, key=key, fees=fees, valid_before=valid_before)
     owed.owe(session, channel, operation, signed, fees)
     mined = chain.broadcast(signed)

@@ -99,8 +99,8 @@ class Recovery:
         """
         return self._take(*self._locate(channel_id, from_block))
 
-    def by_terms(self, terms: ChannelTerms) -> Found:
-        """Take the channel that is made of ``terms`` on record.
+    def by_terms(self, terms: ChannelTerms, authorised: int) -> Found:
+        """Take the channel that is made of ``terms`` on record, of which ``authorised`` base units are known.
 
         Raises:
             PaymentError, NetworkError: as ``by_id``.
@@ -108,7 +108,11 @@ class Recovery:
         state = self._session.chain.checked().channel(terms.escrow, terms.channel_id, terms.protocol)
         if state is None:
             raise _not_found()
-        return self._take(terms, state)
+        self._authorised, before = authorised, self._authorised
+        try:
+            return self._take(terms, state)
+        finally:
+            self._authorised = before
 
     def _take(self, terms: ChannelTerms, state: ChannelState) -> Found:
         if terms.payer != self._session.keys.payer:
@@ -157,7 +161,9 @@ class Recovery:
                 f"--authorised is for one channel, and {len(opened)} are open",
                 hint="leave it out, or give one id: ando session recover ID --authorised AMOUNT",
             )
-        return Search([self._adopt(terms, state) for terms, state in opened], incomplete)
+        taken = {channel.channel_id for channel in self._taken}
+        placed = [self._adopt(terms, state) for terms, state in opened if terms.channel_id not in taken]
+        return Search(placed, incomplete)
 
     def _opened(
         self, escrow: str, protocol: Protocol, from_block: int

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from ando_cli.frozen import frozen
 from ando_cli.session.act.locks import exclusive
 from ando_cli.session.channel import ChannelKey
+from ando_cli.session.decide import clock
 from ando_cli.session.decide.policy import Committed
 
 if TYPE_CHECKING:
@@ -44,10 +45,10 @@ def _ignore(_: str) -> None:
 
 @frozen
 class Deposit:
-    """A deposit that is about to be signed for, as the user is asked about it.
+    """A deposit that is about to be signed for, as the user is asked about it. Amounts in base units.
 
-    ``amount`` and ``step``, by which vouchers will rise at most for one request, are in base units; ``step`` is 0 where
-    it is agreed on already.
+    ``step`` is by how much vouchers will rise at most for one request; 0 where that is agreed on already. ``price`` is
+    what one request is authorised for, where the gateway suggests no deposit and this one was chosen here.
     """
 
     opening: bool
@@ -55,6 +56,7 @@ class Deposit:
     gateway: str
     symbol: str
     step: int = 0
+    price: int | None = None
 
 
 @frozen
@@ -111,18 +113,28 @@ class Tally:
 
     Attributes:
         committed: what the command has committed so far.
-        gateway_time: the gateway's clock in unix seconds, as its last challenge said it; ``None`` where it did not.
+        gateway_offset: by how many seconds the gateway's clock was ahead of this computer's when its last challenge
+            came; ``None`` where it did not say.
+        opened: the ids of the channels that the command opened.
     """
 
     def __init__(self) -> None:
         self.committed = Committed()
-        self.gateway_time: float | None = None
+        self.gateway_offset: float | None = None
+        self.opened: list[str] = []
+        self._off: int | None = None
         self._lock = threading.Lock()
 
     def add(self, *, deposited: int = 0, raised: int = 0) -> None:
         """Count what was just committed, in base units."""
         with self._lock:
             self.committed = Committed(self.committed.deposited + deposited, self.committed.raised + raised)
+
+    def tells(self, offset: int) -> bool:
+        """Say whether the user is still to be told that the clock is off by as much."""
+        with self._lock:
+            told, self._off = self._off, offset
+        return told is None or abs(told - offset) > clock.NOTED
 
 
 @frozen
@@ -187,6 +199,30 @@ class Session:
         """
         return exclusive(self.locks, key)
 
+    def challenge_time(self) -> float:
+        """Return the time by which a challenge may be over: the gateway's, where this computer's clock is ahead of it.
+
+        A clock that is behind makes no challenge stale: the gateway says so itself.
+        """
+        return self.clock.now() + min(0.0, self.tally.gateway_offset or 0.0)
+
+    def chain_now(self, chain_time: int) -> int:
+        """Return the time by which to sign a transaction, where the chain's latest block is of ``chain_time``.
+
+        Raises:
+            PaymentError: this computer's clock is off by more than can be allowed for.
+        """
+        now = self.clock.now()
+        offset = clock.correction(now, chain_time, self.tally.gateway_offset)
+        if abs(offset) >= clock.NOTED and self.tally.tells(offset):
+            self.user.warn(f"this computer's clock is {clock.describe(offset)}; it is allowed for")
+        return int(now) + offset
+
+    def budget_left(self) -> int | None:
+        """Return what may still be authorised within the budgets; ``None`` where there are none."""
+        budgets = self.limits.budgets
+        return None if budgets is None else min(standing.left for standing in self._standings(budgets))
+
     def check_budgets(self, by: int, network: str | None = None) -> str | None:
         """Refuse to authorise ``by`` more than before, on ``network`` if it is another one, where it passes a budget.
 
@@ -211,7 +247,7 @@ class Session:
         limits = self.limits
         if limits.budgets is None or not limits.by_budget():
             return limits.caps
-        return replace(limits.caps, budget_left=min(standing.left for standing in self._standings(limits.budgets)))
+        return replace(limits.caps, budget_left=self.budget_left())
 
     def _standings(self, budgets: Budgets, network: str | None = None) -> list[Standing]:
         from ando_cli.session.decide import budget

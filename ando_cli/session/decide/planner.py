@@ -194,7 +194,8 @@ def _outrun(situation: Situation) -> bool:
     lower = (ProblemCode.MPP_VOUCHER_BUCKET_REFRESH_REQUIRED, ProblemCode.MPP_PAYMENT_VERIFICATION_FAILED)
     if code not in lower or channel is None or channel.state is not State.OPEN:
         return False
-    return channel.accepted < situation.progress.sent
+    # What was accepted before and cannot be verified now is below what was accepted since: the record is old.
+    return code is ProblemCode.MPP_PAYMENT_VERIFICATION_FAILED or channel.accepted < situation.progress.sent
 
 
 def _anew(situation: Situation) -> Step:

@@ -38,7 +38,8 @@ def read(db: sqlite3.Connection) -> list[Channel]:
 
 def insert(db: sqlite3.Connection, channel: Channel, now: int) -> None:
     """Write a channel that was not on record."""
-    db.execute(f"INSERT INTO channels ({CHANNEL_COLUMNS}) VALUES ({', '.join('?' * 28)})", channel_row(channel, now))
+    row = channel_row(channel, now)
+    db.execute(f"INSERT INTO channels ({CHANNEL_COLUMNS}) VALUES ({', '.join('?' * len(row))})", row)
 
 
 def pin(db: sqlite3.Connection, gateway: str, network: str, payee: str, now: int, *, replaces: str | None) -> bool:

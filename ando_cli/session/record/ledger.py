@@ -44,6 +44,10 @@ class Outcome(StrEnum):
     FEE = "fee"  # no request: the network's fee of a transaction of the wallet's own
 
 
+_ABANDONED_SECONDS = 24 * 3600
+_RAISES = "network = ? AND at >= ? AND authorised <> '0' AND outcome <> 'carried'"
+_GIVEN_UP = " AND session IN (SELECT number FROM channels WHERE state = 'abandoned' AND updated_at < ?)"
+
 REQUESTS = (Outcome.UNKNOWN, Outcome.ANSWERED, Outcome.FAILED)
 
 
@@ -231,6 +235,24 @@ def pay(db: sqlite3.Connection, tx_hash: str, fee: int) -> None:
     )
 
 
+def free(db: sqlite3.Connection, channel_id: str, captured: int) -> None:
+    """Write which authorisations the close of a channel proved to be free, given what the payee took in all.
+
+    The payee took the oldest ones first: each is free where it begins above what was taken.
+    """
+    rows = db.execute(
+        "SELECT id, authorised FROM ledger WHERE session = (SELECT number FROM channels WHERE channel_id = ?) "
+        "AND authorised <> '0' ORDER BY id",
+        (channel_id,),
+    ).fetchall()
+    before = 0
+    for row, text in rows:
+        authorised = int(text)
+        taken = min(authorised, max(0, captured - before))
+        db.execute("UPDATE ledger SET freed = ? WHERE id = ?", (str(authorised - taken), row))
+        before += authorised
+
+
 def read(db: sqlite3.Connection, since: int, until: int) -> list[Row]:
     """The rows from ``since`` on and before ``until``, in unix seconds; the oldest first."""
     rows = db.execute(
@@ -243,18 +265,27 @@ def read(db: sqlite3.Connection, since: int, until: int) -> list[Row]:
     return [_row(values) for values in rows]
 
 
-def authorised(db: sqlite3.Connection, network: str, since: Sequence[int]) -> list[int]:
+def authorised(db: sqlite3.Connection, network: str, since: Sequence[int], now: int) -> list[int]:
     """What was authorised here on ``network`` from each of the times in ``since`` on, in base units.
 
-    With what was signed for channels that never came to be: that no chain shows them is one node's word.
+    Without what a close proved to be free. What was signed for a channel that never came to be counts for a day more:
+    that no chain shows it is one node's word.
     """
+    used = _sums(db, _RAISES, (network, min(since)), since)
+    if db.execute("SELECT 1 FROM channels WHERE state = 'abandoned' LIMIT 1").fetchone() is None:
+        return used
+    given_up = (network, min(since), now - _ABANDONED_SECONDS)
+    return [all_ - gone for all_, gone in zip(used, _sums(db, _RAISES + _GIVEN_UP, given_up, since), strict=True)]
+
+
+def _sums(db: sqlite3.Connection, condition: str, values: tuple[object, ...], since: Sequence[int]) -> list[int]:
+    """Add up the raises that meet ``condition``, from each of the times in ``since`` on."""
     counts = "".join(f", sum(at >= {int(start)})" for start in since)
     rows = db.execute(
-        f"SELECT authorised{counts} FROM ledger "  # noqa: S608 - integers
-        "WHERE network = ? AND at >= ? AND authorised <> '0' AND outcome <> 'carried' GROUP BY authorised",
-        (network, min(since)),
+        f"SELECT authorised, freed{counts} FROM ledger WHERE {condition} GROUP BY authorised, freed",  # noqa: S608
+        values,
     ).fetchall()
-    return [sum(int(row[0]) * row[number] for row in rows) for number in range(1, len(since) + 1)]
+    return [sum((int(row[0]) - int(row[1])) * row[number] for row in rows) for number in range(2, len(since) + 2)]
 
 
 def _row(values: tuple[Any, ...]) -> Row:

@@ -73,12 +73,21 @@ MIGRATIONS = (
         WHERE session = number AND authorised <> '0' AND outcome NOT IN ('carried', 'by_hand') ORDER BY id LIMIT 1
     ), '0')
     """,
+    # The request that a channel was opened with: where its gateway is asked to top it up and to close it.
+    "ALTER TABLE channels ADD COLUMN route TEXT NOT NULL DEFAULT ''",
+    # What of an authorisation the close of its channel proved to be free. Budgets count the rest.
+    """
+    ALTER TABLE ledger ADD COLUMN freed TEXT NOT NULL DEFAULT '0';
+    DROP INDEX ledger_raises;
+    CREATE INDEX ledger_raises ON ledger (network, at, authorised, freed, outcome)
+        WHERE authorised <> '0' AND outcome <> 'carried'
+    """,
 )
 CHANNEL_COLUMNS = (
     "channel_id, gateway, network, chain_id, escrow, token, payee, payer, authorized_signer, salt, protocol, operator, "
     "expiring_nonce_hash, state, deposit, cumulative_amount, accepted, spent, metered, pending_transaction, "
     "pending_amount, pending_valid_before, closes_at, created_at, updated_at, captured, "
-    "step, doubt"
+    "step, doubt, route"
 )
 
 
@@ -93,7 +102,7 @@ def channel_row(channel: Channel, now: int) -> tuple[object, ...]:
         channel.metered, pending and pending.transaction, str(pending.amount) if pending else None,
         pending and pending.valid_before, channel.closes_at, now, now,
         None if channel.captured is None else str(channel.captured),
-        str(channel.step), channel.doubt,
+        str(channel.step), channel.doubt, channel.route,
     )  # fmt: skip
 
 
@@ -102,7 +111,7 @@ def read_channel(row: tuple[object, ...]) -> Channel:
     (
         channel_id, gateway, network, chain_id, escrow, token, payee, payer, signer, salt, protocol, operator,
         nonce_hash, state, deposit, cumulative_amount, accepted, spent, metered, transaction, amount,
-        valid_before, closes_at, created_at, updated_at, captured, step, doubt,
+        valid_before, closes_at, created_at, updated_at, captured, step, doubt, route,
     ) = row  # fmt: skip
     terms = ChannelTerms(
         payer=str(payer), payee=str(payee), token=str(token), salt=str(salt or ZERO_HASH),
@@ -120,4 +129,5 @@ def read_channel(row: tuple[object, ...]) -> Channel:
         created_at=int(str(created_at)), updated_at=int(str(updated_at)),
         captured=None if captured is None else int(str(captured)),
         step=int(str(step)), doubt=Doubt(int(str(doubt))),
+        route=str(route),
     )  # fmt: skip

@@ -184,9 +184,10 @@ class Store(Database):
     def ended(self, channel_id: str, state: State, captured: int | None = None, tx_hash: str | None = None) -> None:
         """Record that the channel is closed, or that it never came to be.
 
-        What the payee took is what was spent, whatever receipts said; the ledger has the difference as a row. Where
-        nothing proved yet how much that is, ``captured`` is ``None``, and ``tx_hash`` the transaction that is said to
-        have closed the channel: the ledger's row says that it is not known.
+        What the payee took is what was spent, whatever receipts said; the ledger has the difference as a row, and what
+        was authorised beyond it no longer counts for budgets. Where nothing proved yet how much that is, ``captured``
+        is ``None``, and ``tx_hash`` the transaction that is said to have closed the channel: the ledger's row says that
+        it is not known.
 
         Raises:
             InvariantError: ``state`` is not one that ends a channel.
@@ -197,6 +198,7 @@ class Store(Database):
             if captured is not None:
                 beyond = channels.capture(db, channel_id, captured, self._now())
                 ledger.close(db, channel_id, beyond, self._now())
+                ledger.free(db, channel_id, captured)
             elif state is State.CLOSED:
                 ledger.close(db, channel_id, None, self._now(), tx_hash)
             channels.end(db, channel_id, state, self._now())
@@ -252,7 +254,7 @@ class Store(Database):
     def authorised(self, network: str, since: Sequence[int]) -> list[int]:
         """Return what was authorised here on ``network`` from each of the times in ``since`` on, in base units."""
         with self._read() as db:
-            return ledger.authorised(db, network, since)
+            return ledger.authorised(db, network, since, self._now())
 
     def books(self) -> tuple[list[Channel], list[Row]]:
         """Return all channels and all rows of the ledger, as they were at one moment."""

@@ -135,9 +135,9 @@ def test_a_young_channel_that_the_chain_does_not_show_is_not_given_up(bench: Ben
     assert bench.resolved(known).state is State.ABANDONED
 
 
-def test_a_channel_is_young_until_its_transactions_and_a_grace_are_over(bench: Bench) -> None:
+def test_an_absence_counts_from_the_second_in_which_the_opening_is_over(bench: Bench) -> None:
     known = bench.have(channel())
-    bench.clock.now += TRANSACTION_SECONDS + SETTLED - 1
+    bench.clock.now += TRANSACTION_SECONDS - 1
     with pytest.raises(PaymentError) as caught:
         settling.resolve(bench.session, known)
     assert caught.value.code == "deposit_in_flight"
