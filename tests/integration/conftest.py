@@ -13,7 +13,6 @@ from tests.support import real_chain, real_keyring, real_parts
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
-    from pathlib import Path
 
     from eth_account.signers.local import LocalAccount
 
@@ -67,6 +66,7 @@ def funded_key(anvil: Chain) -> FundedKey:
 
 
 @pytest.fixture
-def secret_service(tmp_path: Path) -> SecretService:
+def secret_service(tmp_path_factory: pytest.TempPathFactory) -> SecretService:
     """A real Secret Service with a key store of its own, empty at first."""
-    return real_keyring.secret_service(tmp_path / "secret-service")
+    # Not in the test's own folder: the path of the daemon's socket must not pass 107 bytes.
+    return real_keyring.secret_service(tmp_path_factory.mktemp("keys") / "home")

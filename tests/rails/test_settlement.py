@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -119,3 +120,35 @@ def test_a_store_that_fails_while_a_refusal_is_booked_does_not_hide_the_refusal(
     bench.gateway.script = [lambda _: refuse("mpp_payer_not_allowed")]
     assert bench.fails() == "mpp_payer_not_allowed"
     assert "the disk is full" in bench.warnings[0]
+
+
+def test_what_cannot_be_written_into_the_ledger_is_not_authorised_either(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise StoreError("the disk is full")
+
+    known = bench.have(channel(spent=MILLION))
+    monkeypatch.setattr(bench.store, "book", broken)
+    assert bench.fails() == "store"
+    found = bench.store.channel(known.channel_id)
+    assert found is not None
+    assert found.cumulative_amount == MILLION
+
+
+def test_an_answer_is_synced_to_the_disk_where_it_shows_that_a_channel_is_open_and_not_for_its_receipt_alone(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened, synced = bench.store.opened, []
+    receipted = bench.store.receipted
+
+    def note(call: Callable[..., None], *arguments: object, **named: object) -> None:
+        synced.append(bench.store._durable)
+        call(*arguments, **named)
+
+    monkeypatch.setattr(bench.store, "opened", partial(note, opened))
+    monkeypatch.setattr(bench.store, "receipted", partial(note, receipted))
+    bench.send()
+    assert synced == [True, True]
+    bench.send()
+    assert synced == [True, True, False]

@@ -177,7 +177,7 @@ class Keys:
     def _keeper(self) -> Delegates:
         if self._delegates is None:
             raise WalletError(
-                "no keyring can keep a key for one channel alone",
+                "there is no place to keep a key for one channel alone",
                 hint="open the channel without --delegate",
                 code=Code.DELEGATE_UNKEPT,
             )

@@ -73,5 +73,5 @@ def test_a_span_can_be_written_in_many_ways(text: str, first: tuple[int, ...], a
     "text", ["", "7", "0d", "-1d", "99999d", "2026-13", "2026-02-30", "0000-01", "9999-12-31", "tomorrow", "7d ago"]
 )
 def test_what_names_no_day_is_an_error(text: str) -> None:
-    with pytest.raises(UsageError, match="--since names no day"):
+    with pytest.raises(UsageError, match="--since is not a day"):
         parse_span(text, "--since", utc(200, 1, 1) if text == "99999d" else NOW)
