@@ -6,6 +6,7 @@ signed before, in a run whose record was lost, or on another machine.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ando_cli.session.channel import State
