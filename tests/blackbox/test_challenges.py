@@ -240,8 +240,8 @@ def test_a_challenge_above_a_cap_is_refused_and_the_cap_is_named(
         gateway.fail(Fault(on="voucher", code="mpp_voucher_bucket_refresh_required"))
     gateway.change(amount=amount)
     before = purse(gateway)
-    if is_open and not options:
-        options, code = ["--yes"], "max_deposit_exceeded"  # a larger raise needs consent, before any limit matters
+    if is_open and code == "max_deposit_exceeded":
+        options = ["--yes"]  # a larger raise needs consent, before any limit matters
     limit = "500" if code == "insufficient_balance" else None
     done = gateway.box.run(*ASK, "-j", *options, ANDO_MAX_DEPOSIT=limit)
     assert (done.code, done.error["code"]) == (4, code)
