@@ -41,7 +41,7 @@ def test_an_empty_wallet_is_told_where_its_address_is_shown(gateway: Gateway) ->
 def test_a_wallet_whose_money_does_not_cover_the_fee_as_well_is_empty_too(gateway: Gateway) -> None:
     poor = PrivateKey.generate()
     gateway.sandbox.fund(poor.address, 1_000_000)
-    assert "transaction fee" in ask(gateway, ANDO_PRIVATE_KEY=poor.to_hex()).refused(4)
+    assert "kept for fees" in ask(gateway, ANDO_PRIVATE_KEY=poor.to_hex()).refused(4)
     assert paid(gateway) == []
 
 
