@@ -28,7 +28,10 @@ PLAN = "ando.plan"
 """Request extension: the plan that the request names, as ``MODEL``."""
 
 RESENT = "ando.resent"
-"""Response extension: no answer came at first, and the same request was sent once more."""
+"""Request and response extension: no answer came at first, and the same request was sent once more."""
+
+PACE = "ando.pace"
+"""Response extension: the ``Pace`` at which the answer is read."""
 
 PAID = "ando.paid"
 """Response extension: the ``Paid`` of a request that was paid."""
