@@ -186,8 +186,8 @@ class PaymentAuth(httpx.Auth):
         Raises:
             StoreError: they did not get done in time.
         """
-        if turn.waited >= WAIT_SECONDS:
-            raise busy()
+        if turn.waited >= WAIT_SECONDS or self._session.deadline.over:
+            raise busy(turn.waited)
         self._notes.stage("waiting for other requests on this channel")
         pause = min(0.25, max(0.01, turn.waited / 4))
         self._session.clock.sleep(pause)

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Protocol
 
 from ando_cli.config.settings import KEY_RAIL, MPP_RAIL, STORE_FILE
 from ando_cli.frozen import frozen
+from ando_cli.http import proxies
 from ando_cli.http.client import AndoClient
+from ando_cli.http.deadline import Deadline
 from ando_cli.keys.delegates import FileDelegates, KeyringDelegates
 from ando_cli.rails.bearer import BearerAuth
 from ando_cli.rails.payment import PaymentAuth
@@ -52,6 +54,7 @@ class PayOptions:
     profile: str | None = None
     connect_timeout: float | None = None
     timeout: float | None = None
+    max_time: float | None = None
 
 
 def open_store(settings: Settings) -> Store:
@@ -88,12 +91,16 @@ class MakeClient(Protocol):
 
 @frozen
 class Parts:
-    """What a command works with: the settings in force, the session, a finder of Virtual Keys, a maker of clients."""
+    """What a command works with: the settings in force, the session, a finder of Virtual Keys, a maker of clients.
+
+    ``deadline`` bounds the time of everything that is asked of the network.
+    """
 
     settings: Settings
     session: Session
     virtual_key: Callable[[], str]
     client: MakeClient
+    deadline: Deadline
 
 
 @contextmanager
@@ -161,6 +168,10 @@ def assemble(state: Invocation, options: PayOptions) -> Iterator[Parts]:
     """
     with ExitStack() as stack:
         settings, secrets = _find_secrets(state, options, stack)
+        # A proxy that cannot be used is said before anybody is asked anything.
+        proxies.choose(settings.base_url)
+        proxies.choose(settings.network.rpc_url)
+        deadline = Deadline(options.max_time or settings.max_time)
 
         def make_store() -> Store:
             store = open_store(settings)
@@ -170,7 +181,9 @@ def assemble(state: Invocation, options: PayOptions) -> Iterator[Parts]:
         def make_rpc() -> Rpc:
             from ando_cli.tempo.rpc import Rpc  # web3 takes its time
 
-            return stack.enter_context(Rpc(settings.network.rpc_url, timeout=settings.connect_timeout))
+            return stack.enter_context(
+                Rpc(settings.network.rpc_url, timeout=settings.connect_timeout, deadline=deadline)
+            )
 
         terminal = state.terminal
         max_spend = options.max_spend if options.max_spend is not None else settings.max_spend
@@ -192,6 +205,7 @@ def assemble(state: Invocation, options: PayOptions) -> Iterator[Parts]:
                 deposit=options.deposit,
             ),
             user=User(consent_of(terminal, settings, options, max_spend or budgets), terminal.warn),
+            deadline=deadline,
         )
 
         def make_client(auth: httpx.Auth, *, bearer: bool = False) -> AndoClient:
@@ -201,12 +215,13 @@ def assemble(state: Invocation, options: PayOptions) -> Iterator[Parts]:
                 bearer=bearer,
                 connect_timeout=options.connect_timeout or settings.connect_timeout,
                 timeout=options.timeout or settings.timeout,
+                deadline=deadline,
                 waiting=terminal.progress,
             )
             stack.callback(client.close)
             return client
 
-        yield Parts(settings, session, secrets.virtual_key, make_client)
+        yield Parts(settings, session, secrets.virtual_key, make_client, deadline)
 
 
 @frozen

@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ando_cli.frozen import frozen
+from ando_cli.http.deadline import Deadline
 from ando_cli.session.act.locks import exclusive
 from ando_cli.session.channel import ChannelKey
 from ando_cli.session.decide.policy import Committed
@@ -121,6 +122,7 @@ class Session:
         limits: what the user allows.
         user: who is asked and told.
         clock: the time, and waiting.
+        deadline: when the command has to be done.
         tally: what changes while the command runs.
     """
 
@@ -131,6 +133,7 @@ class Session:
     limits: Limits
     user: User = User()
     clock: Clock = Clock()
+    deadline: Deadline = field(default_factory=Deadline)
     tally: Tally = field(default_factory=Tally)
 
     @property
@@ -169,7 +172,7 @@ class Session:
         Raises:
             StoreError: another process held it for too long, or the lock file cannot be made.
         """
-        return exclusive(self.locks, key)
+        return exclusive(self.locks, key, self.deadline.left())
 
     def check_budgets(self, by: int, network: str | None = None) -> str | None:
         """Refuse to authorise ``by`` more than before, on ``network`` if it is another one, where it passes a budget.
