@@ -11,7 +11,7 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def host_of(url: str) -> str:
-    """Return the host of ``url`` in its one spelling: lower-case, ASCII (IDNA), without a dot at the end or brackets."""
+    """Return the host of ``url`` in its one spelling: lower-case, ASCII (IDNA), no dot at the end, no brackets."""
     host = (urlsplit(url).hostname or "").lower()
     if not host.isascii():
         import idna  # as httpx sends it; its tables take their time

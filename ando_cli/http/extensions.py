@@ -38,3 +38,6 @@ PAID = "ando.paid"
 
 BOOKING = "ando.booking"
 """Response extension: the ``Booking`` of a request that is in the ledger."""
+
+DEPOSITED = "ando.deposited"
+"""Response extension: what the request sent as a deposit before it failed, in base units."""

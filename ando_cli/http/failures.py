@@ -11,10 +11,11 @@ import httpx
 
 from ando_cli.errors import BudgetExceededError, Code, LostAnswerError, NetworkError, PaymentError, ServerError
 from ando_cli.http.dates import retry_after
-from ando_cli.http.extensions import CREDENTIAL, RESENT
+from ando_cli.http.extensions import CREDENTIAL, DEPOSITED, RESENT
 from ando_cli.http.routes import bad_url
 from ando_cli.http.transport import NOT_SENT
 from ando_cli.http.wire import ProxyConnectError, UntrustedCertificateError
+from ando_cli.money import amount
 from ando_cli.mpp.advice import remedy
 from ando_cli.mpp.problem import parse_problem, request_id
 from ando_cli.redact import clean
@@ -65,6 +66,9 @@ def failure(response: httpx.Response) -> PaymentError | ServerError:
             retryable=again,
             retry_after=_retry_after(response) if again else None,
         )
+    deposited = response.extensions.get(DEPOSITED)
+    if deposited:
+        error = error.with_message(f"a deposit of {amount(deposited)} was sent; then {error.message}")
     return error.with_answer(response.content, named)
 
 

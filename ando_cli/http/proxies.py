@@ -42,7 +42,7 @@ def choose(url: str) -> str | None:
 
 
 def bypassed(host: str, port: int, exceptions: str) -> bool:
-    """Tell whether ``exceptions``, as ``NO_PROXY`` has them, name this host: lower-case, an address without brackets."""
+    """Tell whether ``exceptions``, as ``NO_PROXY`` has them, name this host, as ``host_of`` spells it."""
     address = _address(host)
     for entry in exceptions.lower().replace(",", " ").split():
         if entry == "*":
@@ -55,10 +55,10 @@ def bypassed(host: str, port: int, exceptions: str) -> bool:
         if its_port not in (None, port):
             continue
         named = _address(name)
-        if named is not None:
-            if named == address:
-                return True
-            continue
+        if named is not None and named == address:
+            return True
+        if named is not None or address is not None:
+            continue  # no part of an address is a domain
         below = name.removeprefix("*").removeprefix(".").rstrip(".")
         if below and (host.endswith("." + below) or (host == below and not name.startswith("*"))):
             return True

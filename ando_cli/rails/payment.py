@@ -8,6 +8,7 @@ sent that was not recorded first.
 
 from __future__ import annotations
 
+import math
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from functools import partial
@@ -15,11 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from ando_cli.errors import InvariantError, NetworkError, PaymentError
-from ando_cli.http.extensions import DRY_RUN, RESENT
+from ando_cli.errors import Code, InvariantError, NetworkError, PaymentError
+from ando_cli.http.extensions import DEPOSITED, DRY_RUN, RESENT
 from ando_cli.mpp.problem import parse_problem, request_id
 from ando_cli.rails.exchange import Exchange
 from ando_cli.rails.offers import Offers
+from ando_cli.rails.pauses import deposit_first
 from ando_cli.rails.planning import Planned, Planning, Quoted
 from ando_cli.rails.settlement import Settlement
 from ando_cli.rails.turn import Notes, Turn
@@ -140,7 +142,9 @@ class PaymentAuth(httpx.Auth):
                 return None
             case Resolve():
                 self._notes.stage("asking the chain about the channel")
-                settling.resolve(session, planned.channel)
+                pending = planned.channel.pending
+                with deposit_first("a deposit is under way", pending.amount if pending is not None else 0):
+                    settling.resolve(session, planned.channel)
                 turn.progress = replace(turn.progress, resolved=True)
                 return None
             case Open():
@@ -175,6 +179,14 @@ class PaymentAuth(httpx.Auth):
         self._settlement.book(turn, channel)
         turn.out = self._exchange.paid(request, turn, channel, signing.payload(self._session, channel))
         turn.answer = yield turn.out
+        while turn.pauses.after_busy(turn.answer):
+            # Too many requests were not looked at; one that was turned away by 503 may have run all the same.
+            lost = turn.progress.answer_lost or turn.answer.status_code == 503
+            attempts = turn.progress.paid_attempts + 1
+            turn.progress = replace(turn.progress, answer_lost=lost, paid_attempts=attempts)
+            turn.answer = yield turn.out
+        if turn.deposited and not turn.answer.is_success:
+            turn.answer.extensions[DEPOSITED] = turn.deposited
         if self._answered(turn.answer, turn, channel):
             return True
         turn.out = None
@@ -198,7 +210,19 @@ class PaymentAuth(httpx.Auth):
             raise InvariantError("a fresh challenge was planned without a rejection")
         turn.progress = turn.progress.after_refresh(turn.rejection)
         turn.rejection = None
-        if delay:
+        told = turn.pauses.asked(turn.answer)
+        if told is not None and not turn.pauses.fits(told):
+            raise PaymentError(
+                f"the gateway is busy, and asks to wait {told:.0f} seconds",
+                hint="nothing more was authorised; run the command again then",
+                code=Code.PAYMENT_REJECTED,
+                retryable=True,
+                retry_after=math.ceil(told),
+            )
+        if told:
+            turn.pauses.wait(max(told, delay), turn.answer.status_code)
+            turn.offer.answered = True
+        elif delay:
             self._notes.stage("the gateway is busy, trying again")
             self._session.clock.sleep(delay)
             turn.offer.answered = True  # a challenge that came before the wait is old by now
@@ -209,7 +233,8 @@ class PaymentAuth(httpx.Auth):
         """Take in the answer to a credential; True where it answers the request itself, for good or ill."""
         turn.offer.answered = True
         if response.is_success and channel.tops_up:
-            settling.confirm_top_up(self._session, channel)
+            with deposit_first("the gateway took the top-up", channel.pending.amount if channel.pending else 0):
+                settling.confirm_top_up(self._session, channel)
             return False
         if response.is_success:
             self._settlement.settle(response, turn, channel)

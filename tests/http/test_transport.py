@@ -17,7 +17,7 @@ from ando_cli.http import transport
 from ando_cli.http.client import AndoClient
 from ando_cli.http.transport import ERROR_BODY_LIMIT, PAID_BODY_LIMIT
 from ando_cli.http.wire import CONNECT_RETRIES
-from tests.support.http_wire import ASKED, BASE, BODY, MIB, Pays, Pieces, Wire, ando, asks, get, ok
+from tests.support.http_wire import ASKED, BODY, MIB, Pays, Pieces, Wire, ando, asks, get, ok
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

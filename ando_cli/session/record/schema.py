@@ -47,6 +47,14 @@ MIGRATIONS = (
     CREATE INDEX ledger_raises ON ledger (network, at, authorised, outcome)
         WHERE authorised <> '0' AND outcome <> 'carried'
     """,
+    # A dot at the end of a host's name makes no other gateway. Where both spellings were in use, the plain one stays.
+    "".join(
+        f"""
+    UPDATE OR IGNORE {table} SET gateway = substr(gateway, 1, length(gateway) - 1) WHERE gateway LIKE '%.';
+    UPDATE OR IGNORE {table} SET gateway = replace(gateway, '.:', ':') WHERE gateway LIKE '%.:%';
+    """
+        for table in ("channels", "pins", "ledger")
+    ),
 )
 CHANNEL_COLUMNS = (
     "channel_id, gateway, network, chain_id, escrow, token, payee, payer, authorized_signer, salt, protocol, operator, "
