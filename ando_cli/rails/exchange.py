@@ -71,7 +71,7 @@ class Exchange:
         request.headers["Accept-Payment"] = "tempo/session"
         named = request.extensions.get(MODEL), request.extensions.get(PLAN)
         asked = Asked(url, self._gateway_of(url), request.read(), frozenset(request.headers), *named)
-        pauses = Pauses(self._session, self._notes)
+        pauses = Pauses(self._session, self._notes, url)
         response = yield from self._unpaid(request, pauses)
         if response.status_code != 402:
             return

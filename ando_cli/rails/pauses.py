@@ -30,16 +30,18 @@ class Pauses:
     Args:
         session: has the clock and the command's deadline.
         notes: told of each wait.
+        url: of the request; there are no waits where it is not of a paid route.
     """
 
-    def __init__(self, session: Session, notes: Notes) -> None:
+    def __init__(self, session: Session, notes: Notes, url: str) -> None:
+        self._paid = is_paid_route(url)
         self._session = session
         self._notes = notes
         self._waited = 0.0
 
     def asked(self, response: httpx.Response) -> float | None:
-        """Return the seconds that ``response`` asks to wait; ``None`` where it does not, or is not of a paid route."""
-        if not is_paid_route(str(response.request.url)):
+        """Return the seconds that ``response`` asks to wait; ``None`` where it does not."""
+        if not self._paid:
             return None
         return retry_after(response.headers, self._session.clock.now())
 

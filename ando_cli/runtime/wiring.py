@@ -26,6 +26,7 @@ from ando_cli.session.act.locks import once
 from ando_cli.session.act.session import Limits, Session, User
 from ando_cli.session.decide.policy import Caps
 from ando_cli.session.record.store import Store
+from ando_cli.urls import may_carry_credentials
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -181,6 +182,8 @@ def assemble(state: Invocation, options: PayOptions) -> Iterator[Parts]:
         def make_rpc() -> Rpc:
             from ando_cli.tempo.rpc import Rpc  # web3 takes its time
 
+            if not may_carry_credentials(settings.network.rpc_url):
+                terminal.warn("the chain is asked over plain http: anybody on the way can change what it says")
             return stack.enter_context(
                 Rpc(settings.network.rpc_url, timeout=settings.connect_timeout, deadline=deadline)
             )

@@ -220,3 +220,19 @@ def test_only_gzip_is_offered() -> None:
     wire = Wire(ok())
     ando(wire).send(get("/x"))
     assert wire.seen[0][2]["Accept-Encoding"] == "gzip"
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_a_success_that_costs_nothing_is_bounded_too(monkeypatch: pytest.MonkeyPatch, packed: bool) -> None:
+    assert transport.UNPAID_BODY_LIMIT == 64 * MIB
+    monkeypatch.setattr(transport, "UNPAID_BODY_LIMIT", 2 * MIB)
+
+    def answer(size: int) -> httpx.Response:
+        body = b"x" * size
+        headers = {"Content-Encoding": "gzip"} if packed else {}
+        return httpx.Response(200, headers=headers, stream=Pieces([gzip.compress(body) if packed else body]))
+
+    assert len(ando(Wire(answer(2 * MIB))).send(get("/x")).content) == 2 * MIB
+    with pytest.raises(ServerError, match="longer than 2 MiB") as caught:
+        ando(Wire(answer(2 * MIB + 1))).send(get("/x"))
+    assert caught.value.code == "answer_too_long"
