@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 MIB = 1024 * 1024
 KEY = {"ANDO_VIRTUAL_KEY": "ando-test-key-0123456789abcdef"}
-SOON = 6.0
-"""Seconds in which a command that is told to wait for half a second has ended, on a busy machine."""
+SOON = 15.0
+"""Seconds in which a command that is to wait for a second at most has ended, on a busy machine."""
 
 
 def timed(box: Box, *arguments: str, **variables: str | None) -> tuple[Done, float]:
@@ -54,12 +54,12 @@ def events(*first: str) -> bytes:
     return OK + b"Content-Type: text/event-stream\r\n\r\n" + data.encode()
 
 
-@pytest.mark.parametrize("again", [b": still here\n\n", b"\n", b"event: ping\n", b"data:\n\n"])
+@pytest.mark.parametrize("again", [b": still here\n\n", b"\n", b"event: ping\n"])
 @pytest.mark.parametrize("first", [(), ("hello",)])
 def test_what_is_no_word_keeps_no_stream_alive(box: Box, again: bytes, first: tuple[str, ...]) -> None:
     with server(drips(events(*first), again)) as (port, _):
         base = f"http://127.0.0.1:{port}/v1"
-        ask = ("chat", "hi", "--rail", "key", "-m", "x", "--stream", "--timeout", "0.7")
+        ask = ("chat", "hi", "--rail", "key", "-m", "x", "--timeout", "0.7")
         done, took = timed(box, *ask, ANDO_BASE_URL=base, **KEY)
     assert done.code == 3, done
     assert done.stdout.strip() == "".join(first)
@@ -70,7 +70,7 @@ def test_a_stream_whose_words_come_in_time_may_take_longer_than_the_timeout(box:
     words = [f'data: {{"choices":[{{"delta":{{"content":"{n} "}}}}]}}\n\n'.encode() for n in range(15)]
     with server(drips(events("go "), [*words, b"data: [DONE]\n\n"])) as (port, _):
         base = f"http://127.0.0.1:{port}/v1"
-        ask = ("chat", "hi", "--rail", "key", "-m", "x", "--stream", "--timeout", "1")
+        ask = ("chat", "hi", "--rail", "key", "-m", "x", "--timeout", "1")
         done, took = timed(box, *ask, ANDO_BASE_URL=base, **KEY)
     assert done.worked().stdout.split() == ["go", *map(str, range(15))]
     assert took > 1.5

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 DRIP_SECONDS = 0.1
-LONG_SECONDS = 20.0
+LONG_SECONDS = 40.0
 """How long a server drips that nobody stops: longer than any limit that a test sets."""
 
 
