@@ -38,6 +38,7 @@ class Pauses:
         self._session = session
         self._notes = notes
         self._waited = 0.0
+        self._done: httpx.Response | None = None
 
     def asked(self, response: httpx.Response) -> float | None:
         """Return the seconds that ``response`` asks to wait; ``None`` where it does not."""
@@ -55,7 +56,12 @@ class Pauses:
         if seconds is None or not self.fits(seconds):
             return False
         self.wait(seconds, response.status_code)
+        self._done = response
         return True
+
+    def done_for(self, response: httpx.Response) -> bool:
+        """Tell whether what ``response`` asks for was waited already."""
+        return self._done is response
 
     def wait(self, seconds: float, status: int) -> None:
         """Wait that long, and at least a moment, so that a gateway that says 0 is not asked without end."""

@@ -18,7 +18,7 @@ import httpx
 
 from ando_cli.errors import Code, InvariantError, NetworkError, PaymentError
 from ando_cli.http.extensions import DEPOSITED, DRY_RUN, RESENT
-from ando_cli.mpp.problem import parse_problem, request_id
+from ando_cli.mpp.problem import ProblemCode, parse_problem, request_id
 from ando_cli.rails.exchange import Exchange
 from ando_cli.rails.offers import Offers
 from ando_cli.rails.pauses import deposit_first
@@ -179,12 +179,6 @@ class PaymentAuth(httpx.Auth):
         self._settlement.book(turn, channel)
         turn.out = self._exchange.paid(request, turn, channel, signing.payload(self._session, channel))
         turn.answer = yield turn.out
-        while turn.pauses.after_busy(turn.answer):
-            # Too many requests were not looked at; one that was turned away by 503 may have run all the same.
-            lost = turn.progress.answer_lost or turn.answer.status_code == 503
-            attempts = turn.progress.paid_attempts + 1
-            turn.progress = replace(turn.progress, answer_lost=lost, paid_attempts=attempts)
-            turn.answer = yield turn.out
         if turn.deposited and not turn.answer.is_success:
             turn.answer.extensions[DEPOSITED] = turn.deposited
         if self._answered(turn.answer, turn, channel):
@@ -210,6 +204,8 @@ class PaymentAuth(httpx.Auth):
             raise InvariantError("a fresh challenge was planned without a rejection")
         turn.progress = turn.progress.after_refresh(turn.rejection)
         turn.rejection = None
+        if turn.pauses.done_for(turn.answer):
+            return
         told = turn.pauses.asked(turn.answer)
         if told is not None and not turn.pauses.fits(told):
             raise PaymentError(
@@ -242,7 +238,11 @@ class PaymentAuth(httpx.Auth):
         if response.extensions.get(RESENT):
             turn.progress = replace(turn.progress, answer_lost=True)
         problem = parse_problem(response.status_code, response.content)
-        if response.status_code != 402 and problem.canonical is None and not turn.progress.answer_lost:
+        lost = turn.progress.answer_lost
+        if problem.canonical is None and not lost and turn.pauses.after_busy(response):
+            # It says that it did not look at the request: the same as where the scheme has a code for it.
+            problem = replace(problem, code=ProblemCode.MPP_RESERVATION_FAILED)
+        elif response.status_code != 402 and problem.canonical is None and not lost:
             self._settlement.finish(turn, Outcome.FAILED)
             return True
         turn.rejection = problem

@@ -112,7 +112,7 @@ def test_a_busy_gateway_is_asked_again_when_it_says(warm: Gateway, action: str, 
     warm.fail(Fault(on=action, status=status, headers={"Retry-After": "1"}))
     done = ask(warm).worked()
     assert f"busy ({status}): trying again in 1 s" in done.stderr
-    assert len({entry.authorization_sha256 for entry in paid(warm)}) == 1
+    assert len(paid(warm)) == (2 if action == "voucher" else 1)
     assert (purse(warm).channels, outcome(warm.box)) == (before.channels, "answered")
 
 
@@ -132,7 +132,7 @@ def test_a_gateway_that_asks_for_more_than_a_minute_is_not_waited_for(warm: Gate
 
 def test_the_way_to_this_machine_goes_through_no_proxy(gateway: Gateway) -> None:
     nowhere = "http://127.0.0.1:1"
-    proxies = {name: nowhere for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")}
+    proxies = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"), nowhere)
     ask(gateway, **proxies).worked()
     gateway.box.run("--sandbox", "chat", "hi", **proxies, ANDO_NETWORK=None, ANDO_BASE_URL=None).worked()
 
