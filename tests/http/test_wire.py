@@ -51,14 +51,14 @@ def test_a_server_that_drips_is_waited_for_no_longer_than_the_timeout(way: str) 
         took, error = seconds(lambda: client(port).post(ASKED))
     assert error.code == "no_answer"
     assert "in time" in error.message
-    assert 0.4 < took < 2
+    assert 0.4 < took < 4
 
 
 @pytest.mark.parametrize("way", DRIPPING)
 def test_everything_together_takes_no_longer_than_the_deadline(way: str) -> None:
     with server(DRIPPING[way]) as (port, _):
         took, _error = seconds(lambda: client(port, timeout=30, deadline=Deadline(0.5)).post(ASKED))
-    assert 0.4 < took < 2
+    assert 0.4 < took < 4
 
 
 def test_an_answer_that_drips_in_time_is_an_answer() -> None:
@@ -72,20 +72,20 @@ def test_each_of_the_two_tries_of_a_paid_request_has_its_timeout() -> None:
         if b"Payment x" in request:
             DRIPPING["body"](connection, request)
         else:
-            connection.sendall(b"HTTP/1.1 402 Pay\r\nContent-Length: 2\r\n\r\n{}")
+            connection.sendall(b"HTTP/1.1 402 Pay\r\nConnection: close\r\nContent-Length: 2\r\n\r\n{}")
 
     with server(answer) as (port, seen):
         took, error = seconds(lambda: client(port, Pays()).post(ASKED), LostAnswerError)
         assert (len(seen), error.code) == (3, "outcome_unknown")
         assert "sent twice" in error.message
-        assert 0.9 < took < 3
+        assert 0.9 < took < 6
         seen.clear()
         took, error = seconds(
             lambda: client(port, Pays(), timeout=30, deadline=Deadline(0.5)).post(ASKED), LostAnswerError
         )
         assert len(seen) == 2, "it is not sent again when the time is over"
         assert "sent twice" not in error.message
-        assert took < 2
+        assert took < 4
 
 
 def test_nothing_is_sent_when_the_time_is_over() -> None:
@@ -138,7 +138,7 @@ def test_a_certificate_that_nobody_vouches_for_is_called_that_at_once(tmp_path: 
     assert "certificate of 127.0.0.1" in error.message
     assert "SSL_CERT_FILE" in (error.hint or "")
     assert seen == []
-    assert took < 0.4, "connecting is not tried again"
+    assert took < 1.4, "connecting is not tried again, which takes 1.5 seconds"
 
 
 @pytest.mark.parametrize(
@@ -184,7 +184,7 @@ def test_a_proxy_that_drips_is_waited_for_no_longer_than_the_timeout(monkeypatch
         monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{port}")
         away = AndoClient("https://gateway.example/v1", None, connect_timeout=5, timeout=0.5)
         took, _error = seconds(lambda: away.post(ASKED))
-    assert 0.4 < took < 2
+    assert 0.4 < took < 4
 
 
 @pytest.mark.parametrize("url", ["http://gateway.example/v1/x", "http://10.0.0.1/x", "http://127.0.0.1.example/x"])

@@ -390,7 +390,7 @@ def test_a_server_that_drips_is_waited_for_no_longer_than_the_timeout(way: str) 
             with Rpc(f"http://127.0.0.1:{port}", timeout=timeout, deadline=deadline) as rpc:
                 with pytest.raises(NetworkError):
                     rpc.chain_id()
-            assert time.monotonic() - started < 2
+            assert time.monotonic() - started < 4
 
 
 def test_an_rpc_on_this_machine_is_reached_without_the_proxy(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
