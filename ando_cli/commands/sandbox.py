@@ -66,7 +66,7 @@ def run(
         typer.Option(metavar="GWEI", min=0, max=10**6, help="The base fee of the built-in chain; 20 at first."),
     ] = None,
     protocol: Annotated[
-        str, typer.Option(metavar="v1|v2|both", help="The session protocol that the gateway offers.")
+        str, typer.Option(metavar="v1|v2|both", help="The session protocol of the challenges; both offers v2 first.")
     ] = "v1",
     fund: Annotated[
         list[str] | None,

@@ -1,4 +1,4 @@
-"""Define the errors of the gateway: stable codes, codes of the session specification, others; and three body shapes."""
+"""Define the errors of the gateway, of the specification and of stock servers, and three body shapes."""
 
 from __future__ import annotations
 
@@ -63,9 +63,13 @@ SPECIFICATION_CODES: dict[str, Kind] = {
     "malformed-credential": Kind(402, True, "The credential is malformed."),
     "verification-failed": Kind(402, True, "The payment could not be verified."),
     "method-unsupported": Kind(400, False, "This payment method is not supported."),
-    # Of stock servers: whether money moved is not known to the client, and a fresh challenge comes with it.
+}
+
+STOCK_CODES: dict[str, Kind] = {
+    # Whether money moved is not known to the client, and a fresh challenge comes with it.
     "internal-payment-error": Kind(500, True, "The payment could not be processed."),
 }
+"""What stock servers answer beside the codes of the specification (protocol-charge-sse.md, section 3)."""
 
 OTHER_CODES: dict[str, Kind] = {
     "invalid_request": Kind(400, False, "The request body is not valid."),
@@ -90,7 +94,7 @@ TYPES = {
 }
 """The ``type`` of an OpenAI-style error, by its status."""
 
-CODES = STABLE_CODES | SPECIFICATION_CODES | OTHER_CODES
+CODES = STABLE_CODES | SPECIFICATION_CODES | STOCK_CODES | OTHER_CODES
 
 
 def kind_of(code: str, malformed_status: int) -> Kind:

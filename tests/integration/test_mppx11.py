@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from eth_utils import keccak
 
 from ando_cli.mpp.challenge import Challenge
 from ando_cli.mpp.credential import (
@@ -18,7 +19,9 @@ from ando_cli.mpp.credential import (
     VoucherPayload,
     authorization,
 )
-from ando_cli.sandbox.config import TOKEN
+from ando_cli.sandbox.chain import escrow, reserve
+from ando_cli.sandbox.chain.node import RpcError
+from ando_cli.sandbox.config import ESCROW, TOKEN
 from ando_cli.sandbox.server import Sandbox, SandboxConfig, Settings
 from ando_cli.session.decide.snapshot import from_headers
 from ando_cli.tempo.channel import ChannelTerms
@@ -170,3 +173,29 @@ def test_mppx_pays_the_sandbox_on_v2(tmp_path: Path, fee_payer: bool) -> None:
         left = int(sandbox.rpc("eth_call", {"to": TOKEN, "data": data}, "latest"), 16)
         paid = 100 * MILLION - left
         assert paid == spent[2] if fee_payer else spent[2] < paid < spent[2] + 50_000
+
+
+# Nobody calls these here.
+LEFT_OUT = {"eip712Domain()", "getChannelsBatch(bytes32[])"}
+
+
+def test_the_sandboxes_escrows_have_the_functions_and_events_that_mppx_knows(tmp_path: Path) -> None:
+    paths = {"v1": "legacy/session/escrow.abi.js", "v2": "session/precompile/escrow.abi.js"}
+    known = json.loads(run_mppx("abi.mjs", paths))
+    unknown = "0x" + keccak(text="UnknownFunctionSelector(bytes4)")[:4].hex()
+    missing: set[str] = set()
+    with Sandbox(SandboxConfig(path=tmp_path / "sandbox.sqlite")) as sandbox:
+        for name, address in (("v1", ESCROW), ("v2", PRECOMPILE)):
+            for function in known[name]["functions"]:
+                data = "0x" + keccak(text=function)[:4].hex()
+                try:
+                    sandbox.rpc("eth_call", {"to": address, "data": data}, "latest")
+                except RpcError as error:  # without arguments most refuse
+                    missing |= {function} if error.data == unknown else set()
+    assert missing == LEFT_OUT
+    for name, module in (("v1", escrow), ("v2", reserve)):
+        ours = {getattr(module, event) for event in EVENTS if hasattr(module, event)}
+        assert ours == set(known[name]["events"])
+
+
+EVENTS = ("OPENED", "TOPPED_UP", "SETTLED", "CLOSE_REQUESTED", "CLOSE_REQUEST_CANCELLED", "CLOSED", "EXPIRED")

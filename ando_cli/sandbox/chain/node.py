@@ -8,7 +8,6 @@ state of the last blocks can be read (``blocks.HISTORY``).
 
 from __future__ import annotations
 
-import copy
 import json
 import sqlite3
 import time
@@ -47,13 +46,13 @@ class RpcError(Exception):
 
 
 class Chain:
-    """Serve the chain in ``database``.
+    """Serve the chain in ``database``, as a node sees it that knows no block after ``head``, if that is given.
 
     Raises:
         ValueError: The file holds a chain with another id, token or escrow.
     """
 
-    def __init__(self, database: Database, *, chain_id: int, token: str, escrow: str) -> None:
+    def __init__(self, database: Database, *, chain_id: int, token: str, escrow: str, head: int | None = None) -> None:
         self.database = database
         self.chain_id = chain_id
         self.token = address(token)
@@ -66,11 +65,8 @@ class Chain:
                 "INSERT OR IGNORE INTO blocks VALUES (0, ?, ?, ?)",
                 (to_hex(keccak(identity.encode())), to_hex(bytes(32)), int(time.time())),
             )
-        self._head: int | None = None
-        self._methods = self._bound()
-
-    def _bound(self) -> dict[str, Callable[..., Any]]:
-        return {
+        self._head = head
+        self._methods: dict[str, Callable[..., Any]] = {
             "web3_clientVersion": lambda: CLIENT_VERSION,
             "net_version": lambda: str(self.chain_id),
             "eth_chainId": lambda: hex(self.chain_id),
@@ -101,10 +97,8 @@ class Chain:
         """Return this chain as a node sees it that lags ``count`` blocks behind, or knows no block after ``head``."""
         with self.database.snapshot() as connection:
             newest = blocks.height(connection)
-        lagging = copy.copy(self)
-        lagging._head = max(min(newest - count, newest if head is None else head), 0)
-        lagging._methods = lagging._bound()
-        return lagging
+        last = max(min(newest - count, newest if head is None else head), 0)
+        return Chain(self.database, chain_id=self.chain_id, token=self.token, escrow=self.escrow, head=last)
 
     def rpc(self, method: str, params: list[Any]) -> Any:
         """Answer one JSON-RPC call.

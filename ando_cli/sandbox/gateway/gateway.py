@@ -22,7 +22,7 @@ from ando_cli.sandbox.gateway.failures import REQUEST_ID_HEADER, new_request_id
 from ando_cli.sandbox.gateway.replies import drop, send, send_events, send_half, send_huge
 from ando_cli.sandbox.gateway.snapshots import SESSION_HEADER, SNAPSHOT_HEADER, Snapshots
 from ando_cli.sandbox.openai.bearer import BearerRequest, BearerRoutes
-from ando_cli.sandbox.problems import SPECIFICATION_CODES, Problem, kind_of, render
+from ando_cli.sandbox.problems import SPECIFICATION_CODES, STOCK_CODES, Problem, kind_of, render
 from ando_cli.sandbox.wire import Reply, encode_json, header_value, seal
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ FREE_TEXT = "This resource of the ando sandbox is free.\n"
 LOG_LENGTH = 10_000
 
 NO_FAULT = Fault()
+PROBLEM_DETAILS = frozenset((*SPECIFICATION_CODES, *STOCK_CODES))
+"""The codes that are always answered as RFC 9457 Problem Details."""
 
 AccessLog = Callable[[str], None]
 
@@ -196,7 +198,7 @@ class Gateway:
             headers += [("WWW-Authenticate", value) for value in values]
             extensions = {"challengeId": challenge_id, **extensions}
         usual = "openai" if asked.bearer_route is not None else self.settings.error_shape
-        shape = "rfc9457" if problem.code in SPECIFICATION_CODES else usual
+        shape = "rfc9457" if problem.code in PROBLEM_DETAILS else usual
         status = fault.status or kind.status
         error = render(problem.code, problem.message, status, fault.shape or shape, extensions)
         return Reply(status, error.content_type, error.data, (*headers, *fault.headers.items()))

@@ -26,6 +26,7 @@ MAX_PRIORITY_FEE_PER_GAS_TEST = 50 * GWEI
 MAX_COST = 5 * 10**16
 MAX_VALIDITY_SECONDS = 15 * 60
 MAX_AFTER_CHALLENGE_SECONDS = 60
+MIN_LEFT_SECONDS = 15
 MAINNET = 4217
 PATH_USD = "0x20c0000000000000000000000000000000000000"
 APPROVE = "approve(address,uint256)"
@@ -71,6 +72,8 @@ def _reasons(transaction: Transaction, form: Form, network: Network, terms: Term
         yield "the nonce does not expire"
     elif transaction.valid_before > min(now + MAX_VALIDITY_SECONDS, terms.expires + MAX_AFTER_CHALLENGE_SECONDS):
         yield "the transaction is valid for too long"
+    elif transaction.valid_before < now + MIN_LEFT_SECONDS:
+        yield f"the transaction is valid for less than {MIN_LEFT_SECONDS} seconds"
     if transaction.fee_token not in (None, PATH_USD, network.token):
         yield "the fee token is not one that the fee payer holds"
     if not _is_expected(transaction.calls, form, network.token):

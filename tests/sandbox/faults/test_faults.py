@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from ando_cli.sandbox.faults import Fault
-from ando_cli.sandbox.problems import SPECIFICATION_CODES, STABLE_CODES, kind_of
+from ando_cli.sandbox.problems import SPECIFICATION_CODES, STABLE_CODES, STOCK_CODES, kind_of
 from tests.support.sandbox_payer import BODY, COST, MILLION, Payer, challenge_of, code_of, receipt_of, unb64url
 
 OTHER = "0x" + "34" * 20
@@ -32,7 +32,7 @@ def test_there_are_sixteen_stable_codes() -> None:
     assert len(STABLE_CODES) == 16
 
 
-@pytest.mark.parametrize("code", [*STABLE_CODES, *SPECIFICATION_CODES])
+@pytest.mark.parametrize("code", [*STABLE_CODES, *SPECIFICATION_CODES, *STOCK_CODES])
 def test_every_code_can_be_produced(payer: Payer, code: str) -> None:
     payer.opened()
     kind = kind_of(code, malformed_status=402)

@@ -104,6 +104,7 @@ def settings(sandbox: Sandbox, **changes: Any) -> None:
         ({"nonce_key": 0, "valid_before": None}, OUTSIDE),
         ({"valid_before": int(time.time()) + 200}, 200),
         ({"valid_before": int(time.time()) + 16 * 60}, OUTSIDE),
+        ({"valid_before": 1}, OUTSIDE),
     ],
 )
 def test_the_policy_of_stock_sponsors_holds(payer: Payer, changes: dict[str, Any], answer: Any) -> None:
@@ -133,6 +134,14 @@ def test_the_priority_fee_is_lower_on_mainnet(tmp_path: Path) -> None:
     sponsorship.check(transaction, form, Network(42431, TOKEN, ESCROW, SOMEBODY), terms, time.time())
     with pytest.raises(Problem, match="internal-payment-error"):
         sponsorship.check(transaction, form, Network(4217, TOKEN, ESCROW, SOMEBODY), terms, time.time())
+
+
+@pytest.mark.parametrize(("left", "answer"), [(13, OUTSIDE), (18, None)])
+def test_a_transaction_needs_time_to_be_mined(payer: Payer, left: int, answer: Any) -> None:
+    """Newer sponsors want 15 seconds to be left when they sign."""
+    transaction = opening(payer, valid_before=int(time.time()) + left)
+    response = payer.pay(payer.open_payload(transaction=transaction))
+    assert response.status_code == 200 if answer is None else answered(response) == answer
 
 
 def test_a_transaction_does_not_outlive_its_challenge_by_long(payer: Payer) -> None:
