@@ -180,13 +180,7 @@ def assemble(state: Invocation, options: PayOptions) -> Iterator[Parts]:
             return store
 
         def make_rpc() -> Rpc:
-            from ando_cli.tempo.rpc import Rpc  # web3 takes its time
-
-            if not may_carry_credentials(settings.network.rpc_url):
-                terminal.warn("the chain is asked over plain http: anybody on the way can change what it says")
-            return stack.enter_context(
-                Rpc(settings.network.rpc_url, timeout=settings.connect_timeout, deadline=deadline)
-            )
+            return stack.enter_context(_make_rpc(terminal, settings, deadline))
 
         terminal = state.terminal
         max_spend = options.max_spend if options.max_spend is not None else settings.max_spend
@@ -225,6 +219,15 @@ def assemble(state: Invocation, options: PayOptions) -> Iterator[Parts]:
             return client
 
         yield Parts(settings, session, secrets.virtual_key, make_client, deadline)
+
+
+def _make_rpc(terminal: Terminal, settings: Settings, deadline: Deadline) -> Rpc:
+    from ando_cli.tempo.rpc import Rpc  # web3 takes its time
+
+    url = settings.network.rpc_url
+    if not may_carry_credentials(url):
+        terminal.warn("the chain is asked over plain http: anybody on the way can change what it says")
+    return Rpc(url, timeout=settings.connect_timeout, deadline=deadline)
 
 
 @frozen

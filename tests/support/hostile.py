@@ -28,7 +28,7 @@ class Seen(list[bytes]):
 def server(
     answer: Callable[[socket.socket, bytes], None], tls: ssl.SSLContext | None = None
 ) -> Iterator[tuple[int, Seen]]:
-    """A server on loopback, as its port and what it was sent; ``answer`` writes to a connection, which is then closed."""
+    """A server on loopback, as its port and what it was sent; ``answer`` writes to a connection, then it is closed."""
     listener = socket.create_server(("127.0.0.1", 0))
     seen = Seen()
 
@@ -67,7 +67,7 @@ def says(*parts: bytes) -> Callable[[socket.socket, bytes], None]:
 
 
 def drips(first: bytes, again: bytes | Iterable[bytes]) -> Callable[[socket.socket, bytes], None]:
-    """Answers with ``first`` at once, and then every tenth of a second with ``again``, for longer than anybody waits."""
+    """Answers with ``first`` at once, and then every tenth of a second with ``again``, longer than anybody waits."""
 
     def answer(connection: socket.socket, _: bytes) -> None:
         connection.sendall(first)

@@ -387,9 +387,9 @@ def test_a_server_that_drips_is_waited_for_no_longer_than_the_timeout(way: str) 
         for timeout, deadline in ((0.5, Deadline()), (30, Deadline(0.5))):
             deadline.restart()
             started = time.monotonic()
-            with Rpc(f"http://127.0.0.1:{port}", timeout=timeout, deadline=deadline) as rpc:
-                with pytest.raises(NetworkError):
-                    rpc.chain_id()
+            rpc = Rpc(f"http://127.0.0.1:{port}", timeout=timeout, deadline=deadline)
+            with rpc, pytest.raises(NetworkError):
+                rpc.chain_id()
             assert time.monotonic() - started < 4
 
 
@@ -410,9 +410,9 @@ def test_a_proxy_that_refuses_is_named(monkeypatch: pytest.MonkeyPatch, url: str
 
 def test_a_certificate_that_nobody_vouches_for_is_called_that(tmp_path: Path) -> None:
     context, _ = self_signed(tmp_path)
-    with server(says(b""), context) as (port, _):
-        with Rpc(f"https://127.0.0.1:{port}") as rpc, refused("certificate_untrusted", "certificate of 127.0.0.1"):
-            rpc.chain_id()
+    refusal = refused("certificate_untrusted", "certificate of 127.0.0.1")
+    with server(says(b""), context) as (port, _), Rpc(f"https://127.0.0.1:{port}") as rpc, refusal:
+        rpc.chain_id()
 
 
 def test_a_json_rpc_error_is_quoted_clean_and_short(node: Node) -> None:
