@@ -15,6 +15,7 @@ from ando_cli.cli.options import (
     CloseOption,
     ConnectionOptions,
     ConnectTimeoutOption,
+    MaxTimeOption,
     PaymentOptions,
     RailOptions,
     chosen_rail,
@@ -87,9 +88,10 @@ def request(
     silent: Annotated[bool, typer.Option("--silent", "-s", help="Print no notes on stderr, as --quiet does.")] = False,
     timeout: Annotated[
         float | None,
-        typer.Option("--timeout", "-m", metavar="SECONDS", help="The longest wait for the answer.", show_default="300"),
+        typer.Option("--timeout", "-m", metavar="SECONDS", help="How long the answer may take.", show_default="300"),
     ] = None,
     connect_timeout: ConnectTimeoutOption = None,
+    max_time: MaxTimeOption = None,
     offline: Annotated[
         bool, typer.Option("--offline", help="Check everything, print what would be sent, and send nothing.")
     ] = False,
@@ -106,7 +108,7 @@ def request(
     state = invocation(ctx)
     terminal = state.terminal
     terminal.quiet = terminal.quiet or silent
-    connection = ConnectionOptions(timeout, connect_timeout)
+    connection = ConnectionOptions(timeout, connect_timeout, max_time)
     keyed = rails.rail is not None and chosen_rail(rails.rail, state.settings) == KEY_RAIL
     options = connection.with_key(rails.profile) if keyed else connection.with_channel(payment)
     if json_body is not None and data is not None:

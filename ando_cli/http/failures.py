@@ -11,11 +11,14 @@ import httpx
 
 from ando_cli.errors import BudgetExceededError, Code, LostAnswerError, NetworkError, PaymentError, ServerError
 from ando_cli.http.dates import retry_after
-from ando_cli.http.extensions import CREDENTIAL, CUT, FAILURE, KEY_ROUTE, KEYED
+from ando_cli.http.extensions import CREDENTIAL, CUT, DEPOSITED, FAILURE, KEY_ROUTE, KEYED, RESENT
 from ando_cli.http.routes import bad_url
 from ando_cli.http.transport import NOT_SENT
+from ando_cli.http.wire import ProxyConnectError, UntrustedCertificateError
+from ando_cli.money import amount
 from ando_cli.mpp.advice import remedy
 from ando_cli.mpp.problem import parse_problem, request_id
+from ando_cli.redact import clean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,6 +70,9 @@ def failure(response: httpx.Response) -> PaymentError | ServerError:
             retryable=again,
             retry_after=_retry_after(response) if again else None,
         )
+    deposited = response.extensions.get(DEPOSITED)
+    if deposited:
+        error = error.with_message(f"a deposit of {amount(deposited)} was sent; then {error.message}")
     return error.with_answer(response.content, named)
 
 
@@ -145,22 +151,18 @@ def spends_key(request: httpx.Request) -> bool:
 
 def _no_answer(error: httpx.TransportError) -> NetworkError:
     paid = CREDENTIAL in error.request.extensions
-    keyed = spends_key(error.request)
     host = error.request.url.host
     if isinstance(error, NOT_SENT):
         again = "; the voucher stays valid for the next request" if paid else ""
-        return NetworkError(
-            f"cannot connect to {host}",
-            hint=f"check the network and the URL; nothing was sent{again}",
-            code=Code.CONNECT_FAILED,
-        )
+        return no_connection(error, host, then=f"nothing was sent{again}")
+    what = "did not answer in time" if isinstance(error, httpx.TimeoutException) else "broke off the connection"
     if paid:
+        what = "did not answer the paid request, sent twice" if RESENT in error.request.extensions else what
         return LostAnswerError(
-            f"{host} did not answer the paid request, sent twice: whether it was charged is unknown",
+            f"{host} {what}: whether it was charged is unknown",
             hint="`ando spend` shows the most that it can have cost; asking again may be charged again",
         )
-    what = "did not answer in time" if isinstance(error, httpx.TimeoutException) else "broke off the connection"
-    if keyed:
+    if spends_key(error.request):
         return LostAnswerError(
             f"{host} {what}: whether the key was charged is unknown",
             hint="asking again may be charged again",
@@ -170,4 +172,29 @@ def _no_answer(error: httpx.TransportError) -> NetworkError:
         hint="nothing was paid; try again",
         code=Code.NO_ANSWER,
         retryable=not _may_cost(error.request),
+    )
+
+
+def no_connection(error: httpx.TransportError, host: str, *, then: str) -> NetworkError:
+    """Make the error for a connection to ``host`` that did not come about.
+
+    Args:
+        error: one of ``NOT_SENT``.
+        host: of the server, as it is shown.
+        then: what follows from it, for the hint.
+    """
+    if isinstance(error, UntrustedCertificateError):
+        return NetworkError(
+            f"the certificate of {host} is not to be trusted: {clean(str(error), 120)}",
+            hint=f"{then}; check the URL and the clock, or name your own authority in SSL_CERT_FILE",
+            code=Code.CERTIFICATE_UNTRUSTED,
+        )
+    if isinstance(error, ProxyConnectError):
+        return NetworkError(
+            f"cannot connect to {host}: {clean(str(error), 120)}",
+            hint=f"{then}; correct HTTPS_PROXY or ALL_PROXY, or set NO_PROXY for this host",
+            code=Code.PROXY_FAILED,
+        )
+    return NetworkError(
+        f"cannot connect to {host}", hint=f"check the network and the URL; {then}", code=Code.CONNECT_FAILED
     )

@@ -1,25 +1,23 @@
-"""What carries the bytes: bounded reads, the repeat of a paid request, decoding, proxies.
+"""What is read of an answer: bounded, decoded, and asked for again where it was paid for and did not come.
 
 If a paid request gets no answer, it is sent once more: the same bytes with the same credential, never with a new one.
 """
 
 from __future__ import annotations
 
-import urllib.request
 import zlib
 from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from ando_cli.errors import UsageError
-from ando_cli.http import tls
-from ando_cli.http.extensions import CREDENTIAL, CUT, KEYED, RESENT, STREAMED, UNSENT
+from ando_cli.errors import Code, NetworkError, ServerError
+from ando_cli.http.deadline import Deadline, Words
+from ando_cli.http.extensions import CREDENTIAL, CUT, KEYED, PACE, RESENT, STREAMED, UNSENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
-CONNECT_RETRIES = 3
 ERROR_BODY_LIMIT = 1024 * 1024
 """Bytes of an error answer that are read; what a server sends beyond them is left on the wire."""
 
@@ -28,12 +26,14 @@ PAID_BODY_LIMIT = 64 * 1024 * 1024
 still be asked for again."""
 
 _GZIP = zlib.MAX_WBITS | 16
+UNPAID_BODY_LIMIT = 64 * 1024 * 1024
+"""Bytes of an answer that costs nothing; a longer one is an error."""
 
 STREAM_LIMIT = 64 * 1024 * 1024
 """Bytes of an answer that arrives piece by piece; no answer is that long."""
 
-_LIMITS = httpx.Limits(max_connections=100, max_keepalive_connections=20, keepalive_expiry=300)
-"""As httpx has them, but a connection is kept while somebody thinks about the next question."""
+_PIECE = 1024 * 1024
+"""Bytes that are unpacked at once."""
 
 _NO_ANSWER = (httpx.ReadError, httpx.WriteError, httpx.CloseError, httpx.RemoteProtocolError, httpx.ReadTimeout,
               httpx.WriteTimeout, httpx.DecodingError)  # fmt: skip
@@ -49,46 +49,6 @@ class _CutError(httpx.ReadError):
         self.response = response
 
 
-class Wire(httpx.BaseTransport):
-    """HTTP, through the environment's proxy where there is one, but never on the way to this machine itself."""
-
-    def __init__(self) -> None:
-        self._transports: dict[tuple[str, str | None], httpx.HTTPTransport] = {}
-
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a request the way that its URL goes.
-
-        Raises:
-            UsageError: the proxy cannot be used.
-            httpx.TransportError: no answer came.
-        """
-        host = request.url.host
-        bypass = host in ("localhost", "127.0.0.1", "::1") or bool(urllib.request.proxy_bypass(host))
-        proxies = {} if bypass else urllib.request.getproxies()
-        way = request.url.scheme, proxies.get(request.url.scheme) or proxies.get("all")
-        if way not in self._transports:
-            self._transports[way] = _connect_through(*way)
-        return self._transports[way].handle_request(request)
-
-    def close(self) -> None:
-        """Close the connections."""
-        for transport in self._transports.values():
-            transport.close()
-
-
-def _connect_through(scheme: str, proxy: str | None) -> httpx.HTTPTransport:
-    url = proxy if proxy is None or "://" in proxy else f"http://{proxy}"
-    try:
-        # Connecting again is safe: nothing was sent yet.
-        context = tls.context(scheme)
-        return httpx.HTTPTransport(verify=context, retries=CONNECT_RETRIES, proxy=url, limits=_LIMITS)
-    except (ValueError, ImportError, httpx.InvalidURL):
-        raise UsageError(
-            "the proxy in the environment cannot be used",
-            hint="set HTTPS_PROXY (or ALL_PROXY) to an http:// or https:// URL, or NO_PROXY for this host",
-        ) from None
-
-
 class _Bounded(httpx.SyncByteStream):
     """The body of ``response``, decoded, which ends with an error where it does not end by itself."""
 
@@ -96,11 +56,13 @@ class _Bounded(httpx.SyncByteStream):
         self._response = response
 
     def __iter__(self) -> Iterator[bytes]:
-        read = 0
+        read, words, pace = 0, Words(), self._response.extensions.get(PACE)
         for chunk in _decoded(self._response, STREAM_LIMIT):
             read += len(chunk)
             if read > STREAM_LIMIT:
                 raise httpx.ReadError("the answer does not end")
+            if pace is not None and words.arrived(chunk):
+                pace.restart()
             yield chunk
 
     def close(self) -> None:
@@ -110,9 +72,12 @@ class _Bounded(httpx.SyncByteStream):
 class Transport(httpx.BaseTransport):
     """Reads what must be read while the request can still be repeated, and no more than is safe."""
 
-    def __init__(self, inner: httpx.BaseTransport, waiting: Callable[[], AbstractContextManager[object]]) -> None:
+    def __init__(
+        self, inner: httpx.BaseTransport, waiting: Callable[[], AbstractContextManager[object]], deadline: Deadline
+    ) -> None:
         self._inner = inner
         self._waiting = waiting
+        self._deadline = deadline
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request, once more where it carries a credential and its answer was lost or ended early.
@@ -120,8 +85,13 @@ class Transport(httpx.BaseTransport):
         Where the second one is no better, the part that came is the answer, with ``CUT`` among its extensions.
 
         Raises:
+            NetworkError: the command's time is over, and nothing was sent.
+            ServerError: an answer that costs nothing is too long.
             httpx.TransportError: no answer came.
         """
+        if self._deadline.over:
+            request.extensions[UNSENT] = True
+            raise _time_over(self._deadline)
         cut: httpx.Response | None = None
         with self._waiting():
             try:
@@ -130,9 +100,10 @@ class Transport(httpx.BaseTransport):
                 request.extensions[UNSENT] = True
                 raise
             except _NO_ANSWER as error:
-                if CREDENTIAL not in request.extensions:
+                if CREDENTIAL not in request.extensions or self._deadline.over:
                     raise
                 cut = _part(error)
+            request.extensions[RESENT] = True
             try:
                 response = self._attempt(request)
             except (httpx.TransportError, httpx.DecodingError) as error:
@@ -158,20 +129,36 @@ class Transport(httpx.BaseTransport):
             return _plain(response, stream=_Bounded(response))
         if CREDENTIAL in request.extensions or KEYED in request.extensions:
             return _read_whole(response, PAID_BODY_LIMIT)
-        return response
+        whole = _read(response, UNPAID_BODY_LIMIT + 1)
+        if len(whole.content) > UNPAID_BODY_LIMIT:
+            raise ServerError(
+                f"the answer is longer than {UNPAID_BODY_LIMIT // 1024**2} MiB: the rest was not read",
+                hint="nothing was paid for it; ask for less",
+                code=Code.ANSWER_TOO_LONG,
+            )
+        return whole
+
+
+def _time_over(deadline: Deadline) -> NetworkError:
+    return NetworkError(
+        f"the {deadline.seconds:g} seconds of --max-time are over",
+        hint="this request was not sent; give the command more time",
+        code=Code.MAX_TIME,
+    )
 
 
 def _read(response: httpx.Response, limit: int) -> httpx.Response:
     """``response`` with its body read, decoded, and cut at ``limit`` bytes."""
     body = bytearray()
     try:
-        for chunk in _decoded(response, limit):
+        for chunk in _decoded(response, min(limit, _PIECE)):
             body += chunk
             if len(body) >= limit:
                 break
     finally:
         response.close()
-    return _plain(response, content=bytes(body[:limit]))
+    del body[limit:]
+    return _plain(response, content=bytes(body))
 
 
 def _read_whole(response: httpx.Response, limit: int) -> httpx.Response:

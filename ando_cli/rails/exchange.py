@@ -11,6 +11,7 @@ import httpx
 from ando_cli.errors import AndoError, Code, InvariantError, OutcomeUnknownError, PaymentError
 from ando_cli.http.extensions import CREDENTIAL, MODEL, PLAN, UNSENT
 from ando_cli.mpp.credential import TopUpPayload, authorization
+from ando_cli.rails.pauses import Pauses
 from ando_cli.rails.turn import Asked, Turn
 from ando_cli.session.record.ledger import Outcome
 from ando_cli.tempo.protocol import Protocol
@@ -70,10 +71,11 @@ class Exchange:
         request.headers.setdefault("Accept-Payment", "tempo/session")
         named = request.extensions.get(MODEL), request.extensions.get(PLAN)
         asked = Asked(url, self._gateway_of(url), request.read(), frozenset(request.headers), *named, request.method)
-        response = yield request
+        pauses = Pauses(self._session, self._notes, url)
+        response = yield from self._unpaid(request, pauses)
         if response.status_code != 402 or self._offers.for_caller(response, asked):
             return
-        turn = Turn(asked, self._offers.take(response, asked), response)
+        turn = Turn(asked, self._offers.take(response, asked), response, pauses)
         try:
             yield from negotiate(request, turn)
         except OutcomeUnknownError:
@@ -107,11 +109,20 @@ class Exchange:
             )
         turn.unpaid += 1
         _drop_credential(request, turn)
-        turn.answer = yield request
+        turn.answer = yield from self._unpaid(request, turn.pauses)
         if turn.answer.status_code != 402:
             return False
         turn.offer = self._offers.take(turn.answer, turn.asked, turn.answered)
         return True
+
+    def _unpaid(
+        self, request: httpx.Request, pauses: Pauses
+    ) -> Generator[httpx.Request, httpx.Response, httpx.Response]:
+        """Send a request without a credential, again where the gateway asks to wait a moment."""
+        response = yield request
+        while pauses.after_busy(response):
+            response = yield request
+        return response
 
     def paid(self, request: httpx.Request, turn: Turn, channel: Channel, payload: Payload) -> httpx.Request:
         """Return the request with a credential for ``channel`` as recorded: the last thing before the bytes leave."""

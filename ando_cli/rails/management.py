@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from ando_cli.errors import AndoError, AuthorisedUnknownError, Code, NetworkError, PaymentError
+from ando_cli.errors import AuthorisedUnknownError, Code, NetworkError, PaymentError
 from ando_cli.frozen import frozen
 from ando_cli.money import amount as units
 from ando_cli.mpp.malformed import MalformedError
@@ -22,6 +22,7 @@ from ando_cli.mpp.problem import ProblemCode, parse_problem, request_id
 from ando_cli.mpp.receipt import parse_receipt
 from ando_cli.rails.exchange import Exchange
 from ando_cli.rails.offers import Offers
+from ando_cli.rails.pauses import deposit_first
 from ando_cli.rails.settlement import Settlement
 from ando_cli.rails.turn import Notes
 from ando_cli.redact import clean, short
@@ -133,11 +134,9 @@ class ManagementAuth(httpx.Auth):
         response = yield self._exchange.paid(request, turn, channel, signing.payload(session, channel))
         if not response.is_success:
             raise _refused(response)
-        try:
+        with deposit_first("the gateway took the top-up", amount):  # the same command would top up once more
             settling.confirm_top_up(session, channel)
             self.managed = Managed(self._now(channel))
-        except AndoError as error:
-            raise error.with_retryable(False) from None  # the same command would top up once more
 
     def _close(
         self, request: httpx.Request, turn: Turn, channel: Channel, may_buy: Callable[[int], bool]

@@ -8,6 +8,7 @@ that was not recorded first.
 
 from __future__ import annotations
 
+import math
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from functools import partial
@@ -15,11 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from ando_cli.errors import InvariantError, NetworkError, PaymentError
-from ando_cli.http.extensions import DRY_RUN, RESENT
-from ando_cli.mpp.problem import parse_problem, request_id
+from ando_cli.errors import Code, InvariantError, NetworkError, PaymentError
+from ando_cli.http.extensions import DEPOSITED, DRY_RUN, RESENT
+from ando_cli.mpp.problem import ProblemCode, parse_problem, request_id
 from ando_cli.rails.exchange import Exchange
 from ando_cli.rails.offers import Offers
+from ando_cli.rails.pauses import deposit_first
 from ando_cli.rails.planning import Planned, Planning, Quoted
 from ando_cli.rails.refusals import gateway_says
 from ando_cli.rails.settlement import Settlement, proves_unpaid
@@ -27,6 +29,7 @@ from ando_cli.rails.turn import Notes, Turn
 from ando_cli.session.act import deposits, hints, reuse, settling, signing
 from ando_cli.session.act.locks import WAIT_SECONDS, busy
 from ando_cli.session.act.session import Rise
+from ando_cli.session.decide.planner import BACKOFF
 from ando_cli.session.decide.snapshot import from_headers
 from ando_cli.session.decide.steps import Agree, Open, Refresh, Refuse, Resend, Resolve, TopUp, Voucher, Wait
 from ando_cli.session.record.ledger import Outcome
@@ -142,7 +145,9 @@ class PaymentAuth(httpx.Auth):
                 return None
             case Resolve():
                 self._notes.stage("asking the chain about the channel")
-                self._resolve(turn, planned.channel)
+                pending = planned.channel.pending
+                with deposit_first("a deposit is under way", pending.amount if pending is not None else 0):
+                    self._resolve(turn, planned.channel)
                 turn.progress = replace(turn.progress, resolved=True)
                 return None
             case Open():
@@ -185,6 +190,8 @@ class PaymentAuth(httpx.Auth):
         self._settlement.book(turn, channel)
         turn.out = self._exchange.paid(request, turn, channel, signing.payload(self._session, channel))
         turn.answer = yield turn.out
+        if turn.deposited and not turn.answer.is_success:
+            turn.answer.extensions[DEPOSITED] = turn.deposited
         if self._answered(turn.answer, turn, channel):
             return True
         turn.out = None
@@ -215,8 +222,8 @@ class PaymentAuth(httpx.Auth):
         Raises:
             StoreError: they did not get done in time.
         """
-        if turn.waited >= WAIT_SECONDS:
-            raise busy()
+        if turn.waited >= WAIT_SECONDS or self._session.deadline.over:
+            raise busy(turn.waited)
         self._notes.stage("waiting for other requests on this channel")
         pause = min(0.25, max(0.01, turn.waited / 4))
         self._session.clock.sleep(pause)
@@ -227,7 +234,21 @@ class PaymentAuth(httpx.Auth):
             raise InvariantError("a fresh challenge was planned without a rejection")
         turn.progress = turn.progress.after_refresh(turn.rejection)
         turn.rejection = None
-        if delay:
+        if turn.pauses.done_for(turn.answer):
+            return
+        told = turn.pauses.asked(turn.answer)
+        if told is not None and not turn.pauses.fits(told):
+            raise PaymentError(
+                f"the gateway is busy, and asks to wait {told:.0f} seconds",
+                hint="nothing more was authorised; run the command again then",
+                code=Code.PAYMENT_REJECTED,
+                retryable=True,
+                retry_after=math.ceil(told),
+            )
+        if told:
+            turn.pauses.wait(max(told, delay), turn.answer.status_code)
+            turn.offer.answered = True
+        elif delay:
             self._notes.stage("the gateway is busy, trying again")
             self._session.clock.sleep(delay)
             turn.offer.answered = True  # a challenge that came before the wait is old by now
@@ -238,7 +259,8 @@ class PaymentAuth(httpx.Auth):
         """Take in the answer to a credential; True where it answers the request itself, for good or ill."""
         turn.offer.answered = True
         if response.is_success and channel.tops_up:
-            settling.confirm_top_up(self._session, channel)
+            with deposit_first("the gateway took the top-up", channel.pending.amount if channel.pending else 0):
+                settling.confirm_top_up(self._session, channel)
             return False
         if response.is_success:
             self._settlement.settle(response, turn, channel)
@@ -248,7 +270,11 @@ class PaymentAuth(httpx.Auth):
         problem = parse_problem(response.status_code, response.content)
         if self._settlement.charged(response, turn, channel, problem):
             return True
-        if not turn.progress.answer_lost and not proves_unpaid(response, problem):
+        lost, tries = turn.progress.answer_lost, turn.progress.reservations_failed
+        if problem.canonical is None and not lost and tries < len(BACKOFF) and turn.pauses.after_busy(response):
+            # It says that it did not look at the request: the same as where the scheme has a code for it.
+            problem = replace(problem, code=ProblemCode.MPP_RESERVATION_FAILED)
+        elif not lost and not proves_unpaid(response, problem):
             end = self._settlement.top_up_unknown if channel.tops_up else self._settlement.unknown
             end(response, turn, channel, problem)
             return True

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from ando_cli.mpp.problem import Problem
     from ando_cli.rails.offers import Offer
+    from ando_cli.rails.pauses import Pauses
     from ando_cli.session.record.ledger import Entry
 
 
@@ -64,6 +65,7 @@ class Turn:
         asked: the request.
         offer: the challenge that is planned with, until the next one comes.
         answer: the gateway's last answer.
+        pauses: the waits that the gateway asks for.
         rejection: what the last credential was turned down with, until that is dealt with.
         progress: what was done so far, for the planner.
         header: the header that carries the last credential; ``None`` where none was sent.
@@ -82,6 +84,7 @@ class Turn:
     asked: Asked
     offer: Offer
     answer: httpx.Response
+    pauses: Pauses
     rejection: Problem | None = None
     progress: Progress = field(default_factory=Progress)
     header: str | None = None

@@ -26,6 +26,7 @@ from ando_cli.tempo.receipts import Block, Receipt, read_receipt
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from ando_cli.http.deadline import Deadline
     from ando_cli.tempo.channel import ChannelTerms
 
 __all__ = ["MAX_FEE", "Fees", "IncompleteSearchError", "Mined", "Rpc"]
@@ -48,14 +49,15 @@ class Rpc:
 
     Args:
         url: ``http`` or ``https``; user name and password in it are sent as HTTP Basic authentication.
-        timeout: seconds to connect, to wait for a sign of life, and for a whole answer. Reads are not retried.
+        timeout: seconds to connect, and for a whole answer. Only "too many requests" is retried, within them.
+        deadline: bounds everything that is asked.
 
     Raises:
         UsageError: ``url`` cannot be used.
     """
 
-    def __init__(self, url: str, *, timeout: float = 10.0) -> None:
-        self._endpoint = Endpoint(url, timeout=timeout)
+    def __init__(self, url: str, *, timeout: float = 10.0, deadline: Deadline | None = None) -> None:
+        self._endpoint = Endpoint(url, timeout=timeout, deadline=deadline)
 
     def __enter__(self) -> Rpc:
         return self

@@ -8,15 +8,17 @@ import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import TYPE_CHECKING, Any
 
+import httpcore
 import httpx
 import pytest
 
-from ando_cli.errors import AndoError, LostAnswerError, NetworkError, ServerError
-from ando_cli.http import tls, transport
+from ando_cli.errors import LostAnswerError, NetworkError, ServerError
+from ando_cli.http import transport
 from ando_cli.http.client import AndoClient
-from ando_cli.http.transport import CONNECT_RETRIES, ERROR_BODY_LIMIT, PAID_BODY_LIMIT
+from ando_cli.http.transport import ERROR_BODY_LIMIT, PAID_BODY_LIMIT
+from ando_cli.http.wire import CONNECT_RETRIES
 from ando_cli.inference.request import Request
-from tests.support.http_wire import ASKED, BASE, BODY, MIB, Pays, Pieces, Wire, ando, asks, get, ok
+from tests.support.http_wire import ASKED, BODY, MIB, Pays, Pieces, Wire, ando, asks, get, ok
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -87,22 +89,19 @@ def test_a_credential_that_never_left_is_not_sent_again_and_nothing_is_in_doubt(
     assert len(wire.seen) == 2
 
 
-def test_connecting_is_tried_again_by_the_transport_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    made: list[dict[str, Any]] = []
+def test_connecting_is_tried_again_by_what_connects_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[int] = []
 
-    class Recorded(httpx.HTTPTransport):
-        def __init__(self, **options: Any) -> None:
-            made.append(options)
-            super().__init__(**options)
+    def refuse(_: object, host: str, port: int, *__: object, **___: object) -> httpcore.NetworkStream:
+        tried.append(port)
+        raise httpcore.ConnectError("refused")
 
-        def handle_request(self, request: httpx.Request) -> httpx.Response:
-            raise httpx.ConnectError("refused")
-
-    monkeypatch.setattr(httpx, "HTTPTransport", Recorded)
+    monkeypatch.setattr(httpcore.SyncBackend, "connect_tcp", refuse)
+    monkeypatch.setattr(httpcore.SyncBackend, "sleep", lambda *_: None)
     with pytest.raises(NetworkError) as caught:
         AndoClient("http://127.0.0.1:9/v1", None, connect_timeout=1, timeout=1).post(ASKED)
     assert caught.value.code == "connect_failed"
-    assert [options["retries"] for options in made] == [CONNECT_RETRIES]
+    assert len(tried) == 1 + CONNECT_RETRIES
 
 
 def test_a_paid_answer_that_breaks_off_in_the_middle_is_asked_for_again() -> None:
@@ -278,66 +277,17 @@ def test_only_gzip_is_offered() -> None:
     assert wire.seen[0][2]["Accept-Encoding"] == "gzip"
 
 
-# Proxies
+@pytest.mark.parametrize("packed", [True, False])
+def test_a_success_that_costs_nothing_is_bounded_too(monkeypatch: pytest.MonkeyPatch, packed: bool) -> None:
+    assert transport.UNPAID_BODY_LIMIT == 64 * MIB
+    monkeypatch.setattr(transport, "UNPAID_BODY_LIMIT", 2 * MIB)
 
+    def answer(size: int) -> httpx.Response:
+        body = b"x" * size
+        headers = {"Content-Encoding": "gzip"} if packed else {}
+        return httpx.Response(200, headers=headers, stream=Pieces([gzip.compress(body) if packed else body]))
 
-def proxies_used(monkeypatch: pytest.MonkeyPatch, *urls: str) -> list[str | None]:
-    """The proxy that each request to ``urls`` would go through."""
-    used: list[str | None] = []
-
-    class Recorded(httpx.BaseTransport):
-        def __init__(self, **options: Any) -> None:
-            self.proxy = options["proxy"]
-
-        def handle_request(self, request: httpx.Request) -> httpx.Response:
-            used.append(self.proxy)
-            return httpx.Response(200)
-
-    monkeypatch.setattr(httpx, "HTTPTransport", Recorded)
-    plain = AndoClient(BASE, None, connect_timeout=1, timeout=1)
-    for url in urls:
-        plain.send(get(url))
-    plain.close()
-    return used
-
-
-def test_the_way_to_this_machine_never_goes_through_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ALL_PROXY", "http://proxy.example:3128")
-    monkeypatch.setenv("HTTP_PROXY", "http://proxy.example:3128")
-    urls = ["http://127.0.0.1:8600/", "http://localhost/", "http://LOCALHOST/", "http://[::1]:1/"]
-    assert proxies_used(monkeypatch, *urls) == [None] * 4
-
-
-def test_other_machines_are_reached_through_the_proxy_for_their_scheme(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HTTPS_PROXY", "http://secure.example:1")
-    monkeypatch.setenv("ALL_PROXY", "http://all.example:1")
-    monkeypatch.setenv("NO_PROXY", "direct.example")
-    used = proxies_used(monkeypatch, "https://a.example/", "http://a.example/", "https://direct.example/")
-    assert used == ["http://secure.example:1", "http://all.example:1", None]
-
-
-def test_what_goes_over_https_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
-    checked: list[object] = []
-
-    class Recorded(httpx.MockTransport):
-        def __init__(self, **options: Any) -> None:
-            checked.append(options["verify"])
-            super().__init__(lambda _: httpx.Response(200))
-
-    monkeypatch.setattr(httpx, "HTTPTransport", Recorded)
-    both = AndoClient(BASE, None, connect_timeout=1, timeout=1)
-    for url in ("http://a.example/", "https://a.example/", "http://a.example/", "https://b.example/"):
-        both.send(get(url))
-    assert checked == [tls.context("http"), tls.context("https")]
-
-
-def test_a_proxy_may_be_written_without_its_scheme(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HTTPS_PROXY", "proxy.example:3128")
-    assert proxies_used(monkeypatch, "https://a.example/") == ["http://proxy.example:3128"]
-
-
-@pytest.mark.parametrize("proxy", ["ftp://proxy.example", "socks5://proxy.example:1", "://"])
-def test_a_proxy_that_cannot_be_used_is_an_error_and_not_a_trace(monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
-    monkeypatch.setenv("HTTPS_PROXY", proxy)
-    with pytest.raises(AndoError, match="proxy"):
-        AndoClient(BASE, None, connect_timeout=1, timeout=1).send(get("https://a.example/"))
+    assert len(ando(Wire(answer(2 * MIB))).send(get("/x")).content) == 2 * MIB
+    with pytest.raises(ServerError, match="longer than 2 MiB") as caught:
+        ando(Wire(answer(2 * MIB + 1))).send(get("/x"))
+    assert caught.value.code == "answer_too_long"

@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ando_cli.frozen import frozen
+from ando_cli.http.deadline import Deadline
 from ando_cli.session.act.locks import exclusive
 from ando_cli.session.channel import ChannelKey
 from ando_cli.session.decide import clock
@@ -149,6 +150,7 @@ class Session:
         limits: what the user allows.
         user: how to ask and warn the user.
         clock: the time, and waiting.
+        deadline: when the command has to be done.
         tally: what changes while the command runs.
     """
 
@@ -159,6 +161,7 @@ class Session:
     limits: Limits
     user: User = User()
     clock: Clock = Clock()
+    deadline: Deadline = field(default_factory=Deadline)
     tally: Tally = field(default_factory=Tally)
 
     @property
@@ -197,7 +200,7 @@ class Session:
         Raises:
             StoreError: another process held it for too long, or the lock file cannot be made.
         """
-        return exclusive(self.locks, key)
+        return exclusive(self.locks, key, self.deadline.left())
 
     def challenge_time(self) -> float:
         """Return the time by which a challenge may be over: the gateway's, where this computer's clock is ahead of it.
