@@ -36,7 +36,8 @@ class Asked:
     """A request as its caller made it: every try sends the same bytes to the same URL.
 
     ``headers`` are the names, in lower case, of the headers that it carries; ``model`` and ``plan`` what the ledger
-    notes of it, where it names them.
+    notes of it, where it names them; ``patience`` how many seconds a try of it can take until an answer is there or
+    given up.
     """
 
     url: str
@@ -45,6 +46,7 @@ class Asked:
     headers: frozenset[str]
     model: str | None = None
     plan: str | None = None
+    patience: float = 3600.0
 
 
 @dataclass(slots=True)

@@ -47,6 +47,7 @@ MIGRATIONS = (
     CREATE INDEX ledger_raises ON ledger (network, at, authorised, outcome)
         WHERE authorised <> '0' AND outcome <> 'carried'
     """,
+    claims.DEADLINES,
 )
 CHANNEL_COLUMNS = (
     "channel_id, gateway, network, chain_id, escrow, token, payee, payer, authorized_signer, salt, protocol, operator, "
