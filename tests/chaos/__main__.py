@@ -92,7 +92,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--minutes", type=float, default=1.0, help="how long to go on; no world begins after that")
     parser.add_argument("--seed", default=str(SystemRandom().randrange(10**6)), help="what everything is drawn from")
-    parser.add_argument("--steps", type=int, default=25, help="commands of each process of a world")
+    parser.add_argument("--steps", type=int, default=40, help="commands of each process of a world")
     parser.add_argument("--level", type=Level, action="append", help="honest, gateway-lies, rpc-lies; default: all")
     parser.add_argument("--world", type=int, help="run this world alone, to look at what it violated")
     parser.add_argument("--journal", help="write each world's journal into this folder")

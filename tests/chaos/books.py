@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ando_cli.sandbox.server import Sandbox
 
 _OPENED = tuple(to_hex(keccak(event.encode())) for event in (escrow.OPENED, reserve.OPENED))
+_CLOSED = tuple(to_hex(keccak(event.encode())) for event in (escrow.CLOSED, reserve.CLOSED))
 
 
 class Books:
@@ -60,7 +61,8 @@ class Books:
         if len(paying) > 1:
             yield "two live channels", str({each: channels.get(each, {"state": "unknown"})["state"] for each in paying})
         if not closes and len(opened) > 1:
-            yield "second deposit", f"{len(opened)} channels were opened, and none was closed"
+            states = {each: channels.get(each, {"state": "unknown"})["state"] for each in opened}
+            yield "second deposit", f"{len(opened)} channels were opened, and none was closed: {states}"
         for each in opened - set(channels):
             yield "deposit not on record", f"{each} was opened on the chain"
         deposited, consented = sum(live.values()), self.committed()[1]
@@ -80,6 +82,14 @@ class Books:
             state = channels.get(each, {"state": "unknown"})["state"]
             if state not in ("opening", "open", "closing"):
                 yield "deposit lost", f"{each} is {state}, and holds {deposit}"
+
+    def misstated(self) -> Iterator[tuple[str, str]]:
+        """Yield the closed channels whose record says another amount than the event of their closing."""
+        channels = self._channels()
+        for row in self._read(self._chain, "SELECT topic1, data FROM logs WHERE topic0 IN (?, ?)", *_CLOSED):
+            known, captured = channels.get(row["topic1"]), int.from_bytes(row["data"][:32], "big")
+            if known is not None and known["state"] == "closed" and int(known["spent"]) != captured:
+                yield "capture misstated", f"{row['topic1']}: {captured} was taken, {known['spent']} is on record"
 
     def signers(self) -> list[str]:
         """The accounts that sign for channels that hold money."""

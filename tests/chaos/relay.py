@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 from tests.chaos.kinds import Kind, Level, draw
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from random import Random
 
     from ando_cli.sandbox.faults import Faults
@@ -74,7 +74,7 @@ class Relay:
         upstream: the sandbox.
         faults: the sandbox's queue of faults.
         level: who tells the truth.
-        rate: how likely it is that something goes wrong with a request.
+        rates: how likely it is that something goes wrong with a request, for each of the two ways.
         random: decides.
         witness: shown each request before it is handed on.
 
@@ -86,7 +86,7 @@ class Relay:
         upstream: str,
         faults: Faults,
         level: Level,
-        rate: float,
+        rates: Mapping[str, float],
         random: Random,
         witness: Callable[[Asked], None],
     ) -> None:
@@ -94,7 +94,7 @@ class Relay:
         self.journal: list[str] = []
         self.quiet = False
         self._upstream = urlsplit(upstream).netloc
-        self._faults, self._level, self._rate, self._random, self._witness = faults, level, rate, random, witness
+        self._faults, self._level, self._rates, self._random, self._witness = faults, level, rates, random, witness
         self._lock = threading.Lock()
         self._done = threading.Condition()
         self._answers = 0
@@ -163,7 +163,7 @@ class Relay:
     def _draw(self, asked: Asked) -> tuple[Kind | None, float]:
         with self._lock:
             share = self._random.random()
-            if self.quiet or self._random.random() >= self._rate:
+            if self.quiet or self._random.random() >= self._rates[asked.where]:
                 return None, share
             kind = draw(self._level, asked.where, self._random)
             self.injected[asked.where, kind.name] += 1

@@ -1,4 +1,4 @@
-"""One world: a wallet, a sandbox, bad connections to it, several processes that pay at once, and some that are killed."""
+"""One world: a wallet, a sandbox, bad connections to it, several processes that pay at once, some of them killed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ando_cli.sandbox.config import CHAIN_ID, ESCROW, TOKEN
 from ando_cli.sandbox.server import Sandbox, SandboxConfig, Settings
 from tests.chaos.books import Books
-from tests.chaos.kinds import Level
+from tests.chaos.kinds import GATEWAY_LIES, Level
 from tests.chaos.relay import Asked, Relay
 from tests.support.cli_box import KEY, MILLION, Box, keyring_in
 from tests.support.forked import forks
@@ -76,7 +76,7 @@ class World:
             expiry_seconds=random.choice([300.0, 300.0, 4.0]),
             error_shape=random.choice(["openai", "bare", "rfc9457"]),
         )
-        self.rate = random.choice([0.05, 0.12, 0.3])
+        self.rates = {"gateway": random.choice([0.1, 0.3, 0.6]), "rpc": random.choice([0.03, 0.1, 0.2])}
         self.good_start = random.random() < 0.7
         self.box = Box(folder)
         self.sandbox = Sandbox(SandboxConfig(path=folder / "chain.db", settings=self.settings))
@@ -90,7 +90,7 @@ class World:
             self.books = Books(self.box.home / "state" / "sessions.db", self.box.folder / "chain.db", self.sandbox)
             origin = self.sandbox.base_url.removesuffix("/v1")
             relay = Relay(
-                origin, self.sandbox.faults, self.level, self.rate, Random(f"{self.outcome.name}/way"), self._watch
+                origin, self.sandbox.faults, self.level, self.rates, Random(f"{self.outcome.name}/way"), self._watch
             )
             with relay:
                 self.relay = relay
@@ -112,7 +112,7 @@ class World:
         return self.outcome
 
     def _configure(self, origin: str) -> None:
-        self.box.environment |= {"ANDO_PRIVATE_KEY": KEY.to_hex(), "ANDO_NO_UPDATE": "1"}
+        self.box.environment |= {"ANDO_PRIVATE_KEY": KEY.to_hex()}
         if self.delegate:
             self.box.environment |= keyring_in(self.box.folder / "keyring.json")
         budget = [] if self.budget is None else ["[budget]", f"total = {self.budget // MILLION}"]
@@ -140,7 +140,7 @@ class World:
                 self._check_consent(before, 6 * MILLION, command)
 
     def _draw(self, random: Random) -> tuple[Sequence[str], int, float | None]:
-        """A command, at which of its moments it is killed (0: at none), and after how many seconds (``None``: never)."""
+        """A command, at which of its moments it is killed (0: none), and after how many seconds (``None``: never)."""
         chat = ("chat", "hi", "--max-tokens", "8", *_DEPOSIT)
         drawn: list[tuple[int, tuple[str, ...]]] = [
             (20, chat),
@@ -243,15 +243,11 @@ class World:
     def _settle(self, when: str) -> None:
         """One sync, and everything must agree."""
         self.command("session", "sync")
-        for code, text in self.books.lost():
-            self._violate(code, f"{when}: {text}")
+        for what, text in [*self.books.lost(), *self.books.misstated()]:
+            self._violate(what, f"{when}: {text}")
         code, out, err = self.command("spend", "--check", "-j")
-        if (
-            code == 4
-            and self.level is Level.GATEWAY_LIES
-            and any("lies" in kind or "header" in kind for _, kind in self.relay.injected)
-        ):
-            return  # it took other amounts than its receipts say, and is found out
+        if code == 4 and any(kind in GATEWAY_LIES for _, kind in self.relay.injected):
+            return  # the gateway took other amounts than its receipts say, and is found out
         if code != 0:
             self._violate("check disagrees", f"{when}: exit code {code}: {_findings(out) or err[-500:]}")
 
