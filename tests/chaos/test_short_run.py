@@ -22,16 +22,22 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="commands run as forks")
 
-SEED, STEPS = "ci", 10
-AWAITED = frozenset({"capture misstated"})
-"""What the harness finds, and is not mended here: what a v1 close took is read from a record that the close wipes."""
+SEED, STEPS = "ci", 8
+AWAITED = {
+    # What a v1 close took is read from a record that the close wipes.
+    Level.HONEST: {"capture misstated"},
+    Level.GATEWAY_LIES: {"capture misstated"},
+    # One answer of a lying node ends a channel, so another one is opened.
+    Level.RPC_LIES: {"second deposit", "two live channels"},
+}
+"""What the harness finds, and is mended elsewhere: strike it out when it is."""
 
 
 @pytest.mark.parametrize("number", range(2))
-@pytest.mark.parametrize("level", [Level.HONEST, Level.GATEWAY_LIES], ids=str)
+@pytest.mark.parametrize("level", list(Level), ids=[level.value for level in Level])
 def test_no_bad_luck_costs_money(level: Level, number: int) -> None:
     outcome = play(SEED, number, level, STEPS)
-    unexpected = [violation for violation in outcome.violations if violation[0] not in AWAITED]
+    unexpected = [violation for violation in outcome.violations if violation[0] not in AWAITED[level]]
     assert unexpected == [], "\n".join([*outcome.journal, table([outcome])])
     assert outcome.commands.total() >= STEPS
     assert outcome.injected
