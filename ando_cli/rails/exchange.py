@@ -17,7 +17,7 @@ from ando_cli.session.record.ledger import Outcome
 from ando_cli.tempo.protocol import Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Mapping
 
     from ando_cli.mpp.credential import Payload
     from ando_cli.rails.offers import Offers
@@ -28,6 +28,12 @@ if TYPE_CHECKING:
 
 MAX_UNPAID_REQUESTS = 4
 """How often one request may be sent unpaid, to be given a challenge."""
+
+_UNBOUNDED = 1800.0
+"""Seconds that a request without a timeout is taken to last."""
+
+_MARGIN = 30.0
+"""Seconds for what is done beside waiting: signing, writing the store, connecting again."""
 
 
 class Exchange:
@@ -70,7 +76,10 @@ class Exchange:
         request.headers.setdefault("Idempotency-Key", str(uuid.uuid4()))
         request.headers.setdefault("Accept-Payment", "tempo/session")
         named = request.extensions.get(MODEL), request.extensions.get(PLAN)
-        asked = Asked(url, self._gateway_of(url), request.read(), frozenset(request.headers), *named, request.method)
+        patience = _patience(request.extensions.get("timeout", {}))
+        asked = Asked(
+            url, self._gateway_of(url), request.read(), frozenset(request.headers), *named, request.method, patience
+        )
         pauses = Pauses(self._session, self._notes, url)
         response = yield from self._unpaid(request, pauses)
         if response.status_code != 402 or self._offers.for_caller(response, asked):
@@ -156,3 +165,12 @@ def _drop_credential(request: httpx.Request, turn: Turn) -> None:
     if turn.header is not None:
         request.headers.pop(turn.header, None)
     request.extensions.pop(CREDENTIAL, None)
+
+
+def _patience(timeouts: Mapping[str, float | None]) -> float:
+    """How many seconds a request can take until it has its answer or is given up: httpx's ``timeout`` extension.
+
+    The transport sends it twice at most.
+    """
+    longest = [timeouts.get(name) for name in ("connect", "read")]
+    return 2 * sum(_UNBOUNDED if seconds is None else seconds for seconds in longest) + _MARGIN

@@ -255,13 +255,15 @@ def _transaction(response: httpx.Response) -> str | None:
 
 
 def _refused(response: httpx.Response) -> PaymentError:
-    problem = parse_problem(response.status_code, response.content)
+    # An answer to a request without a credential is not read where it is a success: it streams.
+    body = b"" if response.is_success else response.content
+    problem = parse_problem(response.status_code, body)
     return PaymentError(
         f"the gateway refused ({response.status_code}): {clean(problem.message)}",
         hint="the deposit stays safe on the chain",
         code=problem.code or Code.REFUSED,
         request_id=request_id(response.headers),
-        body=response.content,
+        body=body,
     )
 
 

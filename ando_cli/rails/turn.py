@@ -39,7 +39,8 @@ class Asked:
     """A request as its caller made it: every try sends the same bytes to the same URL.
 
     ``headers`` are the names, in lower case, of the headers that it carries; ``model`` and ``plan`` what the ledger
-    notes of it, where it names them.
+    notes of it, where it names them; ``patience`` how many seconds a try of it can take until an answer is there or
+    given up.
     """
 
     url: str
@@ -49,6 +50,7 @@ class Asked:
     model: str | None = None
     plan: str | None = None
     method: str = "POST"
+    patience: float = 3600.0
 
     @property
     def route(self) -> str:

@@ -348,3 +348,13 @@ def test_killed_after_the_withdrawal_nothing_is_withdrawn_twice(opened: Gateway)
     assert "closed: 0.00 captured, 5.00 refunded" in opened.box.run("session", "close", "--finish").worked().stdout
     assert opened.balance == before
     assert session(opened.box)["state"] == "closed"
+
+
+def test_a_close_whose_next_challenge_is_no_challenge_but_an_answer_says_so(opened: Gateway) -> None:
+    opened.fail(
+        Fault(on="close", code="mpp_payment_verification_failed"),
+        Fault(on="unpaid"),
+        Fault(on="unpaid", status=200, body_text="an answer that nobody paid for"),
+    )
+    assert "the gateway refused (200)" in opened.box.run("session", "close").refused(4)
+    assert session(opened.box)["state"] == "open"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from dataclasses import replace
 
 import httpx
@@ -170,3 +171,18 @@ def test_a_fault_of_ours_before_the_next_credential_is_sent_leaves_the_request_f
     monkeypatch.setattr(Progress, "after_refresh", _broken)
     assert bench.fails() == "invariant"
     assert bench.outcomes() == ["failed"]
+
+
+def test_a_claim_lapses_when_its_request_must_have_its_answer_or_be_given_up(bench: Bench) -> None:
+    bench.have(channel())
+    claims: list[tuple[int, int]] = []
+
+    def look(_: Seen) -> None:
+        with sqlite3.connect(bench.folder / "sessions.db") as db:
+            claims.extend(db.execute("SELECT at, lapses FROM claims"))
+
+    bench.gateway.script = [look]
+    over_http(bench, RuntimeError(), credentials=2).send(Request(URL, BODY))
+    ((at, lapses),) = claims
+    # Twice sent at most, with a second to connect and one to read.
+    assert lapses - at == 2 * (1 + 1) + 30

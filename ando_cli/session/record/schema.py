@@ -91,6 +91,7 @@ MIGRATIONS = (
     UPDATE OR IGNORE ledger SET gateway = substr(gateway, 1, length(gateway) - 1) WHERE gateway LIKE '%.';
     UPDATE OR IGNORE ledger SET gateway = replace(gateway, '.:', ':') WHERE gateway LIKE '%.:%';
     """,
+    claims.DEADLINES,
 )
 CHANNEL_COLUMNS = (
     "channel_id, gateway, network, chain_id, escrow, token, payee, payer, authorized_signer, salt, protocol, operator, "

@@ -136,6 +136,16 @@ def test_a_record_that_the_chain_contradicts_is_a_difference() -> None:
     assert codes(audited(OPEN, [PAID], Comparison(None, ("state",)))) == [("state", 0, False)]
 
 
+def test_a_close_that_did_not_reach_the_chain_is_a_step_that_is_left_and_no_missing_money() -> None:
+    closing = replace(OPEN, state=State.CLOSING)
+    [finding] = audited(closing, [PAID], on_chain(closing, "state", close_requested_at=0)).findings
+    assert (finding.code, finding.amount, finding.explained) == ("state", 0, True)
+    assert "ando session close --force" in finding.message
+    assert audited(closing, [PAID], on_chain(closing, close_requested_at=NOW)).findings == ()
+    [finding] = audited(closing, [PAID], on_chain(closing, "state", close_requested_at=NOW, finalized=True)).findings
+    assert (finding.explained, "session sync" in finding.message) == (False, True)
+
+
 def test_of_a_closed_channel_that_is_gone_the_event_of_its_closing_tells_what_was_taken() -> None:
     gone = Comparison(None, ())
     assert audited(CLOSED, [PAID], gone, QUARTER).findings == ()
