@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,6 +14,9 @@ from ando_cli.errors import AndoError, StoreError, UsageError
 from ando_cli.files import make_private_folder
 from ando_cli.runtime.context import invocation
 from ando_cli.tempo.keys import PrivateKey
+
+if TYPE_CHECKING:
+    from ando_cli.runtime.context import Invocation
 
 app = typer.Typer(
     cls=SharedOptionsGroup,
@@ -94,12 +97,7 @@ def run(
     # A file holds one chain: another id is another file.
     name = "served.db" if chain_id is None or outside_rpc is not None else f"served-{chain_id}.db"
     path = file or state.settings.folders.state / "sandbox" / name
-    payee_key = state.environ.get("ANDO_SANDBOX_PAYEE_KEY")
-    if payee_key:
-        try:
-            payee_key = PrivateKey.parse(payee_key).to_hex()
-        except ValueError:
-            raise UsageError("ANDO_SANDBOX_PAYEE_KEY is not a private key", hint="give 64 hex digits") from None
+    payee_key = _payee_key(state)
 
     def ready(base_url: str, rpc_url: str, virtual_key: str) -> None:
         terminal = state.terminal
@@ -133,3 +131,12 @@ def run(
         if error.filename is not None:
             raise StoreError(f"cannot write {path}: {error.strerror}", hint="give another --file") from None
         raise AndoError(f"cannot listen on {host} port {port}", hint="give another --port, or 0") from None
+
+
+def _payee_key(state: Invocation) -> str | None:
+    """The key that the gateway is to be paid at; ``None`` or empty where the environment has none."""
+    key = state.environ.get("ANDO_SANDBOX_PAYEE_KEY")
+    try:
+        return PrivateKey.parse(key).to_hex() if key else key
+    except ValueError:
+        raise UsageError("ANDO_SANDBOX_PAYEE_KEY is not a private key", hint="give 64 hex digits") from None

@@ -108,7 +108,7 @@ def test_an_answer_after_a_deposit_speaks_of_it_first(bench: Bench) -> None:
     bench.gateway.script = [lambda _: httpx.Response(429, json={"error": {"message": "later"}})]
     response = bench.send()
     response.request = httpx.Request("POST", PAID_URL)
-    assert failure(response).message.startswith("a deposit of 5.00 was sent; then the server answered 429")
+    assert failure(response).message.startswith("a deposit of 5.00 was sent; then the gateway answered 429")
 
 
 def test_without_a_deposit_the_error_is_as_it_was() -> None:

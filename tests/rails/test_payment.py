@@ -265,7 +265,8 @@ def test_what_a_rejection_means_goes_before_what_is_wrong_with_its_challenge(ben
 UNPROVEN: dict[str, Callable[[], httpx.Response]] = {
     "a redirect": lambda: httpx.Response(302, headers={"Location": "/elsewhere"}),
     "the upstream's 403": lambda: refuse("model_not_allowed", 403),
-    "a 429": lambda: httpx.Response(429, headers={"Retry-After": "7"}),
+    "a 429 for longer than is waited": lambda: httpx.Response(429, headers={"Retry-After": "61"}),
+    "a 429": lambda: httpx.Response(429),
     "a broken gateway": lambda: httpx.Response(500, text="{"),
     "a proxy's 502": lambda: httpx.Response(502, text="<html>"),
     "a busy proxy": lambda: httpx.Response(503, text="<html>"),
@@ -285,7 +286,7 @@ def test_an_answer_that_does_not_prove_that_nothing_was_charged_leaves_it_unknow
     assert (error.code, error.exit_code, error.retryable) == ("outcome_unknown", 4, False)
     assert "a voucher for 0.75 is with the server" in error.message
     assert "`ando spend`" in (error.hint or "")
-    assert error.retry_after == (7 if case == "a 429" else None)
+    assert error.retry_after == (61 if case == "a 429 for longer than is waited" else None)
     assert bench.gateway.actions == [None, "voucher"]
     (row,) = bench.store.ledger()
     assert (row.outcome, row.spent, row.uncertain, row.unspent) == ("unknown", None, True, 3 * MILLION // 4)

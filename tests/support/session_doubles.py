@@ -155,6 +155,9 @@ class FakeChain:
     def captured(self, escrow: str, channel_id: str, protocol: object) -> int | None:
         return self.taken.get(channel_id)
 
+    def close_grace_period(self, escrow: str, protocol: object = None) -> int:
+        return 900
+
     def show(self, shown: Channel, *, deposit: int | None = None, finalized: bool = False) -> None:
         """Have ``shown`` on the chain."""
         from ando_cli.tempo.channel import ChannelState  # web3 takes its time, and most tests need no chain

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from ando_cli.errors import Code, PaymentError
 from ando_cli.session.act import fees
 from ando_cli.session.act.chain import TRANSACTION_SECONDS
-from ando_cli.session.channel import FUNDED, Channel, State
+from ando_cli.session.channel import FUNDED, LIVE, Channel, State
 from ando_cli.tempo.protocol import Protocol
 
 if TYPE_CHECKING:
@@ -45,6 +45,10 @@ def look(session: Session, channel: Channel) -> tuple[Channel, ChannelState | No
         NetworkError, PaymentError: as ``resolve``.
     """
     block, state = session.chain.at(channel)
+    if state is not None and channel.state in LIVE and _ends(session, channel, state):
+        # As with an absence: one answer ends no channel that is paid from.
+        session.clock.sleep(_AGAIN_SECONDS)
+        block, state = session.chain.at(channel)
     if state is not None:
         return _shown(session, channel, block, state), state
     if channel.terms.protocol is Protocol.V2 and channel.state not in (State.OPENING, State.ABANDONED):
@@ -101,12 +105,20 @@ def _shown(session: Session, channel: Channel, block: Block, state: ChannelState
         period = session.chain.checked().close_grace_period(terms.escrow, terms.protocol)
         closes_at = state.close_requested_at + period
         return replace(channel, state=State.CLOSING, deposit=deposit, closes_at=closes_at, pending=None)
+    if channel.state is State.CLOSING and not session.store.asked_to_close(channel.channel_id):
+        # Nobody asked for a close: not we, and by this answer nobody else either.
+        return replace(channel, state=_place(session, channel), deposit=deposit, closes_at=0)
     if channel.state in (State.CLOSING, State.SPARE):
         return replace(channel, deposit=deposit)
     over = channel.pending is not None and block.timestamp >= channel.pending.valid_before
     if channel.state is State.OPENING or over or _shows(state, channel):
         return replace(channel, state=State.OPEN, deposit=deposit, pending=None)
     return channel
+
+
+def _ends(session: Session, channel: Channel, state: ChannelState) -> bool:
+    """Whether ``state`` ends a channel and no event proves it."""
+    return bool(state.close_requested_at) or (state.finalized and _captured(session, channel) is None)
 
 
 def _signed_for(channel: Channel) -> int:
@@ -145,7 +157,8 @@ def record(session: Session, seen: Channel) -> None:
     """
     store, channel_id = session.store, seen.channel_id
     known = store.channel(channel_id)
-    if known is not None and known.state not in FUNDED and seen.state in FUNDED:
+    closing = known is not None and known.state is State.CLOSING and seen.state is not State.CLOSING
+    if known is not None and seen.state in FUNDED and (known.state not in FUNDED or closing):
         store.adopt(seen)
         return
     match seen.state:

@@ -218,6 +218,16 @@ def owe(db: sqlite3.Connection, channel_id: str, tx_hash: str, path: str, at_mos
     )
 
 
+def asked_to_close(db: sqlite3.Connection, channel_id: str) -> bool:
+    """Whether there is a fee of a transaction that asked for the close of a channel."""
+    row = db.execute(
+        "SELECT 1 FROM ledger WHERE outcome = ? AND path = 'requestClose' AND session = "
+        "(SELECT number FROM channels WHERE channel_id = ?)",
+        (Outcome.FEE, channel_id),
+    ).fetchone()
+    return row is not None
+
+
 def owed(db: sqlite3.Connection, channel_id: str) -> list[tuple[str, int]]:
     """The transactions of a channel whose fee is not known, each with the most that it can be."""
     rows = db.execute(

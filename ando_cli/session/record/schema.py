@@ -82,6 +82,7 @@ MIGRATIONS = (
     CREATE INDEX ledger_raises ON ledger (network, at, authorised, freed, outcome)
         WHERE authorised <> '0' AND outcome <> 'carried'
     """,
+    claims.DEADLINES,
     # A dot at the end of a host's name makes no other gateway. Where both spellings were in use, the plain one stays.
     """
     UPDATE OR IGNORE channels SET gateway = substr(gateway, 1, length(gateway) - 1) WHERE gateway LIKE '%.';
@@ -91,7 +92,6 @@ MIGRATIONS = (
     UPDATE OR IGNORE ledger SET gateway = substr(gateway, 1, length(gateway) - 1) WHERE gateway LIKE '%.';
     UPDATE OR IGNORE ledger SET gateway = replace(gateway, '.:', ':') WHERE gateway LIKE '%.:%';
     """,
-    claims.DEADLINES,
 )
 CHANNEL_COLUMNS = (
     "channel_id, gateway, network, chain_id, escrow, token, payee, payer, authorized_signer, salt, protocol, operator, "

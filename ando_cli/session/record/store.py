@@ -213,6 +213,11 @@ class Store(Database):
         with self._write() as db:
             ledger.owe(db, channel_id, tx_hash, what, at_most, self._now())
 
+    def asked_to_close(self, channel_id: str) -> bool:
+        """Tell whether the wallet ever signed a request to close a channel."""
+        with self._read() as db:
+            return ledger.asked_to_close(db, channel_id)
+
     def owed(self, channel_id: str) -> list[tuple[str, int]]:
         """Return the transactions of a channel whose fee is not known, each with the most that it can be."""
         with self._read() as db:

@@ -85,10 +85,10 @@ def test_what_is_left_can_be_withdrawn_from_the_very_second_that_the_grace_perio
     assert len(bench.chain.sent) == 1
     bench.clock.now += 1
     ended = closing.withdraw(bench.session, bench.known)
-    assert ended == Ended(MILLION, 4 * MILLION, "0x" + "ab" * 32)
+    assert ended == Ended(None, MILLION, 5 * MILLION, "0x" + "ab" * 32), "nothing here proves what the payee took"
     found = bench.store.channel(bench.known.channel_id)
     assert found is not None
-    assert (found.state, found.spent) == (State.CLOSED, MILLION)
+    assert (found.state, found.captured) == (State.CLOSED, None)
 
 
 def test_a_close_that_was_requested_is_not_requested_again(bench: Bench) -> None:

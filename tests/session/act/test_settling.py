@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -210,3 +211,55 @@ def test_a_top_up_that_the_chain_never_shows_is_not_believed_and_not_forgotten(b
         settling.confirm_top_up(bench.session, known)
     assert caught.value.code == "deposit_in_flight"
     assert bench.store.channel(known.channel_id) == known
+
+
+# A close that nobody here asked for
+
+
+def asks_to_close(bench: Bench, known: Channel, at: int) -> None:
+    bench.chain.show(known)
+    shown = bench.chain.channels[known.channel_id]
+    bench.chain.channels[known.channel_id] = replace(shown, close_requested_at=at)
+
+
+def lies_once(bench: Bench, known: Channel, lie: ChannelState) -> None:
+    """Have the node answer ``lie`` to the next question about ``known``, and the truth from then on."""
+    truth, answers = bench.chain.channel, [lie]
+
+    def answer(escrow: str, channel_id: str, protocol: object = None, block: int | None = None) -> ChannelState | None:
+        return answers.pop() if answers else truth(escrow, channel_id, protocol, block)
+
+    bench.chain.channel = answer  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("lie", [{"close_requested_at": 1}, {"finalized": True, "deposit": 0}], ids=["asked", "over"])
+def test_one_lying_answer_ends_no_channel(bench: Bench, lie: dict[str, int]) -> None:
+    known = bench.have(channel())
+    bench.chain.show(known)
+    lies_once(bench, known, replace(bench.chain.channels[known.channel_id], **lie))
+    assert bench.resolved(known).state is State.OPEN
+
+
+def test_a_request_to_close_that_is_seen_twice_makes_the_channel_closing(bench: Bench) -> None:
+    known = bench.have(channel())
+    asks_to_close(bench, known, NOW)
+    assert bench.resolved(known).state is State.CLOSING
+
+
+def test_a_channel_that_nobody_asked_to_close_is_open_again_by_the_chains_word(bench: Bench) -> None:
+    known = bench.have(channel())
+    asks_to_close(bench, known, NOW)
+    closing = bench.resolved(known)
+    bench.chain.show(known)
+    found = bench.resolved(closing)
+    assert (found.state, found.closes_at) == (State.OPEN, 0)
+
+
+def test_a_channel_that_we_asked_to_close_stays_closing_whatever_a_node_shows(bench: Bench) -> None:
+    known = bench.have(channel())
+    bench.store.closing(known.channel_id, 0)
+    bench.store.owe(known.channel_id, "0x" + "1" * 64, "requestClose", 1)
+    bench.chain.show(known)
+    closing = bench.store.channel(known.channel_id)
+    assert closing is not None
+    assert bench.resolved(closing).state is State.CLOSING

@@ -200,8 +200,8 @@ def test_a_limit_that_is_used_up_leaves_not_even_a_base_unit() -> None:
     used_up = Caps(MILLION, max_spend=MILLION), Committed(deposited=MILLION)
     for caps, committed, balance in ((*used_up, 10**9), (Caps(MILLION), Committed(), 7)):
         with pytest.raises(PaymentError):
-            opening_deposit(least, caps, committed, balance, 7)
-        assert opening_deposit(least, caps, Committed(deposited=committed.deposited - 1), balance + 1, 7) == 1
+            opening_deposit(least, 1, caps, committed, balance, 7)
+        assert opening_deposit(least, 1, caps, Committed(deposited=committed.deposited - 1), balance + 1, 7) == 1
 
 
 def test_a_deposit_that_the_user_named_is_taken_as_it_is_or_refused() -> None:

@@ -116,6 +116,9 @@ def test_a_file_of_an_older_version_is_migrated_and_keeps_what_it_holds(
     assert raw(path, "SELECT count(*) FROM next") == [(0,)]
 
 
+BEFORE_DOTS_COUNTED = len(database.MIGRATIONS) - 1
+
+
 def test_a_gateway_that_was_recorded_with_a_dot_at_the_end_is_found_without_it(path: Path) -> None:
     dotted = "https://gateway.example."
     old = Store(path, clock=Clock())
@@ -123,8 +126,7 @@ def test_a_gateway_that_was_recorded_with_a_dot_at_the_end_is_found_without_it(p
     old.pin(dotted, NETWORK.name, PAYEE)
     old.pin(f"{dotted}:8443", NETWORK.name, OTHER_PAYEE)
     old.close()
-    before_dots_counted = 2
-    raw(path, f"PRAGMA user_version = {before_dots_counted}")
+    raw(path, f"PRAGMA user_version = {BEFORE_DOTS_COUNTED}")
     store = Store(path)
     assert [known.gateway for known in store.channels()] == ["https://gateway.example"]
     assert store.pinned_payee("https://gateway.example", NETWORK.name) == PAYEE
@@ -136,7 +138,7 @@ def test_where_both_spellings_are_in_use_none_is_lost(path: Path) -> None:
     old.add(replace(channel(), gateway="https://gateway.example"))
     old.add(replace(channel(), channel_id="0x" + "77" * 32, gateway="https://gateway.example."))
     old.close()
-    raw(path, "PRAGMA user_version = 2")
+    raw(path, f"PRAGMA user_version = {BEFORE_DOTS_COUNTED}")
     assert {known.gateway for known in Store(path).channels()} == {
         "https://gateway.example",
         "https://gateway.example.",
