@@ -69,7 +69,7 @@ STOCK_CODES: dict[str, Kind] = {
     # Whether money moved is not known to the client, and a fresh challenge comes with it.
     "internal-payment-error": Kind(500, True, "The payment could not be processed."),
 }
-"""What stock servers answer beside the codes of the specification (protocol-charge-sse.md, section 3)."""
+"""What stock servers answer beside the codes of the specification (docs/protocol.md, section 1)."""
 
 OTHER_CODES: dict[str, Kind] = {
     "invalid_request": Kind(400, False, "The request body is not valid."),

@@ -208,7 +208,7 @@ def _sign(transaction: TempoTransaction, terms: ChannelTerms, key: PrivateKey) -
 
 
 def _hand_off(encoded: bytes, sender: str) -> bytes:
-    """Return a signed transaction in the form for its fee payer (protocol.md, section 3): type ``0x78``.
+    """Return a signed transaction in the form for its fee payer (docs/protocol.md, section 3): type ``0x78``.
 
     It names the sender where the fee payer's signature goes, and no chain takes it as it is. Every sponsor reads this
     form; the one of the specification's text, ``0x76`` with a placeholder, only some.

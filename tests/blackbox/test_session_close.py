@@ -356,5 +356,5 @@ def test_a_close_whose_next_challenge_is_no_challenge_but_an_answer_says_so(open
         Fault(on="unpaid"),
         Fault(on="unpaid", status=200, body_text="an answer that nobody paid for"),
     )
-    assert "the gateway refused (200)" in opened.box.run("session", "close").refused(4)
+    assert "the gateway refused (200)" in opened.box.run("session", "close", "--buy-receipt").refused(4)
     assert session(opened.box)["state"] == "open"

@@ -119,8 +119,15 @@ def test_a_store_of_an_earlier_version_is_corrected_by_what_the_chain_proves(gat
             "SELECT updated_at, 'mpp', gateway, network, number, '', 'closed', ? FROM channels",
             (str(-spent),),
         )
+        later = {
+            "channels": ("captured", "step", "doubt", "route"),
+            "ledger": ("fee", "fee_at_most", "tx_hash", "freed"),
+            "claims": ("lapses",),
+        }
         store.execute("DROP INDEX ledger_transactions")
-        for column in ("channels.captured", "ledger.fee", "ledger.fee_at_most", "ledger.tx_hash"):
+        store.execute("DROP INDEX ledger_raises")
+        store.execute("CREATE INDEX ledger_raises ON ledger (network, at, authorised, outcome)")
+        for column in (f"{table}.{name}" for table, names in later.items() for name in names):
             table, name = column.split(".")
             store.execute(f"ALTER TABLE {table} DROP COLUMN {name}")
         store.execute("PRAGMA user_version = 2")

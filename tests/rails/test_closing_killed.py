@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MILLION = 1_000_000
-"""What the gateway takes for ``BODY``."""
 BODY = b'{"messages":[{"role":"user","content":"hi"}],"max_tokens":8}'
 
 

@@ -39,7 +39,7 @@ class Escrow:
         """Return the state of a channel.
 
         Every field is zero if the channel does not exist. Once it is over the deployed contract keeps ``finalized``
-        alone and wipes the rest (protocol.md, section 4): what was captured stands in the ``ChannelClosed`` event.
+        alone and wipes the rest (docs/protocol.md, section 4): what was captured stands in the ``ChannelClosed`` event.
         """
         query = (
             "SELECT finalized, close_requested_at, payer, payee, token, authorized_signer, deposit, settled "

@@ -5,7 +5,7 @@ valid_before, valid_after, fee_token, fee_payer_signature, authorization_list, s
 without the last field and, if a fee payer is to sign too, with an empty fee token and the placeholder 0x00 as the fee
 payer's signature. The fee payer signs ``0x78 ‖ rlp(…)`` with the fee token it pays in and the sender in its own place.
 
-What a sender hands to a fee payer comes in two forms (protocol-charge-sse.md, section 5): ``0x78``, with the sender's
+What a sender hands to a fee payer comes in two forms (docs/protocol.md, section 3): ``0x78``, with the sender's
 address in place of the fee payer's signature, or ``0x76`` with the placeholder there. Neither can be broadcast.
 """
 

@@ -104,7 +104,7 @@ def voucher_digest(channel: bytes, cumulative_amount: int, *, escrow: str, chain
 
 
 def close_digest(channel: bytes, cumulative_amount: int, *, escrow: str, chain_id: int) -> bytes:
-    """Compute the EIP-712 digest of the authorization of a v2 close (protocol-charge-sse.md, section 7)."""
+    """Compute the EIP-712 digest of the authorization of a v2 close (docs/protocol.md, section 4)."""
     return _digest(CLOSE_TYPEHASH, channel, cumulative_amount, domain_separator(V2, escrow, chain_id))
 
 

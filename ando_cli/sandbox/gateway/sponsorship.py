@@ -1,6 +1,6 @@
 """Refuse to pay the fee of a transaction that a stock sponsor does not countersign.
 
-The limits are those that mppx, mpp and pympp share (protocol-charge-sse.md, section 5).
+The limits are those that mppx, mpp and pympp share (docs/protocol.md, section 3).
 """
 
 from __future__ import annotations

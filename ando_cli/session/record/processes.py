@@ -8,6 +8,7 @@ its number counts.
 from __future__ import annotations
 
 import os
+import socket
 import sys
 from contextlib import suppress
 from functools import cache
@@ -85,6 +86,4 @@ def _host() -> str:
     with suppress(OSError):
         boot = (_PROC / "sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
         return f"{boot} {(_PROC / 'self/ns/pid').readlink()}"
-    if sys.platform != "win32":
-        return os.uname().nodename
-    return os.environ.get("COMPUTERNAME", "")
+    return socket.gethostname()

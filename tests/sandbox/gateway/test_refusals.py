@@ -307,7 +307,7 @@ def test_an_open_has_to_do_what_it_says(payer: Payer) -> None:
         payer.transaction(opening),
         payer.transaction(approve, opening, gas_limit=100_000),
         stranger.transaction(approve, opening),
-        payer.transaction(approve, opening)[:-2] + "00",
+        payer.transaction(approve, opening)[:-2] + "05",
         "0x76",
         "0x",
     ):
