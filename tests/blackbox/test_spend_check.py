@@ -122,7 +122,7 @@ def test_a_store_of_an_earlier_version_is_corrected_by_what_the_chain_proves(gat
         later = {
             "channels": ("captured", "step", "doubt", "route"),
             "ledger": ("fee", "fee_at_most", "tx_hash", "freed"),
-            "claims": ("lapses",),
+            "claims": ("lapses", "host", "started"),
         }
         store.execute("DROP INDEX ledger_transactions")
         store.execute("DROP INDEX ledger_raises")

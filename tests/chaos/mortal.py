@@ -58,7 +58,7 @@ def main() -> None:
     """Arm the fuse where one is set, and run the command."""
     at = int(os.environ.pop("CHAOS_FUSE", "0"))
     if at:
-        from ando_cli.http.transport import Wire
+        from ando_cli.http.wire import Wire
         from ando_cli.tempo.keys import PrivateKey
         from ando_cli.tempo.rpc import Rpc
 

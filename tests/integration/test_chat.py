@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from eth_account import Account
 
+from ando_cli.money import parse_amount
 from ando_cli.sandbox.server import Sandbox, SandboxConfig
 from ando_cli.sandbox.settings import Settings
 from ando_cli.tempo.keys import PrivateKey
@@ -60,7 +61,7 @@ def user(
     request: pytest.FixtureRequest, tmp_path: Path, anvil: Chain, escrow: Escrow, funded_key: FundedKey
 ) -> Iterator[User]:
     payee = funded_key()
-    # A payer whose fees are paid needs the two deposits and not a cent more.
+    # A payer whose fees are paid has the two deposits and not a cent more.
     payer = funded_key(4_000_000) if request.param else funded_key()
     settings = Settings(prices={"Starter": PRICE, "Plus": PRICE, "Premium": PRICE}, fee_payer=request.param)
     config = SandboxConfig(
@@ -95,8 +96,13 @@ def test_a_channel_is_opened_used_refreshed_and_topped_up_on_the_chain(user: Use
         user.run(*TURN)
     user.run(*TURN, "--yes")
     session = user.session()
-    assert (session["deposit"], session["authorised"]) == ("4.00", "3.00")
-    assert user.escrow.channel(session["id"]).deposit == 4_000_000
+    assert session["authorised"] == "3.00"
+    deposit = user.escrow.channel(session["id"]).deposit
+    assert parse_amount(session["deposit"]) == deposit
+    # The payer whose fees are paid has 4.00 in all, and keeps what a close without the gateway costs.
+    kept = 4_000_000 - deposit
+    assert kept in (0, user.escrow.chain.balance(user.payer.address))
+    assert 0 <= kept < 100_000
 
 
 def test_the_contract_pays_out_the_voucher_and_not_a_unit_more(user: User) -> None:

@@ -41,4 +41,5 @@ def test_mppx_opens_pays_and_closes_a_channel_of_this_contract(
     [channel_id] = re.findall(r"Channel opened (0x[0-9a-f]{64})", done.stderr)
     channel = escrow.channel(channel_id)
     assert (channel.finalized, channel.deposit, channel.settled) == (True, 0, 0), "the contract wipes its record"
-    assert escrow.chain.balance(payee.address) - before == 1_000_000
+    fees = before + 1_000_000 - escrow.chain.balance(payee.address)
+    assert 0 < fees < 100_000, "the payee got what was captured, and paid for the close"

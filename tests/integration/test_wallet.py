@@ -36,7 +36,7 @@ def test_the_life_of_a_key(secret_service: SecretService, tmp_path: Path) -> Non
     assert wallet(secret_service, "address").stdout.strip() == address
     again = wallet(secret_service, "create")
     assert (again.returncode, again.stdout) == (1, "")
-    assert "there already is a wallet in the keyring" in again.stderr
+    assert "a wallet exists already in the keyring" in again.stderr
 
     backup = tmp_path / "backup.json"
     exported = wallet(secret_service, "export", "-o", str(backup), env={"ANDO_KEYSTORE_PASSWORD": BACKUP_PASSWORD})

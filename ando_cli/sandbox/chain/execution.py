@@ -31,8 +31,8 @@ ATTO_PER_BASE_UNIT = 10**12
 INTRINSIC_GAS = 21_000
 BYTE_GAS = 16
 CALL_GAS = 30_000
-# What docs/protocol.md, section 3, measured at T4, call data and approval included: a v1 open 1.34 to 1.58 million (here the
-# dearest), a top-up 264,000, requestClose 50,000, withdraw 68,000, a transfer 57,000. The others were not measured.
+# Measured at T4, call data and approval included: a v1 open 1.34 to 1.58 million (here the dearest), a top-up 264,000,
+# requestClose 50,000, withdraw 68,000, a transfer 57,000. The others were not measured.
 FUNCTION_GAS = {
     abi.selector("approve(address,uint256)"): 46_000,
     abi.selector("transfer(address,uint256)"): 34_900,
