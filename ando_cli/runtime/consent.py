@@ -48,11 +48,12 @@ def consent_of(
     def ask_deposit(deposit: Deposit) -> None:
         what = "Open a channel" if deposit.opening else "Top up the channel"
         money = f"{amount(deposit.amount)} {deposit.symbol}"
-        steps = f", vouchers rise by {amount(deposit.step)}" if deposit.step else ""
+        steps = f" (vouchers rise by {amount(deposit.step)})" if deposit.step else ""
         why = ""
         if deposit.price is not None:
-            why = f" The gateway suggests none: it is for at least {max(1, deposit.amount // deposit.price)} requests."
-        answer = terminal.ask(f"{what} with a deposit of {money} at {deposit.gateway}{steps}?{why}")
+            covered = max(1, deposit.amount // deposit.price)
+            why = f"The gateway suggested no deposit; this one covers at least {covered} requests. "
+        answer = terminal.ask(f"{why}{what} with a deposit of {money} at {deposit.gateway}{steps}?")
         if answer is None and limit is None:
             raise ConsentRequiredError(
                 f"cannot {what.lower()} with a deposit of {money}: there is no terminal to ask on",

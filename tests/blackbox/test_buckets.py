@@ -243,7 +243,7 @@ def test_two_receipts_in_one_answer_are_not_believed(warm: Gateway) -> None:
 def test_the_step_is_in_the_question_and_a_larger_raise_is_asked_for(gateway: Gateway) -> None:
     gateway.change(model_seconds=0.0)
     opening = gateway.box.terminal("chat", "hello", "--max-tokens", "8")
-    assert "vouchers rise by 1.00?" in " ".join(opening.until("[y/N]").split())
+    assert "(vouchers rise by 1.00)?" in " ".join(opening.until("[y/N]").split())
     opening.type("y\r")
     opening.end().worked()
     gateway.change(amount=4 * MILLION)

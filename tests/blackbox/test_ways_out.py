@@ -73,7 +73,7 @@ def test_the_query_of_the_request_that_opened_a_channel_is_not_on_record(gateway
 def test_without_a_suggestion_a_deposit_is_for_many_requests_within_the_limits(gateway: Gateway) -> None:
     gateway.change(suggested_deposit=None, amount=10_000)
     person = gateway.box.terminal(*ASK)
-    person.until("it is for at least 100 requests")
+    person.until("covers at least 100 requests")
     person.type("y\n")
     assert person.end().code == 0
     assert purse(gateway).deposit == 1_000_000

@@ -7,6 +7,7 @@ a fee.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from ando_cli.errors import Code, InsufficientFundsError, PaymentError
@@ -211,8 +212,9 @@ def _transact(session: Session, chain: Chain, channel: Channel, build: Callable[
             f"the wallet cannot pay the transaction's fee of up to {amount(needed)}",
             hint="send it to the address that `ando wallet address` shows",
         )
-    # The chain's clock counts: it is what the transaction is held against.
-    valid_before = session.chain_now(chain.latest_timestamp()) + TRANSACTION_SECONDS
+    # The chain's clock counts: it is what the transaction is held against. However wrong ours is, money that comes back
+    # must not wait for it.
+    valid_before = session.chain_now(chain.latest_timestamp(), math.inf) + TRANSACTION_SECONDS
     signed = build(terms, key=key, fees=fees, valid_before=valid_before)
     owed.owe(session, channel, operation, signed, fees)
     mined = chain.broadcast(signed)

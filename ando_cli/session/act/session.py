@@ -16,6 +16,7 @@ from ando_cli.http.deadline import Deadline
 from ando_cli.session.act.locks import exclusive
 from ando_cli.session.channel import ChannelKey
 from ando_cli.session.decide import clock
+from ando_cli.session.decide.clock import MOST
 from ando_cli.session.decide.policy import Committed
 
 if TYPE_CHECKING:
@@ -209,14 +210,14 @@ class Session:
         """
         return self.clock.now() + min(0.0, self.tally.gateway_offset or 0.0)
 
-    def chain_now(self, chain_time: int) -> int:
+    def chain_now(self, chain_time: int, most: float = MOST) -> int:
         """Return the time by which to sign a transaction, where the chain's latest block is of ``chain_time``.
 
         Raises:
-            PaymentError: this computer's clock is off by more than can be allowed for.
+            PaymentError: this computer's clock is off by more than ``most`` seconds.
         """
         now = self.clock.now()
-        offset = clock.correction(now, chain_time, self.tally.gateway_offset)
+        offset = clock.correction(now, chain_time, self.tally.gateway_offset, most)
         if abs(offset) >= clock.NOTED and self.tally.tells(offset):
             self.user.warn(f"this computer's clock is {clock.describe(offset)}; it is allowed for")
         return int(now) + offset

@@ -17,7 +17,7 @@ _IDLE = 15
 """Seconds by which a chain's last block may be old that is still taken for its time, where no gateway tells another."""
 
 
-def correction(now: float, chain_time: int, gateway_offset: float | None) -> int:
+def correction(now: float, chain_time: int, gateway_offset: float | None, most: float = MOST) -> int:
     """Return the seconds to add to ``now`` for the chain's time.
 
     A chain's time is at least that of its last block. An idle chain's is later, so that a clock counts as ahead by no
@@ -27,16 +27,17 @@ def correction(now: float, chain_time: int, gateway_offset: float | None) -> int
         now: this computer's clock.
         chain_time: the time of the chain's latest block.
         gateway_offset: by how much the gateway's clock is ahead of this one; ``None`` where it did not say.
+        most: what is allowed for.
 
     Raises:
-        PaymentError: it is more than an hour.
+        PaymentError: it is more than ``most``.
     """
     offset = chain_time - now
     if offset < 0 and gateway_offset is not None:
         offset = min(0.0, max(offset, gateway_offset))
     elif offset < -_IDLE:
         offset = 0.0
-    if abs(offset) > MOST:
+    if abs(offset) > most:
         raise PaymentError(
             f"this computer's clock is {describe(offset)}",
             hint="set the clock; nothing was signed",

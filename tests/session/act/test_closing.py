@@ -95,3 +95,12 @@ def test_a_close_that_was_requested_is_not_requested_again(bench: Bench) -> None
     first = closing.request(bench.session, bench.known)
     assert closing.request(bench.session, bench.known) == first
     assert len(bench.chain.sent) == 1
+
+
+@pytest.mark.parametrize("off", [3600, 3601, 345_600])
+def test_money_comes_back_however_wrong_this_computers_clock_is(bench: Bench, off: int) -> None:
+    closing.request(bench.session, bench.known)
+    bench.chain.ahead = off
+    bench.clock.now += GRACE
+    closing.withdraw(bench.session, bench.known)
+    assert len(bench.chain.sent) == 2
