@@ -10,7 +10,11 @@ UV := $(VENV)/uv
 LOCK := UV_CUSTOM_COMPILE_COMMAND="make update" $(UV)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --no-emit-index-annotation --upgrade pyproject.toml --group build
 
-.PHONY: demo test lint format check bench mutants docs completions update metrics clean
+# For `make chaos`: how long, and what everything is drawn from.
+MINUTES ?= 10
+SEED ?=
+
+.PHONY: demo test lint format check bench chaos mutants docs completions update metrics clean
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -51,6 +55,9 @@ bench: $(VENV)/.installed-test
 
 mutants: $(VENV)/.installed-test
 	$(BIN)/python tools/mutants.py $(ARGS)
+
+chaos: $(VENV)/.installed-test
+	$(BIN)/python -m tests.chaos --minutes $(MINUTES) $(if $(SEED),--seed $(SEED)) $(ARGS)
 
 # Renews both locks: what the package needs, and what working on it needs, at the versions of the first.
 update: | $(VENV)/bin/python

@@ -81,8 +81,24 @@ AcceptPayeeOption = Annotated[
 DryRunOption = Annotated[
     bool, typer.Option("--dry-run", help="Show what would be paid, and sign nothing.", rich_help_panel=_PANEL)
 ]
+CloseOption = Annotated[
+    bool,
+    typer.Option(
+        "--close",
+        help="Close the channel that this command opens, if it opens one, also after an error.",
+        rich_help_panel=_PANEL,
+    ),
+]
 TimeoutOption = Annotated[
-    float | None, typer.Option(metavar="SECONDS", help="How long to wait for the answer.", show_default="300")
+    float | None,
+    typer.Option(
+        metavar="SECONDS",
+        help="How long the answer may take; where it is streamed, each word of it.",
+        show_default="300",
+    ),
+]
+MaxTimeOption = Annotated[
+    float | None, typer.Option(metavar="SECONDS", help="How long everything may take, the chain included.")
 ]
 ConnectTimeoutOption = Annotated[
     float | None, typer.Option(metavar="SECONDS", help="How long to wait for a connection.", show_default="10")
@@ -196,6 +212,7 @@ class ConnectionOptions:
 
     timeout: TimeoutOption = None
     connect_timeout: ConnectTimeoutOption = None
+    max_time: MaxTimeOption = None
 
     def with_key(self, profile: str | None) -> PayOptions:
         """Return the flags of a command that a Virtual Key pays for, as checked values.
@@ -232,10 +249,11 @@ class ConnectionOptions:
         )
 
     def _waits(self) -> PayOptions:
-        wait, connecting = self.timeout, self.connect_timeout
+        wait, connecting, everything = self.timeout, self.connect_timeout, self.max_time
         return PayOptions(
             timeout=None if wait is None else parse_seconds(wait, "--timeout"),
             connect_timeout=None if connecting is None else parse_seconds(connecting, "--connect-timeout"),
+            max_time=None if everything is None else parse_seconds(everything, "--max-time"),
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -17,13 +18,14 @@ from ando_cli.terminal.output import check_writable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
     from pathlib import Path
     from typing import Any
 
     from ando_cli.cli.options import AnswerOptions
     from ando_cli.inference.request import Request
     from ando_cli.runtime.context import Invocation
-    from ando_cli.runtime.wiring import PayOptions
+    from ando_cli.runtime.wiring import Parts, PayOptions
     from ando_cli.terminal.output import Terminal
 
 NO_LIMIT = "the body sets no max_tokens, so the gateway decides how long and how expensive the answer is"
@@ -73,21 +75,34 @@ def warn_without_limit(terminal: Terminal, request: Request) -> None:
         terminal.warn(NO_LIMIT)
 
 
-def ask(state: Invocation, request: Request, options: PayOptions, output: Path | None = None) -> Turn:
+def closing_after(state: Invocation, parts: Parts, *, closes: bool) -> AbstractContextManager[None]:
+    """Enter a block after which the channels that were opened in it are closed, if the command ``closes`` them."""
+    if not closes:
+        return nullcontext()
+    from ando_cli.runtime.manage import closing_what_it_opens  # not on the paid path
+
+    return closing_what_it_opens(state, parts)
+
+
+def ask(
+    state: Invocation, request: Request, options: PayOptions, output: Path | None = None, *, closes: bool = False
+) -> Turn:
     """Ask one question and deliver the answer: its words, or with ``-j`` the very JSON.
+
+    Where it ``closes``, the channel that is opened for it is closed when the answer is delivered, or did not come.
 
     Raises:
         AndoError: there is no answer, or it holds no text.
     """
     terminal = state.terminal
-    with assemble(state, options) as parts:
+    with assemble(state, options) as parts, closing_after(state, parts, closes=closes):
         turn = Turn(Connections(state, parts, options), request)
         if request.streamed:
             with turn.arriving() as pieces:
                 terminal.answer_pieces(piece.text for piece in pieces)
             return turn
         turn.fetch()
-    _deliver(terminal, turn, output)
+        _deliver(terminal, turn, output)
     return turn
 
 

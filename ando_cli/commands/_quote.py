@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ando_cli.money import amount
 from ando_cli.redact import clean, short
 from ando_cli.runtime.quoting import ask_price, reckon
-from ando_cli.session.decide.steps import Open, TopUp, Voucher
+from ando_cli.session.decide.steps import Agree, Open, TopUp, Voucher
 
 if TYPE_CHECKING:
     from ando_cli.http.client import AndoClient
@@ -66,7 +66,7 @@ def show_quote(terminal: Terminal, parts: Parts, quote: Quote | None) -> None:
 
 def _describe(price: Price, network: str) -> dict[str, Any]:
     quote = price.quote
-    actions = {Open: "open", TopUp: "topUp", Voucher: "voucher"}
+    actions = {Open: "open", TopUp: "topUp", Voucher: "voucher", Agree: "voucher"}
     return {
         "dry_run": True,
         "realm": clean(quote.realm, 100),

@@ -10,6 +10,7 @@ from ando_cli.cli.command import Command
 from ando_cli.cli.groups import grouped
 from ando_cli.cli.options import (
     AnswerOptions,
+    CloseOption,
     ConnectionOptions,
     KeepOptions,
     PaymentOptions,
@@ -75,6 +76,7 @@ def chat(
     ] = False,
     rails: RailOptions,
     payment: PaymentOptions,
+    close: CloseOption = False,
     connection: ConnectionOptions,
     keeping: KeepOptions,
 ) -> None:
@@ -89,7 +91,7 @@ def chat(
     rail = chosen_rail(rails.rail or (found.conversation.rail if found else None), state.settings)
     on_key = rail == KEY_RAIL
     if on_key:
-        refuse_given(KEY_RAIL, {"--plan": sampling.plan, **payment.not_for_a_key()})
+        refuse_given(KEY_RAIL, {"--plan": sampling.plan, "--close": close or None, **payment.not_for_a_key()})
         options = connection.with_key(rails.profile)
     else:
         refuse_given(MPP_RAIL, {"--profile": rails.profile})
@@ -99,8 +101,10 @@ def chat(
     asked = begin(found, words, rail, settings)
     keeps = wanted.keeps(settings)
     if keeping.interactive or _talks(state.terminal, prompt, body, output, dry_run=payment.dry_run):
-        if state.terminal.json_output or body is not None or output is not None or payment.dry_run:
-            raise UsageError("a conversation takes no -j, -t, -o, --body or --dry-run", hint="leave them out, or -i")
+        if state.terminal.json_output or body is not None or output is not None or payment.dry_run or close:
+            raise UsageError(
+                "a conversation takes no -j, -t, -o, --body, --close or --dry-run", hint="leave them out, or -i"
+            )
         from ando_cli.repl.start import Manner, start  # not on the paid path
 
         history = settings.history and not keeping.no_history
@@ -124,7 +128,7 @@ def chat(
             state.terminal.stage("asking")
             dry_run(state.terminal, parts, connect_with_channel(state, parts, options), request)
         return
-    turn = ask(state, request, options, output)
+    turn = ask(state, request, options, output, closes=close)
     if keeps and question is not None:
         _keep(state, turn, asked, found, question)
     if answer.usage:

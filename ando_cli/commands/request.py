@@ -12,17 +12,20 @@ from ando_cli.cli.command import Command
 from ando_cli.cli.groups import grouped
 from ando_cli.cli.input import read_source
 from ando_cli.cli.options import (
+    CloseOption,
     ConnectionOptions,
     ConnectTimeoutOption,
+    MaxTimeOption,
     PaymentOptions,
     RailOptions,
     chosen_rail,
     refuse_given,
 )
+from ando_cli.commands._ask import closing_after
 from ando_cli.commands._quote import dry_run as show_dry_run
 from ando_cli.config.settings import KEY_RAIL, MPP_RAIL
-from ando_cli.errors import AndoError, UsageError
-from ando_cli.http.failures import failure
+from ando_cli.errors import AndoError, LostAnswerError, UsageError
+from ando_cli.http.failures import check_whole, failure
 from ando_cli.http.routes import check_key_route, check_rail, resolve_url
 from ando_cli.inference.request import Request, name_in
 from ando_cli.inference.usage import json_object
@@ -85,13 +88,15 @@ def request(
     silent: Annotated[bool, typer.Option("--silent", "-s", help="Print no notes on stderr, as --quiet does.")] = False,
     timeout: Annotated[
         float | None,
-        typer.Option("--timeout", "-m", metavar="SECONDS", help="The longest wait for the answer.", show_default="300"),
+        typer.Option("--timeout", "-m", metavar="SECONDS", help="How long the answer may take.", show_default="300"),
     ] = None,
     connect_timeout: ConnectTimeoutOption = None,
+    max_time: MaxTimeOption = None,
     offline: Annotated[
         bool, typer.Option("--offline", help="Check everything, print what would be sent, and send nothing.")
     ] = False,
     payment: PaymentOptions,
+    close: CloseOption = False,
     rails: RailOptions,
 ) -> None:
     """Send a request and print the answer's body. If the answer is a 402 challenge, pay and send it again.
@@ -103,7 +108,7 @@ def request(
     state = invocation(ctx)
     terminal = state.terminal
     terminal.quiet = terminal.quiet or silent
-    connection = ConnectionOptions(timeout, connect_timeout)
+    connection = ConnectionOptions(timeout, connect_timeout, max_time)
     keyed = rails.rail is not None and chosen_rail(rails.rail, state.settings) == KEY_RAIL
     options = connection.with_key(rails.profile) if keyed else connection.with_channel(payment)
     if json_body is not None and data is not None:
@@ -115,7 +120,7 @@ def request(
     check_rail(verb, target, own)
     if keyed:
         check_key_route(target, state.settings.base_url, own)
-        refuse_given(KEY_RAIL, payment.not_for_a_key())
+        refuse_given(KEY_RAIL, {"--close": close or None, **payment.not_for_a_key()})
     else:
         refuse_given(MPP_RAIL, {"--profile": rails.profile})
     asked = _request(terminal, url, verb, headers, json_body=json_body, data=data)
@@ -125,7 +130,7 @@ def request(
     if offline:
         _show_unsent(terminal, asked, target, keyed=keyed)
         return
-    with assemble(state, options) as parts:
+    with assemble(state, options) as parts, closing_after(state, parts, closes=close):
         client = connect_with_key(state, parts) if keyed else connect_with_channel(state, parts, options)
         terminal.stage(f"{verb} {clean(target.partition('?')[0])}")
         try:
@@ -137,7 +142,7 @@ def request(
             if error.body and not terminal.json_output:
                 terminal.answer_bytes(error.body)
             raise
-    _show(terminal, response, include=include or head, output=output, dump_header=dump_header)
+        _show(terminal, response, include=include or head, output=output, dump_header=dump_header)
 
 
 def _request(
@@ -206,6 +211,10 @@ def _show(
         terminal.answer_bytes(head + b"\n" + response.content if include else response.content)
     if not response.is_success:
         raise failure(response)
+    try:
+        check_whole(response)
+    except LostAnswerError as error:
+        raise error.with_answer(b"", error.request_id) from None  # what came of the body was printed or saved
 
 
 def _head(response: Response) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,6 +14,9 @@ from ando_cli.errors import AndoError, StoreError, UsageError
 from ando_cli.files import make_private_folder
 from ando_cli.runtime.context import invocation
 from ando_cli.tempo.keys import PrivateKey
+
+if TYPE_CHECKING:
+    from ando_cli.runtime.context import Invocation
 
 app = typer.Typer(
     cls=SharedOptionsGroup,
@@ -35,6 +38,7 @@ def _group() -> None:
     epilog=examples(
         "ando sandbox run",
         "ando sandbox run --port 8700 --protocol v2 -v",
+        "ando sandbox run --chain-id 42431 --gas-price 12",
     ),
 )
 def run(
@@ -52,9 +56,18 @@ def run(
     ] = None,
     escrow: Annotated[str | None, typer.Option(metavar="ADDRESS", help="With --outside-rpc: its v1 escrow.")] = None,
     token: Annotated[str | None, typer.Option(metavar="ADDRESS", help="With --outside-rpc: the currency.")] = None,
-    chain_id: Annotated[int | None, typer.Option(metavar="N", help="With --outside-rpc: its chain id.")] = None,
+    chain_id: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", min=1, max=2**63 - 1, help="The chain id: its own, or with --outside-rpc that one's."
+        ),
+    ] = None,
+    gas_price: Annotated[
+        int | None,
+        typer.Option(metavar="GWEI", min=0, max=10**6, help="The base fee of the built-in chain; 20 at first."),
+    ] = None,
     protocol: Annotated[
-        str, typer.Option(metavar="v1|v2|both", help="The session protocol that the gateway offers.")
+        str, typer.Option(metavar="v1|v2|both", help="The session protocol of the challenges; both offers v2 first.")
     ] = "v1",
     fund: Annotated[
         list[str] | None,
@@ -74,20 +87,17 @@ def run(
     except ValueError:
         raise UsageError(f"invalid --protocol {protocol!r}: expected v1, v2 or both") from None
     given = {"escrow": escrow, "token": token, "chain_id": chain_id}
-    if outside_rpc is None and any(value is not None for value in given.values()):
-        raise UsageError("--escrow, --token and --chain-id describe an outside chain", hint="add --outside-rpc URL")
-    if outside_rpc is not None and (None in given.values() or fund):
+    if outside_rpc is None and (escrow is not None or token is not None):
+        raise UsageError("--escrow and --token describe an outside chain", hint="add --outside-rpc URL")
+    if outside_rpc is not None and (None in given.values() or fund or gas_price is not None):
         raise UsageError(
-            "an outside chain needs --escrow, --token and --chain-id, and cannot be funded from here",
-            hint="give the three, and leave out --fund",
+            "an outside chain needs --escrow, --token and --chain-id, and is neither funded nor priced from here",
+            hint="give the three, and leave out --fund and --gas-price",
         )
-    path = file or state.settings.folders.state / "sandbox" / "served.db"
-    payee_key = state.environ.get("ANDO_SANDBOX_PAYEE_KEY")
-    if payee_key:
-        try:
-            payee_key = PrivateKey.parse(payee_key).to_hex()
-        except ValueError:
-            raise UsageError("ANDO_SANDBOX_PAYEE_KEY is not a private key", hint="give 64 hex digits") from None
+    # A file holds one chain: another id is another file.
+    name = "served.db" if chain_id is None or outside_rpc is not None else f"served-{chain_id}.db"
+    path = file or state.settings.folders.state / "sandbox" / name
+    payee_key = _payee_key(state)
 
     def ready(base_url: str, rpc_url: str, virtual_key: str) -> None:
         terminal = state.terminal
@@ -108,6 +118,7 @@ def run(
             rpc_url=outside_rpc,
             payee_key=payee_key or None,
             settings=settings,
+            gas_price=None if gas_price is None else gas_price * 10**9,
             access_log=lambda line: state.terminal.detail(1, line),
             **chosen,
         )
@@ -120,3 +131,12 @@ def run(
         if error.filename is not None:
             raise StoreError(f"cannot write {path}: {error.strerror}", hint="give another --file") from None
         raise AndoError(f"cannot listen on {host} port {port}", hint="give another --port, or 0") from None
+
+
+def _payee_key(state: Invocation) -> str | None:
+    """The key that the gateway is to be paid at; ``None`` or empty where the environment has none."""
+    key = state.environ.get("ANDO_SANDBOX_PAYEE_KEY")
+    try:
+        return PrivateKey.parse(key).to_hex() if key else key
+    except ValueError:
+        raise UsageError("ANDO_SANDBOX_PAYEE_KEY is not a private key", hint="give 64 hex digits") from None

@@ -51,7 +51,8 @@ KEYS: dict[str, Key] = {
         Key("budget.day", Kind.AMOUNT, "The most that may be authorised in a day."),
         Key("budget.month", Kind.AMOUNT, "The most that may be authorised in a month."),
         Key("budget.total", Kind.AMOUNT, "The most that may be authorised in all."),
-        Key("timeout", Kind.SECONDS, "How long to wait for an answer.", default=DEFAULT_TIMEOUT),
+        Key("timeout", Kind.SECONDS, "How long an answer may take.", default=DEFAULT_TIMEOUT),
+        Key("max_time", Kind.SECONDS, "How long everything may take, answers and the chain included."),
         Key("connect_timeout", Kind.SECONDS, "How long to wait for a connection.", default=DEFAULT_CONNECT_TIMEOUT),
         Key("rail", Kind.TEXT, "How ando chat pays: mpp or key.", default=MPP_RAIL, choices=RAILS),
         Key("profile", Kind.TEXT, "Which stored Virtual Key to use."),
@@ -98,6 +99,7 @@ class Settings:
     max_spend: int | None
     connect_timeout: float
     timeout: float
+    max_time: float | None = None
     budget_day: int | None = None
     budget_month: int | None = None
     budget_total: int | None = None
@@ -178,6 +180,7 @@ def merge(flags: Flags, environ: Mapping[str, str], config: Mapping[str, Any], f
         budget_total=value("budget.total"),
         connect_timeout=value("connect_timeout"),
         timeout=value("timeout"),
+        max_time=value("max_time"),
         rail=value("rail"),
         profile=value("profile"),
         model=value("model"),

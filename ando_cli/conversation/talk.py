@@ -53,6 +53,7 @@ class Talk:
             UsageError: the question cannot be asked with these options.
         """
         self._channel = self.channel
+        self._parts.deadline.restart()  # each question has all the time again
         self._turn = Turn(self._connections, request_of(conversation, question, stream=self.streams))
         return self._turn
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ando_cli.config.settings import KEY_RAIL, MPP_RAIL
-from ando_cli.errors import AndoError, Interrupted, InvariantError, OutcomeUnknownError
+from ando_cli.errors import AndoError, Interrupted, InvariantError, LostAnswerError, OutcomeUnknownError
 from ando_cli.http.extensions import PAID
 from ando_cli.inference import paid
 from ando_cli.inference.usage import Usage, read_usage
@@ -100,7 +100,13 @@ class Turn:
             AndoError: there is no answer.
         """
         client = self._client()
-        response = client.post(self._request)
+        try:
+            response = client.post(self._request)
+        except LostAnswerError as error:
+            terminal = self._connections.terminal
+            if error.body and not terminal.json_output:
+                terminal.answer_bytes(error.body)  # a part, as it came: it may have been charged
+            raise
         self.paid = response.extensions.get(PAID)
         self.answer = response.content
         self.usage = read_usage(self.answer, self.paid.spent if self.paid else None)

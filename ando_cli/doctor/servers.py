@@ -15,7 +15,7 @@ from ando_cli.inference import paid
 from ando_cli.inference.models import MODELS_PATH
 from ando_cli.inference.request import Request
 from ando_cli.money import amount
-from ando_cli.mpp.challenge import parse_challenges
+from ando_cli.mpp.challenge import parse_fields
 from ando_cli.mpp.malformed import MalformedError
 from ando_cli.mpp.session import parse_session_request
 from ando_cli.redact import clean, host_only
@@ -130,7 +130,7 @@ def _price(response: httpx.Response, settings: Settings, pinned_payee: str | Non
     try:
         requests = [
             parse_session_request(challenge)
-            for challenge in parse_challenges(response.headers.get_list("www-authenticate"))[0]
+            for challenge in parse_fields(response.headers.raw)[0]
             if (challenge.method.lower(), challenge.intent.lower()) == ("tempo", "session")
         ]
     except MalformedError as malformed:

@@ -1,8 +1,7 @@
 """Every error that a user can see: exit codes, the catalogue of error codes, and the classes that a caller can catch.
 
-An error carries what happened (``message``), what to do about it (``hint``), a stable machine-readable ``code`` for
-scripts, and the process exit code. Texts are written for a terminal: nothing secret, one line each. Code that reacts
-to an error looks at its class or at its attributes, never at its texts or its code.
+An error carries what happened (``message``), what to do about it (``hint``), a stable ``code`` for scripts, and an exit
+code. Texts hold nothing secret, one line each. Code that reacts to an error looks at its class, never at its texts.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = [
     "RETRYABLE",
     "AndoError",
+    "AuthorisedUnknownError",
     "BudgetExceededError",
     "Code",
     "ConsentRequiredError",
@@ -282,6 +282,12 @@ class InsufficientFundsError(PaymentError):
     """The wallet does not hold enough for a deposit or for a transaction's fee."""
 
     default_code: str = Code.INSUFFICIENT_BALANCE
+
+
+class AuthorisedUnknownError(PaymentError):
+    """The gateway holds a voucher for more than is on record as authorised."""
+
+    default_code: str = Code.AUTHORISED_UNKNOWN
 
 
 class WalletError(AndoError):

@@ -12,10 +12,12 @@ import httpx
 
 from ando_cli import __version__
 from ando_cli.errors import Interrupted, UsageError
-from ando_cli.http.extensions import CREDENTIAL, DRY_RUN, MODEL, PLAN, STREAMED
-from ando_cli.http.failures import failure, reading_errors, spends_key
-from ando_cli.http.routes import as_sent, check_rail, is_bearer_route, resolve_url
-from ando_cli.http.transport import Transport, Wire
+from ando_cli.http.deadline import Deadline
+from ando_cli.http.extensions import CREDENTIAL, DRY_RUN, KEY_ROUTE, MODEL, PLAN, STREAMED
+from ando_cli.http.failures import check_whole, failure, reading_errors, spends_key
+from ando_cli.http.routes import as_sent, check_rail, check_transport, is_bearer_route, resolve_url
+from ando_cli.http.transport import Transport
+from ando_cli.http.wire import Wire
 from ando_cli.inference.request import Request
 
 if TYPE_CHECKING:
@@ -30,7 +32,9 @@ class AndoClient:
         auth: the rail; ``None`` sends without a credential.
         bearer: whether ``auth`` is a Virtual Key's, which goes to the routes that take one and to no other; any other
             rail goes everywhere else.
-        connect_timeout, timeout: seconds to wait for a connection, and for each part of an answer.
+        connect_timeout: seconds to wait for a connection.
+        timeout: seconds for an answer as a whole; where it is read piece by piece, for each word of it.
+        deadline: bounds everything that is sent and awaited.
         waiting: entered while an answer is awaited; shows the spinner.
         transport: sends the bytes; HTTP unless a test passes its own.
     """
@@ -43,14 +47,16 @@ class AndoClient:
         bearer: bool = False,
         connect_timeout: float,
         timeout: float,
+        deadline: Deadline | None = None,
         waiting: Callable[[], AbstractContextManager[object]] = nullcontext,
         transport: httpx.BaseTransport | None = None,
     ) -> None:
         self._base_url = base_url
         self._auth = auth
         self._bearer = bearer
+        limit = deadline or Deadline()
         self._http = httpx.Client(
-            transport=Transport(transport or Wire(), waiting),
+            transport=Transport(transport or Wire(limit), waiting, limit),
             timeout=httpx.Timeout(timeout, connect=connect_timeout),
             headers={"User-Agent": f"ando/{__version__}", "Accept-Encoding": "gzip"},
             follow_redirects=False,  # a credential never crosses a redirect
@@ -76,6 +82,7 @@ class AndoClient:
         """
         response = self.send(request)
         if response.is_success:
+            check_whole(response)
             return response
         raise failure(response)
 
@@ -86,14 +93,18 @@ class AndoClient:
             dry_run: if the server asks for payment, raise an exception of the rail, and sign nothing.
 
         Raises:
-            UsageError: the request mixes the two rails, or is one that the gateway reserves.
+            UsageError: the request mixes the two rails, is one that the gateway reserves, or would go over plain http
+                to another machine.
             PaymentError, WalletError, StoreError: it asks to be paid, and cannot be.
             NetworkError: no answer came.
             Interrupted: the user pressed Ctrl-C when the request could already be charged.
         """
         target, given = self._addressed(request)
         with reading_errors():
-            built = self._build(request, target, given, {DRY_RUN: True} if dry_run else {})
+            extensions = {DRY_RUN: True} if dry_run else {}
+            if is_bearer_route(target, self._base_url):
+                extensions[KEY_ROUTE] = True
+            built = self._build(request, target, given, extensions)
             return self._send(built, self._auth if self._pays(target, given) else None)
 
     @contextmanager
@@ -119,8 +130,9 @@ class AndoClient:
             response.close()
 
     def _addressed(self, request: Request) -> tuple[str, httpx.Headers]:
-        """The URL and the headers of a request that is not for the wrong rail."""
+        """The URL and the headers of a request that is not for the wrong rail, and may leave this machine."""
         target = as_sent(resolve_url(request.path, self._base_url))
+        check_transport(target)
         given = httpx.Headers(list(request.headers))
         check_rail(request.method, target, given.get("Authorization"))
         return target, given
@@ -143,7 +155,10 @@ class AndoClient:
             raise
 
     def _pays(self, target: str, given: httpx.Headers) -> bool:
-        """Whether this client's rail is the one that the route at ``target`` takes, and not chosen by the caller."""
-        if self._auth is None or "Authorization" in given:
+        """Whether this client's rail is the one that the route at ``target`` takes, and not chosen by the caller.
+
+        A payment can go beside an ``Authorization`` of the caller's own, in another header.
+        """
+        if self._auth is None or (self._bearer and "Authorization" in given):
             return False
         return self._bearer is is_bearer_route(target, self._base_url)

@@ -27,11 +27,26 @@ MODEL = "ando.model"
 PLAN = "ando.plan"
 """Request extension: the plan that the request names, as ``MODEL``."""
 
+CUT = "ando.cut"
+"""Response extension: only a part of the answer's body is there, and no more of it can be had."""
+
 RESENT = "ando.resent"
-"""Response extension: no answer came at first, and the same request was sent once more."""
+"""Request and response extension: no answer came at first, and the same request was sent once more."""
+
+PACE = "ando.pace"
+"""Response extension: the ``Pace`` at which the answer is read."""
+
+FAILURE = "ando.failure"
+"""Response extension: the ``AndoError`` that an answer which is not a success comes to, where a rail knows better."""
+
+KEY_ROUTE = "ando.key_route"
+"""Request extension: it goes to a route of the gateway that takes a Virtual Key, whoever added that."""
 
 PAID = "ando.paid"
 """Response extension: the ``Paid`` of a request that was paid."""
 
 BOOKING = "ando.booking"
 """Response extension: the ``Booking`` of a request that is in the ledger."""
+
+DEPOSITED = "ando.deposited"
+"""Response extension: what the request sent as a deposit before it failed, in base units."""

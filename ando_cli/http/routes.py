@@ -7,8 +7,8 @@ from urllib.parse import unquote, urlsplit
 
 import httpx
 
-from ando_cli.errors import UsageError
-from ando_cli.urls import check_url, origin
+from ando_cli.errors import Code, UntrustedError, UsageError
+from ando_cli.urls import check_url, may_carry_credentials, origin
 
 _BEARER_ROUTES = ("/models", "/chat/completions", "/responses", "/think", "/completions")
 
@@ -58,6 +58,20 @@ def is_bearer_route(url: str, base_url: str) -> bool:
 def _segments(path: str) -> list[str]:
     """The names in a path: no letter case, no empty ones, no ``;parameters``."""
     return [name.partition(";")[0] for name in path.lower().split("/") if name]
+
+
+def check_transport(url: str) -> None:
+    """Refuse what anybody on the way could read and change: the question, the answer, and what is paid for it.
+
+    Raises:
+        UntrustedError: the URL is one of plain http, to another machine.
+    """
+    if not may_carry_credentials(url):
+        raise UntrustedError(
+            "nothing is sent over plain http to another machine",
+            hint="use the https URL; nothing was sent or signed",
+            code=Code.INSECURE_TRANSPORT,
+        )
 
 
 def check_rail(method: str, url: str, authorization: str | None) -> None:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from ando_cli.errors import Code, KeyMissingError, UsageError, WalletError
 from ando_cli.frozen import frozen
 from ando_cli.keys import oskeyring
+from ando_cli.urls import origin
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -185,7 +186,7 @@ def _stored(profile: str) -> VirtualKey | None:
         return None
     try:
         kept = json.loads(text)
-        return VirtualKey(check_key(kept["key"]), profile, str(kept["gateway"]))
+        return VirtualKey(check_key(kept["key"]), profile, _spelt(str(kept["gateway"])))
     except (ValueError, TypeError, KeyError, AttributeError, UsageError):
         raise WalletError(
             f"the keyring entry of the profile {profile!r} is damaged",
@@ -217,3 +218,8 @@ def _keyring() -> Iterator[None]:
         yield
     except WalletError as error:
         raise error.with_hint(_WITHOUT_KEYRING) from None
+
+
+def _spelt(gateway: str) -> str:
+    """A gateway as we spell it today: it may have been stored by a version that had two spellings of one."""
+    return origin(gateway) if "://" in gateway else gateway

@@ -1,7 +1,8 @@
 """base64url without padding (RFC 4648 section 5), and the JSON objects that travel in it.
 
-Everything here was chosen by a server: sizes are bounded before any work is done, and the only error is
-``MalformedError``, whose message never contains the input.
+What servers send is read more liberally: some pad it, some use the alphabet of plain base64. Everything here was
+chosen by a server: sizes are bounded before any work is done, and the only error is ``MalformedError``, whose message
+never contains the input.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ def decode(text: str, *, limit: int = LIMIT) -> bytes:
 
 
 def decode_object(text: str, *, limit: int = LIMIT) -> dict[str, Any]:
-    """Return the JSON object that ``text`` carries.
+    """Return the JSON object that ``text`` carries, with or without padding, in either alphabet of base64.
 
     Refused, beyond what is not JSON: a key that occurs twice (readers disagree on which one counts), ``NaN`` and
     ``Infinity``, text that is not Unicode (lone surrogates), and nesting beyond what the interpreter can follow.
@@ -51,7 +52,7 @@ def decode_object(text: str, *, limit: int = LIMIT) -> dict[str, Any]:
     Raises:
         MalformedError: any of these, or as ``decode``.
     """
-    raw = decode(text, limit=limit)
+    raw = decode(_canonical(text), limit=limit)
     try:
         document = raw.decode("utf-8")
         value = _JSON.decode(document)
@@ -66,6 +67,15 @@ def decode_object(text: str, *, limit: int = LIMIT) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise MalformedError("not a JSON object")
     return value
+
+
+def _canonical(text: str) -> str:
+    """``text`` without its padding, where that is right for its length, and in the alphabet of base64url."""
+    bare = text.rstrip("=") if len(text) % 4 == 0 and not text.endswith("===") else text
+    return bare.translate(_URL_SAFE)
+
+
+_URL_SAFE = str.maketrans("+/", "-_")
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

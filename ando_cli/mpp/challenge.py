@@ -13,6 +13,10 @@ A ``param`` belongs to the nearest ``scheme`` before it. A name is a scheme unle
 scheme is its token68 if the element ends there, else a param without a value. A fault spoils the challenge it stands
 in. Scanning goes on at the next comma outside quotes (or right away where only a comma was missing), so the
 challenges after it are still found. No character is looked at more than a fixed number of times.
+
+Where nothing hangs on it more is read than the grammar allows: a fault in a parameter of ``Payment`` that nobody knows
+spoils nothing, a ``description`` may hold quotes that were not escaped, and ``\u`` with four hex digits in a quoted
+value is that unit of UTF-16, as deployed servers write it.
 """
 
 from __future__ import annotations
@@ -24,28 +28,24 @@ from typing import TYPE_CHECKING
 
 from ando_cli.frozen import frozen
 from ando_cli.mpp import fields
-from ando_cli.mpp.base64url import decode_object
+from ando_cli.mpp.base64url import LIMIT, decode_object
+from ando_cli.mpp.cursor import TOKEN, Cursor
 from ando_cli.mpp.malformed import MalformedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-_ALNUM = frozenset("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
-_TOKEN = _ALNUM | frozenset("!#$%&'*+-.^_`|~")
-_TOKEN68 = _ALNUM | frozenset("-._~+/")
-_BLANK = frozenset(" \t")
-_BETWEEN_ELEMENTS = _BLANK | {","}
-_PADDING = frozenset("=")
-
 _REQUIRED = ("id", "realm", "method", "intent", "request")
 _OPTIONAL = ("expires", "digest", "opaque", "description", "header")
+_KNOWN = frozenset(_REQUIRED + _OPTIONAL)
 
 
 @frozen
 class Challenge:
     """One payment challenge, every parameter the string that was received (quoting undone, nothing else).
 
-    ``request`` and ``opaque`` stay base64url: they are echoed as they came, and re-encoding could change them.
+    ``request`` and ``opaque`` stay as they came, and are echoed so: re-encoding could change them. ``opaque`` is the
+    server's own affair and is never decoded.
     A parameter that was absent is ``None``. ``header`` names the header field for the credential where that is not
     ``Authorization``. The repr leaves out what identifies a payment or its parties.
     """
@@ -83,23 +83,36 @@ class Challenge:
         """Say whether ``digest`` is the SHA-256 of ``body``; true where the challenge names no digest.
 
         Read are RFC 9530 (``sha-256=:<base64>:``, also among other algorithms) and the form deployed servers send
-        (``sha-256=<base64>``). A digest without a ``sha-256`` member cannot be checked and does not match. Where
-        there are several, all have to match.
+        (``sha-256=<base64>``), each with or without padding. A digest without a ``sha-256`` member cannot be checked
+        and does not match. Where there are several, all have to match.
         """
         if self.digest is None:
             return True
         members = [member.partition("=") for member in self.digest.split(",")]
         claimed = [value.strip() for name, _, value in members if name.strip().lower() == "sha-256"]
         actual = base64.b64encode(hashlib.sha256(body).digest()).decode("ascii")
-        return bool(claimed) and all(value in (actual, f":{actual}:") for value in claimed)
+        bare = actual.rstrip("=")
+        return bool(claimed) and all(value in (actual, bare, f":{actual}:", f":{bare}:") for value in claimed)
+
+
+def parse_fields(headers: Iterable[tuple[bytes, bytes]]) -> tuple[tuple[Challenge, ...], tuple[str, ...]]:
+    """Read the challenges of a response from its header fields, as bytes: they are ISO-8859-1 whatever else they seem.
+
+    Returns:
+        As ``parse_challenges``.
+    """
+    return parse_challenges(
+        value.decode("iso-8859-1") for name, value in headers if name.lower() == b"www-authenticate"
+    )
 
 
 def parse_challenges(header_values: Iterable[str]) -> tuple[tuple[Challenge, ...], tuple[str, ...]]:
     """Read every ``Payment`` challenge from all ``WWW-Authenticate`` field values of a response.
 
     Challenges of other schemes are passed over. A ``Payment`` challenge is malformed if it breaks the grammar, names
-    a parameter twice, lacks a required one (or has it empty), if its ``request`` or ``opaque`` is not the base64url
-    of a JSON object, or if its ``header`` cannot be the name of a header field. Unknown parameters are ignored.
+    a parameter twice, lacks a required one (or has it empty), if its ``request`` is not the base64 of a JSON object,
+    its ``opaque`` is longer than that may be, or its ``header`` cannot be the name of a header field. Unknown
+    parameters are ignored.
 
     Returns:
         The well-formed challenges in order, and for each malformed one a short reason that quotes nothing from it.
@@ -132,6 +145,10 @@ class _Draft:
             self.spoil("a parameter occurs twice")
         self.params[name] = value
 
+    def ignores(self, name: str) -> bool:
+        """Say whether ``name`` is a parameter that nobody reads, so that its value does not matter."""
+        return self.scheme == "payment" and name not in _KNOWN
+
     def spoil(self, fault: str) -> None:
         """Mark the challenge as malformed; the first fault is the one reported."""
         self.fault = self.fault or fault
@@ -144,21 +161,21 @@ def _challenge(draft: _Draft) -> Challenge:
     for name in _REQUIRED:
         if not params.get(name):
             raise MalformedError(f"{name} is missing or empty")
-    for name in ("request", "opaque"):
-        if name in params:
-            try:
-                decode_object(params[name])
-            except MalformedError as error:
-                raise MalformedError(f"{name}: {error}") from None
+    try:
+        decode_object(params["request"])
+    except MalformedError as error:
+        raise MalformedError(f"request: {error}") from None
+    if len(params.get("opaque", "")) > LIMIT:
+        raise MalformedError("opaque: the value is too long")
     header = params.get("header")
-    if header is not None and not (header and _TOKEN.issuperset(header)):
+    if header is not None and not (header and TOKEN.issuperset(header)):
         raise MalformedError("header is not the name of a header field")
     return Challenge(**{name: params[name] for name in (*_REQUIRED, *_OPTIONAL) if name in params})
 
 
 def _scan(line: str) -> Iterator[_Draft]:
     """Yield the challenges of one field value, well-formed or spoilt, in order."""
-    cursor = _Cursor(line)
+    cursor = Cursor(line)
     current = _Draft(scheme="")  # takes the params that come before any scheme
     while cursor.next_element():
         try:
@@ -166,10 +183,7 @@ def _scan(line: str) -> Iterator[_Draft]:
             separated = cursor.blanks()
             if cursor.skip("="):
                 cursor.blanks()
-                current.add(name.lower(), cursor.value())
-                cursor.blanks()
-                if not cursor.at_end_of_element():
-                    current.spoil("a comma is missing between parameters")
+                _read_param(cursor, current, name.lower())
             elif separated or cursor.at_end_of_element():
                 yield current
                 current = _Draft(scheme=name.lower())
@@ -182,94 +196,21 @@ def _scan(line: str) -> Iterator[_Draft]:
     yield current
 
 
-class _Cursor:
-    """A place in a field value, and the terminals that can be read there."""
-
-    __slots__ = ("_at", "_text")
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-        self._at = 0
-
-    def next_element(self) -> bool:
-        """Go to where the next element starts; false at the end."""
-        self._run(_BETWEEN_ELEMENTS)
-        return self._at < len(self._text)
-
-    def at_end_of_element(self) -> bool:
-        return self._text[self._at : self._at + 1] in ("", ",")
-
-    def blanks(self) -> bool:
-        """Pass over optional white space; say whether there was any."""
-        return bool(self._run(_BLANK))
-
-    def skip(self, character: str) -> bool:
-        """Pass over ``character`` if it comes next; say whether it did."""
-        found = self._text.startswith(character, self._at)
-        self._at += found
-        return found
-
-    def token(self) -> str:
-        found = self._run(_TOKEN)
-        if not found:
-            raise MalformedError("an unexpected character")
-        return found
-
-    def skip_token68(self) -> None:
-        """Pass over a token68 if that is what fills the rest of the element."""
-        start = self._at
-        found = self._run(_TOKEN68)
-        self._run(_PADDING)
-        self.blanks()
-        if not (found and self.at_end_of_element()):
-            self._at = start
-
-    def value(self) -> str:
-        """Read the value of a param."""
-        return self._quoted() if self.skip('"') else self.token()
-
-    def recover(self) -> None:
-        """Go to the next comma outside quotes, or to the end."""
-        text = self._text
-        while self._at < len(text) and text[self._at] != ",":
-            self._at += 1
-            if text[self._at - 1] == '"':
-                self._rest_of_quoted()
-
-    def _quoted(self) -> str:
-        value = self._rest_of_quoted()
-        if value is None:
-            raise MalformedError("a quoted value does not end")
-        if not value.isprintable() and not all(map(_is_text, value)):
-            raise MalformedError("a quoted value holds a control character")
-        return value
-
-    def _rest_of_quoted(self) -> str | None:
-        """Read up to and with the closing quote and undo the quoted-pairs; ``None`` if the text ends before it."""
-        text, at, kept = self._text, self._at, []
-        end = text.find('"', at)
-        while end >= 0:
-            pair = text.find("\\", at, end)
-            if pair < 0:
-                kept.append(text[at:end])
-                self._at = end + 1
-                return "".join(kept)
-            kept += text[at:pair], text[pair + 1 : pair + 2]
-            at = pair + 2
-            if at > end:  # the quote was one half of the pair
-                end = text.find('"', at)
-        self._at = len(text)
-        return None
-
-    def _run(self, allowed: frozenset[str]) -> str:
-        """Pass over the characters that are ``allowed`` and return them."""
-        text, start, at = self._text, self._at, self._at
-        while at < len(text) and text[at] in allowed:
-            at += 1
-        self._at = at
-        return text[start:at]
-
-
-def _is_text(character: str) -> bool:
-    """Whether a quoted value may hold it: a tab, a space, or what is visible. Half a surrogate pair is no character."""
-    return character == "\t" or (" " <= character != "\x7f" and not "\ud800" <= character <= "\udfff")
+def _read_param(cursor: Cursor, draft: _Draft, name: str) -> None:
+    """Read the value of ``name`` and what separates it from the next parameter."""
+    ignored = draft.ignores(name)
+    try:
+        value = cursor.value(lenient=name == "description")
+    except MalformedError:
+        if not ignored:
+            raise
+        cursor.recover()
+        return
+    draft.add(name, value)
+    separated = cursor.blanks()
+    if cursor.at_end_of_element():
+        return
+    if not ignored:
+        draft.spoil("a comma is missing between parameters")
+    elif not separated:
+        cursor.recover()

@@ -77,15 +77,20 @@ class VoucherPayload:
 
 @frozen
 class ClosePayload:
-    """Ask for a cooperative close, with the voucher up to which the payee may settle."""
+    """Ask for a cooperative close, with the voucher up to which the payee may settle.
+
+    ``close_signature`` authorises the close itself; v2 alone has it.
+    """
 
     channel_id: str = field(repr=False)
     cumulative_amount: int
     signature: str = field(repr=False)
+    close_signature: str | None = field(default=None, repr=False)
 
     def to_wire(self) -> dict[str, Any]:
         """Return the payload as the members of its JSON object."""
-        return {"action": "close", **_signed(self)}
+        authorised = {} if self.close_signature is None else {"closeSignature": self.close_signature.lower()}
+        return {"action": "close", **_signed(self), **authorised}
 
 
 Payload = OpenPayload | TopUpPayload | VoucherPayload | ClosePayload

@@ -25,6 +25,9 @@ _CODE = r"[a-z][a-z0-9_./-]{0,63}"
 # A credential, a receipt, a signature, a key or an address that the server quotes back at us. No code is that long.
 _OPAQUE = r"0x[0-9A-Fa-f]{16,}|[0-9A-Fa-f]{32,}|[0-9A-Za-z_-]{48,}"
 _CHALLENGE_ID_LIMIT = 256
+# Whole numbers, of digits alone: no part of a word, of an address, of a decimal fraction or of a number with commas.
+_FIGURE = r"(?<![\w.,+-])[0-9]{1,39}(?!\w|[.,]\w)"
+_FIGURE_MEMBERS = ("spent", "requiredCumulative", "acceptedCumulative", "cumulativeAmount", "settled")
 
 _T = TypeVar("_T")
 
@@ -114,6 +117,8 @@ class Problem:
         required_top_up: base units by which the server says the deposit is short. A claim: never sign on its word.
         channel_id: the channel the server speaks of, lower-case hex.
         challenge_id: the challenge it speaks of.
+        figures: the whole numbers that the message and the members about a channel's amounts name. Claims, like all of
+            it: use one only where it lies within what is proven and what was signed.
     """
 
     code: str | None
@@ -122,6 +127,15 @@ class Problem:
     required_top_up: int | None = None
     channel_id: str | None = field(default=None, repr=False)
     challenge_id: str | None = field(default=None, repr=False)
+    figures: frozenset[int] = frozenset()
+
+    def figure(self, above: int, up_to: int) -> int | None:
+        """Return the one amount that the problem names above ``above`` and up to ``up_to``, in base units.
+
+        ``None`` where it names none there, or more than one.
+        """
+        found = [figure for figure in self.figures if above < figure <= up_to]
+        return found[0] if len(found) == 1 else None
 
     @property
     def canonical(self) -> ProblemCode | None:
@@ -147,6 +161,7 @@ def parse_problem(status: int, body: bytes) -> Problem:
         required_top_up=_first([*layers, *details], "requiredTopUp", _top_up),
         channel_id=_first([*layers, *details], "channelId", fields.hash32),
         challenge_id=_first([*layers, *details], "challengeId", _challenge_id),
+        figures=_figures(layers, details),
     )
 
 
@@ -208,6 +223,16 @@ def _first(layers: list[dict[str, Any]], name: str, read: Callable[[object, str]
         except (KeyError, MalformedError):
             continue
     return None
+
+
+def _figures(layers: list[dict[str, Any]], details: list[dict[str, Any]]) -> frozenset[int]:
+    texts = [layer.get(name) for layer in layers for name in ("message", "detail")]
+    members = [layer.get(name) for layer in (*layers, *details) for name in _FIGURE_MEMBERS]
+    found = {int(match) for text in texts if isinstance(text, str) for match in re.findall(_FIGURE, clean(text, 1200))}
+    for value in members:
+        if isinstance(value, str) and re.fullmatch("[0-9]{1,39}", value):
+            found.add(int(value))
+    return frozenset(found)
 
 
 def _top_up(value: object, name: str) -> int:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 METHOD = "tempo"
 INTENT = "session"
+MAINNET = 4217
+"""The chain that a v1 request means which names none."""
 
 
 @frozen
@@ -69,6 +71,8 @@ def parse_session_request(challenge: Challenge) -> SessionRequest:
     unit_type = request.get("unitType")
     channel_id = details.get("channelId")
     operator = details.get("operator")
+    protocol = fields.text(details.get("sessionProtocol", "v1"), "sessionProtocol")
+    chain = details.get("chainId", MAINNET if protocol == "v1" else None)
     return SessionRequest(
         amount=amount,
         currency=fields.address(request.get("currency"), "currency"),
@@ -76,12 +80,12 @@ def parse_session_request(challenge: Challenge) -> SessionRequest:
         suggested_deposit=None if suggested is None else fields.amount(suggested, "suggestedDeposit"),
         unit_type=None if unit_type is None else fields.text(unit_type, "unitType"),
         escrow_contract=fields.address(details.get("escrowContract"), "escrowContract"),
-        chain_id=fields.chain_id(details.get("chainId"), "chainId"),
+        chain_id=fields.chain_id(chain, "chainId"),
         channel_id=None if channel_id is None else fields.hash32(channel_id, "channelId"),
         min_voucher_delta=fields.amount(details.get("minVoucherDelta", "0"), "minVoucherDelta"),
         fee_payer=fee_payer,
         operator=None if operator is None else fields.address(operator, "operator"),
-        session_protocol=fields.text(details.get("sessionProtocol", "v1"), "sessionProtocol"),
+        session_protocol=protocol,
         session_snapshot=snapshot,
     )
 

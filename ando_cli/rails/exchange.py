@@ -11,12 +11,13 @@ import httpx
 from ando_cli.errors import AndoError, Code, InvariantError, OutcomeUnknownError, PaymentError
 from ando_cli.http.extensions import CREDENTIAL, MODEL, PLAN, UNSENT
 from ando_cli.mpp.credential import TopUpPayload, authorization
+from ando_cli.rails.pauses import Pauses
 from ando_cli.rails.turn import Asked, Turn
 from ando_cli.session.record.ledger import Outcome
 from ando_cli.tempo.protocol import Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Mapping
 
     from ando_cli.mpp.credential import Payload
     from ando_cli.rails.offers import Offers
@@ -27,6 +28,12 @@ if TYPE_CHECKING:
 
 MAX_UNPAID_REQUESTS = 4
 """How often one request may be sent unpaid, to be given a challenge."""
+
+_UNBOUNDED = 1800.0
+"""Seconds that a request without a timeout is taken to last."""
+
+_MARGIN = 30.0
+"""Seconds for what is done beside waiting: signing, writing the store, connecting again."""
 
 
 class Exchange:
@@ -67,17 +74,22 @@ class Exchange:
         """
         url = str(request.url)
         request.headers.setdefault("Idempotency-Key", str(uuid.uuid4()))
-        request.headers["Accept-Payment"] = "tempo/session"
+        request.headers.setdefault("Accept-Payment", "tempo/session")
         named = request.extensions.get(MODEL), request.extensions.get(PLAN)
-        asked = Asked(url, self._gateway_of(url), request.read(), frozenset(request.headers), *named)
-        response = yield request
-        if response.status_code != 402:
+        patience = _patience(request.extensions.get("timeout", {}))
+        asked = Asked(
+            url, self._gateway_of(url), request.read(), frozenset(request.headers), *named, request.method, patience
+        )
+        pauses = Pauses(self._session, self._notes, url)
+        response = yield from self._unpaid(request, pauses)
+        if response.status_code != 402 or self._offers.for_caller(response, asked):
             return
-        turn = Turn(asked, self._offers.take(response, asked), response)
+        turn = Turn(asked, self._offers.take(response, asked), response, pauses)
         try:
             yield from negotiate(request, turn)
         except OutcomeUnknownError:
-            raise  # it may have been charged: its row keeps saying that nobody knows
+            self._settlement.doubt(turn)  # it may have been charged: its row keeps saying that nobody knows
+            raise
         except AndoError as error:
             # So may a request whose answer an error of our own prevented from being processed.
             if turn.out is None or not isinstance(error, InvariantError):
@@ -86,6 +98,8 @@ class Exchange:
         except BaseException:  # httpx gives up on the flow, or the user does
             if turn.out is None or UNSENT in turn.out.extensions:
                 self._settlement.finish(turn, Outcome.FAILED)
+            else:
+                self._settlement.doubt(turn)
             raise
         finally:
             self._settlement.release(turn)
@@ -103,21 +117,31 @@ class Exchange:
                 code=Code.NO_FRESH_CHALLENGE,
             )
         turn.unpaid += 1
-        request.headers.pop(turn.header, None)
-        request.extensions.pop(CREDENTIAL, None)
-        turn.answer = yield request
+        _drop_credential(request, turn)
+        turn.answer = yield from self._unpaid(request, turn.pauses)
         if turn.answer.status_code != 402:
             return False
-        turn.offer = self._offers.take(turn.answer, turn.asked)
+        turn.offer = self._offers.take(turn.answer, turn.asked, turn.answered)
         return True
+
+    def _unpaid(
+        self, request: httpx.Request, pauses: Pauses
+    ) -> Generator[httpx.Request, httpx.Response, httpx.Response]:
+        """Send a request without a credential, again where the gateway asks to wait a moment."""
+        response = yield request
+        while pauses.after_busy(response):
+            response = yield request
+        return response
 
     def paid(self, request: httpx.Request, turn: Turn, channel: Channel, payload: Payload) -> httpx.Request:
         """Return the request with a credential for ``channel`` as recorded: the last thing before the bytes leave."""
         challenge, terms = turn.offer.challenge, channel.terms
-        if turn.offer.payee_accepted:
-            self._session.store.pin(channel.gateway, channel.network, terms.payee)
+        if turn.offer.replaces is not None:
+            self._session.store.pin(channel.gateway, channel.network, terms.payee, replaces=turn.offer.replaces)
         turn.progress = replace(turn.progress, paid_attempts=turn.progress.paid_attempts + 1)
-        request.headers.pop(turn.header, None)
+        turn.answered.add(challenge.id)
+        turn.known_spent = channel.spent
+        _drop_credential(request, turn)
         turn.header = challenge.header or "Authorization"
         descriptor = terms.descriptor if terms.protocol is Protocol.V2 else None
         value = authorization(challenge, payload, chain_id=terms.chain_id, payer=terms.payer, descriptor=descriptor)
@@ -134,3 +158,19 @@ class Exchange:
         self._notes.stage("waiting for the answer")
         request.headers[turn.header] = value
         return request
+
+
+def _drop_credential(request: httpx.Request, turn: Turn) -> None:
+    """Take the last credential out of ``request``; an ``Authorization`` of the caller's own stays."""
+    if turn.header is not None:
+        request.headers.pop(turn.header, None)
+    request.extensions.pop(CREDENTIAL, None)
+
+
+def _patience(timeouts: Mapping[str, float | None]) -> float:
+    """How many seconds a request can take until it has its answer or is given up: httpx's ``timeout`` extension.
+
+    The transport sends it twice at most.
+    """
+    longest = [timeouts.get(name) for name in ("connect", "read")]
+    return 2 * sum(_UNBOUNDED if seconds is None else seconds for seconds in longest) + _MARGIN

@@ -8,23 +8,24 @@ payment rail: the offer is read and checked alike, and everything is recorded be
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import httpx
 
-from ando_cli.errors import AndoError, Code, NetworkError, PaymentError
+from ando_cli.errors import AuthorisedUnknownError, Code, NetworkError, PaymentError
 from ando_cli.frozen import frozen
+from ando_cli.money import amount as units
 from ando_cli.mpp.malformed import MalformedError
 from ando_cli.mpp.problem import ProblemCode, parse_problem, request_id
 from ando_cli.mpp.receipt import parse_receipt
 from ando_cli.rails.exchange import Exchange
 from ando_cli.rails.offers import Offers
+from ando_cli.rails.pauses import deposit_first
 from ando_cli.rails.settlement import Settlement
 from ando_cli.rails.turn import Notes
-from ando_cli.redact import clean
+from ando_cli.redact import clean, short
 from ando_cli.session.act import closing, deposits, settling, signing
 from ando_cli.session.channel import State
 from ando_cli.session.record.ledger import Entry, Outcome
@@ -39,6 +40,11 @@ if TYPE_CHECKING:
     from ando_cli.session.decide.policy import Committed
 
 
+def _never(_: int) -> bool:
+    """Buy nothing."""
+    return False
+
+
 @frozen
 class TopUpBy:
     """Add exactly ``amount`` base units to the deposit."""
@@ -48,7 +54,13 @@ class TopUpBy:
 
 @frozen
 class Close:
-    """Close the channel: the payee takes what was spent, the rest comes back."""
+    """Close the channel: the payee takes what was spent, the rest comes back.
+
+    ``may_buy`` is asked where the gateway counts more than receipts show and does not say how much: whether to pay for
+    the smallest answer, whose receipt tells, and else to offer all that was authorised, which it is given.
+    """
+
+    may_buy: Callable[[int], bool] = _never
 
 
 @frozen
@@ -110,8 +122,8 @@ class ManagementAuth(httpx.Auth):
             match self._action:
                 case TopUpBy(amount):
                     yield from self._top_up(request, turn, channel, amount)
-                case Close():
-                    yield from self._close(request, turn, channel)
+                case Close(may_buy):
+                    yield from self._close(request, turn, channel, may_buy)
 
     def _top_up(
         self, request: httpx.Request, turn: Turn, channel: Channel, amount: int
@@ -122,35 +134,42 @@ class ManagementAuth(httpx.Auth):
         response = yield self._exchange.paid(request, turn, channel, signing.payload(session, channel))
         if not response.is_success:
             raise _refused(response)
-        try:
+        with deposit_first("the gateway took the top-up", amount):  # the same command would top up once more
             settling.confirm_top_up(session, channel)
             self.managed = Managed(self._now(channel))
-        except AndoError as error:
-            raise error.with_retryable(False) from None  # the same command would top up once more
 
     def _close(
-        self, request: httpx.Request, turn: Turn, channel: Channel
+        self, request: httpx.Request, turn: Turn, channel: Channel, may_buy: Callable[[int], bool]
     ) -> Generator[httpx.Request, httpx.Response, None]:
         """Offer what receipts report as spent, and more only if the gateway counts more.
 
-        It does where a receipt was lost. Then it is asked for the smallest answer, whose receipt tells; only what that
-        does not mend is offered all that was authorised. None of it is above what was signed before: closing authorises
-        nothing new.
+        It does where a receipt was lost. Then the amount that its refusal names is offered, once. Where it names none,
+        and the user allows it, it is asked for the smallest answer, whose receipt tells; only what that does not mend
+        is offered all that was authorised. None of it is above what was signed before: closing authorises nothing new.
         """
-        session, amount, asked = self._session, channel.spent, False
+        session, amount, named, asked = self._session, channel.spent, False, False
         while True:
             self._notes.stage("closing the channel")
             response = yield self._exchange.paid(
                 request, turn, channel, signing.close_payload(session, channel, amount)
             )
             if response.is_success:
-                ended = closing.confirm(session, channel, amount)
-                self.managed = Managed(self._now(channel), replace(ended, transaction=_transaction(response)))
+                ended = closing.confirm(session, channel, _transaction(response))
+                self.managed = Managed(self._now(channel), ended)
                 return
-            code = parse_problem(response.status_code, response.content).canonical
-            if amount == channel.cumulative_amount or code not in _TOO_LOW:
+            problem = parse_problem(response.status_code, response.content)
+            if amount == channel.cumulative_amount or problem.canonical not in _TOO_LOW:
                 self._look_whether_it_is_done(channel)
-                raise _refused(response)
+                raise _beyond_record(response, channel) or _refused(response)
+            figure = None if named or asked else problem.figure(amount, channel.cumulative_amount)
+            if figure is not None:
+                named, amount = True, figure
+                self._notes.warn(f"the gateway counts {units(figure)} as spent, receipts show {units(channel.spent)}")
+                yield from self._challenged(request, turn)
+                continue
+            if not asked and not may_buy(channel.cumulative_amount):
+                self._look_whether_it_is_done(channel)
+                raise _not_told(response)
             yield from self._challenged(request, turn)
             if not asked:
                 asked = True
@@ -169,7 +188,7 @@ class ManagementAuth(httpx.Auth):
         if response.is_success:
             self._settlement.settle(response, turn, channel)
         else:
-            self._settlement.finish(turn, Outcome.FAILED)
+            self._settlement.unanswered(response, turn, channel)
         yield from self._challenged(request, turn)
         return self._now(channel)
 
@@ -228,7 +247,7 @@ _TOO_LOW = (ProblemCode.MPP_PAYMENT_VERIFICATION_FAILED, ProblemCode.MPP_VOUCHER
 
 
 def _transaction(response: httpx.Response) -> str | None:
-    """The closing transaction, where the gateway's receipt names one. Shown to the user, never relied on."""
+    """The closing transaction, where the gateway's receipt names one. What it did is for the chain to say."""
     try:
         return parse_receipt(response.headers.get("Payment-Receipt", "")).tx_hash
     except MalformedError:
@@ -236,11 +255,40 @@ def _transaction(response: httpx.Response) -> str | None:
 
 
 def _refused(response: httpx.Response) -> PaymentError:
-    problem = parse_problem(response.status_code, response.content)
+    # An answer to a request without a credential is not read where it is a success: it streams.
+    body = b"" if response.is_success else response.content
+    problem = parse_problem(response.status_code, body)
     return PaymentError(
         f"the gateway refused ({response.status_code}): {clean(problem.message)}",
         hint="the deposit stays safe on the chain",
         code=problem.code or Code.REFUSED,
+        request_id=request_id(response.headers),
+        body=body,
+    )
+
+
+def _not_told(response: httpx.Response) -> PaymentError:
+    """The error where the gateway counts more than receipts show, and only a receipt that is bought can tell."""
+    return PaymentError(
+        "the gateway counts more as spent than receipts show, and does not say how much",
+        hint="`--buy-receipt` pays for the smallest answer, whose receipt tells",
+        code=Code.SPENT_UNKNOWN,
+        request_id=request_id(response.headers),
+        body=response.content,
+    )
+
+
+def _beyond_record(response: httpx.Response, channel: Channel) -> PaymentError | None:
+    """The error where the gateway holds more than is on record as signed; ``None`` where that is not clear."""
+    problem = parse_problem(response.status_code, response.content)
+    figure = problem.figure(channel.cumulative_amount, channel.deposit)
+    if problem.canonical not in _TOO_LOW or (figure is None and channel.state is not State.SPARE):
+        return None
+    named = "AMOUNT" if figure is None else units(figure)
+    command = f"ando session recover {short(channel.channel_id)} --authorised {named}"
+    return AuthorisedUnknownError(
+        f"the gateway refused ({response.status_code}): it holds a voucher for more than is on record here",
+        hint=f"if you authorised as much, say so: {command}",
         request_id=request_id(response.headers),
         body=response.content,
     )

@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING
 
 from ando_cli.errors import Code, KeyringUnusableError, PaymentError, UntrustedError, WalletMissingError
 from ando_cli.http.dates import server_time
-from ando_cli.mpp.challenge import Challenge, parse_challenges
+from ando_cli.mpp.challenge import Challenge, parse_fields
 from ando_cli.mpp.malformed import MalformedError
 from ando_cli.mpp.problem import request_id
-from ando_cli.mpp.session import SessionRequest, parse_session_request
+from ando_cli.mpp.session import INTENT, METHOD, SessionRequest, parse_session_request
 from ando_cli.redact import clean
 from ando_cli.session.decide import policy
 from ando_cli.urls import may_carry_credentials
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     import httpx
 
     from ando_cli.rails.turn import Asked
@@ -41,8 +43,8 @@ class Offer:
     challenge: Challenge
     request: SessionRequest
     answered: bool = False
-    payee_accepted: bool = False
-    """Whether the user accepted a payee that is not the pinned one. It is pinned when it is paid, not when quoted."""
+    replaces: str | None = None
+    """The pinned payee in whose place the user accepted this one. That is recorded when it is paid, not when quoted."""
 
     def stale(self, now: float) -> bool:
         """Return whether another challenge is needed before anything can be sent."""
@@ -72,17 +74,29 @@ class Offers:
         self._protocol = protocol
         self._channel_id = channel_id
 
-    def take(self, response: httpx.Response, asked: Asked) -> Offer:
+    def take(self, response: httpx.Response, asked: Asked, answered: Collection[str] = ()) -> Offer:
         """Return the offer to answer of ``response``, which is a 402 to ``asked``.
 
+        Args:
+            response: the answer.
+            asked: the request.
+            answered: the ids of the challenges that were answered: none of them is again.
+
         Raises:
-            PaymentError: there is none; for the first one that came close, says what is wrong with it.
+            PaymentError: there is none; for the one that came closest, says what is wrong with it.
         """
-        self._session.tally.gateway_time = server_time(response)
+        told = server_time(response)
+        self._session.tally.gateway_offset = None if told is None else told - self._session.clock.now()
         try:
-            return self._choose(self._read(response, asked), asked.gateway)
+            return self._choose(self._read(response, asked, answered), asked.gateway)
         except PaymentError as error:
             raise error.with_answer(response.content, request_id(response.headers)) from None
+
+    def for_caller(self, response: httpx.Response, asked: Asked) -> bool:
+        """Say whether a 402 is the caller's own affair: their ``Authorization`` stands where the credential would."""
+        if "authorization" not in asked.headers:
+            return False
+        return not any(challenge.header for challenge in parse_fields(response.headers.raw)[0] if _is_ours(challenge))
 
     def live(self, gateway: str, offer: Offer) -> Channel | None:
         """Return the channel that would pay for ``offer``. Without a wallet there is none."""
@@ -92,7 +106,7 @@ class Offers:
         except (WalletMissingError, KeyringUnusableError):
             return None
 
-    def _read(self, response: httpx.Response, asked: Asked) -> list[Offer]:
+    def _read(self, response: httpx.Response, asked: Asked, answered: Collection[str]) -> list[Offer]:
         """The challenges that can be answered, in their order; at least one."""
         if not may_carry_credentials(asked.url):
             raise UntrustedError(
@@ -100,20 +114,25 @@ class Offers:
                 hint="use the gateway's https URL; nothing was signed",
                 code=Code.INSECURE_TRANSPORT,
             )
-        challenges, malformed = parse_challenges(response.headers.get_list("www-authenticate"))
+        challenges, malformed = parse_fields(response.headers.raw)
         offers: list[Offer] = []
-        first_error: PaymentError | None = None
-        for challenge in challenges:
-            if (challenge.method.lower(), challenge.intent.lower()) != ("tempo", "session"):
-                continue
+        faults: list[tuple[int, PaymentError]] = []
+        for challenge in filter(_is_ours, challenges):
             try:
-                offers.append(self._check(challenge, asked))
+                request = _request(challenge)
             except PaymentError as error:
-                first_error = first_error or error
+                faults.append((-1, error))
+                continue
+            pinned = self._session.store.pinned_payee(asked.gateway, self._session.network.name)
+            trust = policy.Trust(self._session.network, pinned, self._accepted_payee)
+            try:
+                offers.append(_check(challenge, request, trust, asked, answered))
+            except PaymentError as error:
+                faults.append((policy.fitting(request, trust), error))
         if offers:
             return self._of_protocol(offers)
-        if first_error is not None:
-            raise first_error
+        if faults:
+            raise max(faults, key=lambda fault: fault[0])[1]
         if malformed and not challenges:
             raise _unusable(f"the gateway's challenge is malformed: {clean(malformed[0], 120)}")
         offered = ", ".join(clean(f"{c.method}/{c.intent}", 40) for c in challenges[:4])
@@ -122,24 +141,6 @@ class Offers:
             hint="ando cannot pay this 402; check the URL and --base-url",
             code=Code.NO_CHALLENGE,
         )
-
-    def _check(self, challenge: Challenge, asked: Asked) -> Offer:
-        try:
-            request = parse_session_request(challenge)
-        except MalformedError as error:
-            raise _unusable(f"the gateway's challenge is malformed: {clean(str(error), 120)}") from None
-        if not challenge.digest_matches(asked.body):
-            raise UntrustedError(
-                "the challenge is for another request body than the one that was sent",
-                hint="nothing was signed; something between here and the gateway may change requests",
-                code=Code.DIGEST_MISMATCH,
-            )
-        if challenge.header and challenge.header.lower() in _TAKEN_HEADERS | asked.headers:
-            raise _unusable("the gateway wants the credential in a header that has another purpose")
-        session = self._session
-        pinned = session.store.pinned_payee(asked.gateway, session.network.name)
-        policy.check_trust(request, policy.Trust(session.network, pinned, self._accepted_payee))
-        return Offer(challenge, request, payee_accepted=pinned not in (None, request.recipient))
 
     def _of_protocol(self, offers: list[Offer]) -> list[Offer]:
         """The offers in the session protocol that the user chose, if they did."""
@@ -158,9 +159,12 @@ class Offers:
     def _choose(self, offers: list[Offer], gateway: str) -> Offer:
         """The offer that the channel in question pays for, or else any channel, or else the first.
 
-        Of several channels the youngest counts. A gateway may offer both session protocols, in any order: that opens no
+        One that can be answered goes before one that has expired, but a channel that is there before another one. Of
+        several channels the youngest counts. A gateway may offer both session protocols, in any order: that opens no
         second channel.
         """
+        now = self._session.clock.now()
+        offers = sorted(offers, key=lambda offer: offer.stale(now))
         meant = None if self._channel_id is None else self._session.store.channel(self._channel_id)
         if meant is not None:
             for offer in offers:
@@ -168,9 +172,44 @@ class Offers:
                     return offer
         if len(offers) == 1:
             return offers[0]
-        live = [(found.created_at, offer) for offer in offers if (found := self.live(gateway, offer))]
-        return max(live, key=lambda each: each[0])[1] if live else offers[0]
+        live = [(not offer.stale(now), found.created_at, offer) for offer in offers
+                if (found := self.live(gateway, offer))]  # fmt: skip
+        return max(live, key=lambda each: each[:2])[2] if live else offers[0]
 
 
 def _unusable(message: str) -> PaymentError:
     return PaymentError(message, hint="nothing was signed; report it to the gateway", code=Code.MALFORMED_CHALLENGE)
+
+
+def _is_ours(challenge: Challenge) -> bool:
+    return (challenge.method.lower(), challenge.intent.lower()) == (METHOD, INTENT)
+
+
+def _request(challenge: Challenge) -> SessionRequest:
+    try:
+        return parse_session_request(challenge)
+    except MalformedError as error:
+        raise _unusable(f"the gateway's challenge is malformed: {clean(str(error), 120)}") from None
+
+
+def _check(
+    challenge: Challenge, request: SessionRequest, trust: policy.Trust, asked: Asked, answered: Collection[str]
+) -> Offer:
+    """The offer of ``challenge``, if that can be answered."""
+    if not challenge.digest_matches(asked.body):
+        raise UntrustedError(
+            "the challenge is for another request body than the one that was sent",
+            hint="nothing was signed; something between here and the gateway may change requests",
+            code=Code.DIGEST_MISMATCH,
+        )
+    if (challenge.header or "Authorization").lower() in _TAKEN_HEADERS | asked.headers:
+        raise _unusable("the gateway wants the credential in a header that has another purpose")
+    policy.check_trust(request, trust)
+    if challenge.id in answered:
+        raise PaymentError(
+            "the gateway sends a challenge again that was answered",
+            hint="nothing more was authorised; report it to the gateway",
+            code=Code.NO_FRESH_CHALLENGE,
+        )
+    changed = trust.pinned_payee not in (None, request.recipient)
+    return Offer(challenge, request, replaces=trust.pinned_payee if changed else None)

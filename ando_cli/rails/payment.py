@@ -8,6 +8,7 @@ that was not recorded first.
 
 from __future__ import annotations
 
+import math
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from functools import partial
@@ -15,18 +16,22 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from ando_cli.errors import InvariantError, NetworkError, PaymentError
-from ando_cli.http.extensions import DRY_RUN, RESENT
-from ando_cli.mpp.problem import parse_problem, request_id
+from ando_cli.errors import Code, InvariantError, NetworkError, PaymentError
+from ando_cli.http.extensions import DEPOSITED, DRY_RUN, RESENT
+from ando_cli.mpp.problem import ProblemCode, parse_problem, request_id
 from ando_cli.rails.exchange import Exchange
 from ando_cli.rails.offers import Offers
+from ando_cli.rails.pauses import deposit_first
 from ando_cli.rails.planning import Planned, Planning, Quoted
-from ando_cli.rails.settlement import Settlement
+from ando_cli.rails.refusals import gateway_says
+from ando_cli.rails.settlement import Settlement, proves_unpaid
 from ando_cli.rails.turn import Notes, Turn
-from ando_cli.session.act import deposits, hints, settling, signing
+from ando_cli.session.act import deposits, hints, reuse, settling, signing
 from ando_cli.session.act.locks import WAIT_SECONDS, busy
+from ando_cli.session.act.session import Rise
+from ando_cli.session.decide.planner import BACKOFF
 from ando_cli.session.decide.snapshot import from_headers
-from ando_cli.session.decide.steps import Open, Refresh, Refuse, Resend, Resolve, TopUp, Voucher, Wait
+from ando_cli.session.decide.steps import Agree, Open, Refresh, Refuse, Resend, Resolve, TopUp, Voucher, Wait
 from ando_cli.session.record.ledger import Outcome
 
 if TYPE_CHECKING:
@@ -119,7 +124,7 @@ class PaymentAuth(httpx.Auth):
                     self._notes.stage("waiting for the channel")
                     lock.acquire(key)
                     continue  # another process may have opened or topped it up while this one waited
-                if planned.step.needs_challenge and turn.offer.stale(session.clock.now()):
+                if planned.step.needs_challenge and turn.offer.stale(session.challenge_time()):
                     if not (yield from self._exchange.challenged(request, turn)):
                         self._settlement.finish(turn, Outcome.ANSWERED if turn.answer.is_success else Outcome.FAILED)
                         return
@@ -140,14 +145,21 @@ class PaymentAuth(httpx.Auth):
                 return None
             case Resolve():
                 self._notes.stage("asking the chain about the channel")
-                settling.resolve(session, planned.channel)
+                pending = planned.channel.pending
+                with deposit_first("a deposit is under way", pending.amount if pending is not None else 0):
+                    self._resolve(turn, planned.channel)
                 turn.progress = replace(turn.progress, resolved=True)
                 return None
             case Open():
                 if self._adopted(turn, key, terms.session_snapshot):
                     return None  # there is a channel already, whose record was lost
+                self._notes.stage("looking for a channel of this wallet")
+                if not turn.progress.raised and reuse.adopt_open(session, key, terms, turn.asked.route) is not None:
+                    self._notes.stage("found a channel that is open already")
+                    return None
                 self._notes.stage("opening a channel")
-                channel = deposits.open_channel(session, key, terms, commit)
+                route = turn.asked.route
+                channel = deposits.open_channel(session, key, terms, commit, route=route, replaces=turn.offer.replaces)
                 turn.progress = replace(turn.progress, raised=True)
                 return self._fresh(channel, turn)
             case TopUp(needed):
@@ -155,6 +167,9 @@ class PaymentAuth(httpx.Auth):
                 channel = deposits.top_up(session, planned.channel, terms, needed, commit)
                 turn.progress = replace(turn.progress, topped_up=True)
                 return self._fresh(channel, turn)
+            case Agree(amount):
+                self._agree(amount, planned.channel, turn)
+                return None
             case Resend():
                 turn.progress = replace(turn.progress, resent=True)
                 return planned.channel
@@ -166,7 +181,7 @@ class PaymentAuth(httpx.Auth):
 
     def _fresh(self, channel: Channel, turn: Turn) -> Channel | None:
         """``channel``, unless whoever was asked took their time: what was signed goes with a fresh challenge then."""
-        return None if turn.offer.stale(self._session.clock.now()) else channel
+        return None if turn.offer.stale(self._session.challenge_time()) else channel
 
     def _pay(
         self, request: httpx.Request, turn: Turn, channel: Channel
@@ -175,10 +190,31 @@ class PaymentAuth(httpx.Auth):
         self._settlement.book(turn, channel)
         turn.out = self._exchange.paid(request, turn, channel, signing.payload(self._session, channel))
         turn.answer = yield turn.out
+        if turn.deposited and not turn.answer.is_success:
+            turn.answer.extensions[DEPOSITED] = turn.deposited
         if self._answered(turn.answer, turn, channel):
             return True
         turn.out = None
         return False
+
+    def _agree(self, amount: int, channel: Channel, turn: Turn) -> None:
+        """Ask the user for a raise that is larger than what was agreed on."""
+        session = self._session
+        session.user.consent(Rise(amount, channel.step, channel.gateway, session.network.token_symbol))
+        turn.progress = replace(turn.progress, agreed=amount)
+
+    def _resolve(self, turn: Turn, channel: Channel) -> None:
+        """Ask the chain about ``channel``. Where that fails, what the gateway had said is not lost.
+
+        Raises:
+            NetworkError, PaymentError: as ``settling.resolve``.
+        """
+        try:
+            settling.resolve(self._session, channel)
+        except (NetworkError, PaymentError) as error:
+            if turn.rejection is None:
+                raise
+            raise error.with_message(f"{error.message}; {gateway_says(turn.rejection)}") from None
 
     def _wait(self, turn: Turn) -> None:
         """Let other requests go first for a moment.
@@ -186,8 +222,8 @@ class PaymentAuth(httpx.Auth):
         Raises:
             StoreError: they did not get done in time.
         """
-        if turn.waited >= WAIT_SECONDS:
-            raise busy()
+        if turn.waited >= WAIT_SECONDS or self._session.deadline.over:
+            raise busy(turn.waited)
         self._notes.stage("waiting for other requests on this channel")
         pause = min(0.25, max(0.01, turn.waited / 4))
         self._session.clock.sleep(pause)
@@ -198,7 +234,21 @@ class PaymentAuth(httpx.Auth):
             raise InvariantError("a fresh challenge was planned without a rejection")
         turn.progress = turn.progress.after_refresh(turn.rejection)
         turn.rejection = None
-        if delay:
+        if turn.pauses.done_for(turn.answer):
+            return
+        told = turn.pauses.asked(turn.answer)
+        if told is not None and not turn.pauses.fits(told):
+            raise PaymentError(
+                f"the gateway is busy, and asks to wait {told:.0f} seconds",
+                hint="nothing more was authorised; run the command again then",
+                code=Code.PAYMENT_REJECTED,
+                retryable=True,
+                retry_after=math.ceil(told),
+            )
+        if told:
+            turn.pauses.wait(max(told, delay), turn.answer.status_code)
+            turn.offer.answered = True
+        elif delay:
             self._notes.stage("the gateway is busy, trying again")
             self._session.clock.sleep(delay)
             turn.offer.answered = True  # a challenge that came before the wait is old by now
@@ -209,7 +259,8 @@ class PaymentAuth(httpx.Auth):
         """Take in the answer to a credential; True where it answers the request itself, for good or ill."""
         turn.offer.answered = True
         if response.is_success and channel.tops_up:
-            settling.confirm_top_up(self._session, channel)
+            with deposit_first("the gateway took the top-up", channel.pending.amount if channel.pending else 0):
+                settling.confirm_top_up(self._session, channel)
             return False
         if response.is_success:
             self._settlement.settle(response, turn, channel)
@@ -217,8 +268,15 @@ class PaymentAuth(httpx.Auth):
         if response.extensions.get(RESENT):
             turn.progress = replace(turn.progress, answer_lost=True)
         problem = parse_problem(response.status_code, response.content)
-        if response.status_code != 402 and problem.canonical is None and not turn.progress.answer_lost:
-            self._settlement.finish(turn, Outcome.FAILED)
+        if self._settlement.charged(response, turn, channel, problem):
+            return True
+        lost, tries = turn.progress.answer_lost, turn.progress.reservations_failed
+        if problem.canonical is None and not lost and tries < len(BACKOFF) and turn.pauses.after_busy(response):
+            # It says that it did not look at the request: the same as where the scheme has a code for it.
+            problem = replace(problem, code=ProblemCode.MPP_RESERVATION_FAILED)
+        elif not lost and not proves_unpaid(response, problem):
+            end = self._settlement.top_up_unknown if channel.tops_up else self._settlement.unknown
+            end(response, turn, channel, problem)
             return True
         turn.rejection = problem
         snapshot = from_headers(response.headers)
@@ -226,7 +284,7 @@ class PaymentAuth(httpx.Auth):
             # What the rejection means comes first. A challenge that cannot be answered is not taken; where another
             # one is needed it is asked for, and what is wrong with that one is the error.
             with suppress(PaymentError):
-                turn.offer = self._offers.take(response, turn.asked)
+                turn.offer = self._offers.take(response, turn.asked, turn.answered)
                 snapshot = turn.offer.request.session_snapshot or snapshot
         self._catch_up(turn, channel, snapshot)
         return False

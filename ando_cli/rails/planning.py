@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -96,7 +97,7 @@ class Planning:
         them plan with the same money: a voucher with its raise, and that this request waits or is about to top up.
         """
         session, store = self._session, self._session.store
-        stale = turn.offer.stale(session.clock.now())
+        stale = turn.offer.stale(session.challenge_time())
         with store.transaction():
             planned = self._judged(self._situation(turn, store.live(key)))
             step, channel = planned.step, planned.situation.channel
@@ -107,9 +108,9 @@ class Planning:
                 case Voucher() if not stale and not missing:
                     planned = self._record(planned, step, turn)
                 case Wait():
-                    turn.claim = store.claim(turn.claim, step.claim(turn.offer.request, channel, turn.progress))
+                    self._claim(turn, step, channel)
                 case TopUp() if locked:
-                    turn.claim = store.claim(turn.claim, step.claim(turn.offer.request, channel, turn.progress))
+                    self._claim(turn, step, channel)
         if not missing:
             if planned.warning is not None and not stale:
                 self._notes.warn(planned.warning)
@@ -153,12 +154,19 @@ class Planning:
             return Planned(step, situation, error)
         return Planned(step, situation, warning=warning if isinstance(step, Voucher) else None)
 
+    def _claim(self, turn: Turn, step: Voucher | Wait | TopUp, channel: Channel) -> None:
+        """Tell the others what this request does, for as long as it can take."""
+        claim = step.claim(turn.offer.request, channel, turn.progress)
+        turn.claim = self._session.store.claim(turn.claim, replace(claim, seconds=math.ceil(turn.asked.patience)))
+
     def _record(self, planned: Planned, step: Voucher, turn: Turn) -> Planned:
         """Record the claim, the raise and the ledger's row, before anything is signed or sent."""
         session, situation, channel = self._session, planned.situation, planned.channel
-        turn.claim = session.store.claim(turn.claim, step.claim(situation.request, channel, turn.progress))
+        self._claim(turn, step, channel)
         if not signing.record_raise(session, channel, step):
             raise InvariantError("the amount on record changed within the transaction that raises it")
+        if step.raised_by and not channel.step:
+            session.store.agree(channel.channel_id, step.raised_by)
         # What pays is the voucher, also while another process tops the channel up.
         raised = replace(channel, cumulative_amount=step.cumulative_amount, pending=None)
         self._settlement.commit(turn, raised, Committed(raised=step.raised_by))

@@ -11,6 +11,7 @@ from ando_cli.errors import Code, InvariantError, OutcomeUnknownError, PaymentEr
 from ando_cli.money import amount
 from ando_cli.mpp.advice import FINAL
 from ando_cli.mpp.problem import ProblemCode
+from ando_cli.rails.settlement import with_the_gateway
 from ando_cli.redact import clean, short
 from ando_cli.session.decide.planner import MAX_PAID_ATTEMPTS
 from ando_cli.session.decide.policy import max_spend_exceeded
@@ -18,7 +19,10 @@ from ando_cli.session.decide.steps import Reason, Refuse
 
 if TYPE_CHECKING:
     from ando_cli.mpp.problem import Problem
+    from ando_cli.session.channel import Channel
     from ando_cli.session.decide.situation import Situation
+
+_DELTA_TOO_SMALL = ("session/delta-too-small", "delta-too-small")
 
 _REMEDIES = {
     ProblemCode.MPP_REQUEST_EXCEEDS_VOUCHER_BUCKET: "ask for less: a smaller --max-tokens, or a shorter prompt",
@@ -33,29 +37,40 @@ def refusal(step: Refuse, situation: Situation) -> PaymentError:
     """Return the error for ``step``, which was planned from ``situation``."""
     error = _error(step.reason, situation)
     if step.outrun and situation.channel is not None:
-        return error.with_hint(
-            "if more was authorised from this channel on another machine, name it: "
-            f"ando session recover {short(situation.channel.channel_id)} --authorised AMOUNT"
-        )
+        return error.with_hint(_outrun(situation, situation.channel))
     return error
+
+
+def _outrun(situation: Situation, channel: Channel) -> str:
+    """What helps where the gateway holds a higher voucher than the record: its amount, if the rejection names one."""
+    named, rejection = short(channel.channel_id), situation.rejection
+    figure = None if rejection is None else rejection.figure(situation.progress.sent, channel.deposit)
+    if figure is not None:
+        return f"the gateway names {amount(figure)}; if you authorised as much: ando session recover {named} " + (
+            f"--authorised {amount(figure)}"
+        )
+    return (
+        "if more was authorised from this channel, on another machine or before the records were restored, name it: "
+        f"ando session recover {named} --authorised AMOUNT; if it is not known: ando session close --force {named}"
+    )
 
 
 def _error(reason: Reason, situation: Situation) -> PaymentError:
     request, rejection = situation.request, situation.rejection
     match reason:
         case Reason.ANSWER_LOST:
+            held = "" if situation.channel is None else f", and {with_the_gateway(situation.channel)}"
             return OutcomeUnknownError(
-                "the answer to a paid request was lost: whether it was charged is unknown",
-                hint="nothing new was authorised; asking again may be charged again",
+                f"the answer to a paid request was lost: whether it was charged is unknown{held}{_says(rejection)}",
+                hint="`ando spend` shows the most that it can have cost; asking again may be charged again",
             )
         case Reason.FINAL:
             return _final(_rejection(situation))
         case Reason.REJECTED:
             return _rejected(_rejection(situation))
         case Reason.TOO_MANY_ATTEMPTS:
-            says = "" if rejection is None else f"; it says: {clean(rejection.message)}"
             return PaymentError(
-                f"the gateway turned down {MAX_PAID_ATTEMPTS} payments for one request{says}",
+                f"the gateway turned down {MAX_PAID_ATTEMPTS} payments for one request{_says(rejection)}",
                 hint="nothing more was authorised; try again later",
                 code=Code.TOO_MANY_ATTEMPTS,
             )
@@ -68,30 +83,57 @@ def _error(reason: Reason, situation: Situation) -> PaymentError:
             )
         case Reason.MAX_SPEND:
             return max_spend_exceeded(request.amount, situation.caps, situation.committed)
+        case Reason.SECOND_RAISE if rejection is not None and rejection.code in _DELTA_TOO_SMALL:
+            return PaymentError(
+                f"the gateway takes no raise as small as the {amount(request.amount)} that it asked for"
+                f"{_says(rejection)}",
+                hint="nothing more was authorised; report it to the gateway",
+                code=rejection.code,
+            )
+        case Reason.DEPOSIT_IN_FLIGHT if rejection is not None:
+            return PaymentError(
+                f"the gateway turned the deposit down, and the chain does not show it{_says(rejection)}",
+                hint="nothing else was signed; try again in half a minute",
+                code=rejection.code or Code.DEPOSIT_IN_FLIGHT,
+                retryable=True,  # the chain is asked about it first
+            )
+        case Reason.CHANNEL_DISPUTED if situation.channel is not None:
+            named = short(situation.channel.channel_id)
+            return PaymentError(
+                "the gateway says that the channel is gone, but the chain shows it open with its deposit"
+                f"{_says(rejection)}",
+                hint=f"no other channel was opened; `ando session close --force {named}` gets the deposit back, "
+                "and the next request opens another channel",
+                code=Code.CHANNEL_DISPUTED,
+            )
         case _:
-            return _without_facts(reason)
+            return _without_facts(reason, _says(rejection))
 
 
-def _without_facts(reason: Reason) -> PaymentError:
-    """The error for a reason that says all by itself."""
+def gateway_says(problem: Problem) -> str:
+    """Return the gateway's own words about a payment that it turned down, with its code where it gave one."""
+    code = "" if problem.code is None else f" ({problem.code})"
+    return f"the gateway says: {clean(problem.message)}{code}"
+
+
+def _says(rejection: Problem | None) -> str:
+    return "" if rejection is None else f"; {gateway_says(rejection)}"
+
+
+def _without_facts(reason: Reason, says: str) -> PaymentError:
+    """The error for a reason that needs no amounts. ``says`` are the gateway's words, if it had any."""
     match reason:
         case Reason.SECOND_RAISE:
             return PaymentError(
-                "the gateway wants a second raise of the voucher for one request",
+                f"the gateway wants a second raise of the voucher for one request{says}",
                 hint="one request raises it once; nothing more was authorised",
                 code=Code.SECOND_RAISE_REFUSED,
             )
         case Reason.DEPOSIT_DISPUTED:
             return PaymentError(
-                "the gateway still says that the deposit is too low, after it was topped up",
+                f"the gateway still says that the deposit is too low, after it was topped up{says}",
                 hint="nothing more was deposited; compare with `ando session list`",
                 code=ProblemCode.MPP_SESSION_DEPOSIT_BELOW_REQUEST_COST.value,
-            )
-        case Reason.CHANNEL_DISPUTED:
-            return PaymentError(
-                "the gateway says that the channel is gone, but the chain shows it open with its deposit",
-                hint="no other channel was opened; ask the gateway's operator, and see `ando session list`",
-                code=Code.CHANNEL_DISPUTED,
             )
         case Reason.DEPOSIT_IN_FLIGHT:
             return PaymentError(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from ando_cli.frozen import frozen
 from ando_cli.session.decide.policy import Committed
 from ando_cli.session.decide.situation import Progress
+from ando_cli.urls import origin
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 
     from ando_cli.mpp.problem import Problem
     from ando_cli.rails.offers import Offer
+    from ando_cli.rails.pauses import Pauses
     from ando_cli.session.record.ledger import Entry
 
 
@@ -36,7 +39,8 @@ class Asked:
     """A request as its caller made it: every try sends the same bytes to the same URL.
 
     ``headers`` are the names, in lower case, of the headers that it carries; ``model`` and ``plan`` what the ledger
-    notes of it, where it names them.
+    notes of it, where it names them; ``patience`` how many seconds a try of it can take until an answer is there or
+    given up.
     """
 
     url: str
@@ -45,6 +49,14 @@ class Asked:
     headers: frozenset[str]
     model: str | None = None
     plan: str | None = None
+    method: str = "POST"
+    patience: float = 3600.0
+
+    @property
+    def route(self) -> str:
+        """The method and the URL, without what can hold a secret: for the record of a channel that it opens."""
+        parts = urlsplit(self.url)
+        return f"{self.method} {origin(self.url)}{parts.path}"
 
 
 @dataclass(slots=True)
@@ -55,9 +67,12 @@ class Turn:
         asked: the request.
         offer: the challenge that is planned with, until the next one comes.
         answer: the gateway's last answer.
+        pauses: the waits that the gateway asks for.
         rejection: what the last credential was turned down with, until that is dealt with.
         progress: what was done so far, for the planner.
-        header: the header that carries the credential.
+        header: the header that carries the last credential; ``None`` where none was sent.
+        answered: the ids of the challenges that were answered.
+        known_spent: what was on record as spent when the last credential was sent, in base units.
         unpaid: how often the request was sent without a credential.
         row, booked: this request's row in the ledger, and what stands there.
         raised, deposited: what the request committed so far, in base units.
@@ -71,9 +86,12 @@ class Turn:
     asked: Asked
     offer: Offer
     answer: httpx.Response
+    pauses: Pauses
     rejection: Problem | None = None
     progress: Progress = field(default_factory=Progress)
-    header: str = "Authorization"
+    header: str | None = None
+    answered: set[str] = field(default_factory=set)
+    known_spent: int = 0
     unpaid: int = 1
     row: int | None = None
     booked: Entry | None = None

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from ando_cli.config.settings import Flags, Settings, load
+from ando_cli.config.variables import check_variables
 from ando_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -34,7 +35,11 @@ class Invocation:
         Raises:
             UsageError: a flag, a variable or the configuration file is wrong.
         """
-        return load(self.flags, self.environ)
+        warning = check_variables(self.environ)
+        settings = load(self.flags, self.environ)
+        if warning is not None:
+            self.terminal.warn(warning)
+        return settings
 
     def open_wallet(self, *, asking: bool = True) -> WalletStore:
         """Return the wallet of this invocation; it may ask for a password on the terminal if ``asking``.

@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ando_cli.errors import AndoError, Code, PaymentError, UsageError
 from ando_cli.inference import paid
+from ando_cli.inference.request import Request
 from ando_cli.rails.management import Close, Managed, ManagementAuth, TopUpBy
 from ando_cli.redact import short
 from ando_cli.session.channel import LIVE, Channel, State
 from ando_cli.session.record.lookup import find_channel
+from ando_cli.urls import origin
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
+    from ando_cli.config.settings import Settings
     from ando_cli.runtime.context import Invocation
     from ando_cli.runtime.wiring import Parts
     from ando_cli.session.record.store import Store
 
+_USUAL_ROUTE = "/v1/mpp/chat/completions"
+
 
 def manage(state: Invocation, parts: Parts, action: TopUpBy | Close, channel: Channel) -> Managed:
-    """Have the gateway carry ``action`` out.
+    """Have the gateway that ``channel`` was opened at carry ``action`` out, whichever the base URL in force names.
 
     Raises:
         PaymentError: the gateway refuses, or a limit is in the way.
@@ -36,17 +43,67 @@ def manage(state: Invocation, parts: Parts, action: TopUpBy | Close, channel: Ch
     )
     state.terminal.stage("asking")
     try:
-        parts.client(auth).post(paid.smallest())
+        parts.client(auth).post(_management_request(parts.settings, channel))
     except AndoError:
         if auth.managed is None:
             raise
     if auth.managed is None:
         raise PaymentError(
             "the gateway asked for no payment, so it cannot act on a channel",
-            hint="check --base-url; `ando session close --force` closes a channel without the gateway",
+            hint="`ando session close --force` closes a channel without the gateway",
             code=Code.NO_CHALLENGE,
         )
     return auth.managed
+
+
+@contextmanager
+def closing_what_it_opens(state: Invocation, parts: Parts) -> Iterator[None]:
+    """Close the channels that were opened in the block when it ends, with an error or not.
+
+    An error of the block goes before one of the close, which is a warning then.
+
+    Raises:
+        PaymentError, NetworkError: a channel could not be closed.
+    """
+    try:
+        yield
+    except AndoError:
+        try:
+            _close_opened(state, parts)
+        except AndoError as error:
+            state.terminal.warn(f"{error.message}; {error.hint}")
+        raise
+    _close_opened(state, parts)
+
+
+def _close_opened(state: Invocation, parts: Parts) -> None:
+    for channel_id in parts.session.tally.opened:
+        channel = parts.session.store.channel(channel_id)
+        if channel is None or channel.state not in LIVE:
+            continue
+        try:
+            ended = manage(state, parts, Close(), channel).ended
+        except AndoError as error:
+            named = short(channel_id)
+            hint = f"the answer is not concerned; try `ando session close {named}`, or add --force"
+            raise PaymentError(
+                f"the channel {named} was not closed: {error.message}", hint=hint, code=error.code, retryable=False
+            ) from None
+        if ended is not None:
+            state.terminal.note(f"closed: {ended}")
+
+
+def _management_request(settings: Settings, channel: Channel) -> Request:
+    """The request to manage ``channel`` with: the route that it was opened with, else the usual one of its gateway."""
+    smallest = paid.smallest()
+    method, _, url = channel.route.partition(" ")
+    if channel.gateway == settings.gateway and origin(url) != origin(settings.base_url):
+        return smallest  # not known, or the sandbox, whose port changes from run to run
+    if not url:
+        return replace(smallest, path=channel.gateway + _USUAL_ROUTE)
+    if url.endswith(smallest.path):
+        return replace(smallest, path=url)
+    return Request(url, b"", method=method)
 
 
 def pick(parts: Parts, text: str | None, states: Sequence[State]) -> Channel:

@@ -10,7 +10,7 @@ from ando_cli.http.failures import failure
 from ando_cli.rails.planning import Quote, Quoted
 from ando_cli.session.act.deposits import expected_deposit
 from ando_cli.session.decide import policy
-from ando_cli.session.decide.steps import Open, TopUp, Voucher
+from ando_cli.session.decide.steps import Agree, Open, TopUp, Voucher
 
 if TYPE_CHECKING:
     from ando_cli.http.client import AndoClient
@@ -71,6 +71,8 @@ def reckon(session: Session, quote: Quote) -> Price:
             deposit, raised = expected_deposit(session, terms, step.needed), terms.amount
         case Voucher():
             raised = step.raised_by
+        case Agree():
+            raised = step.amount
     return Price(quote, deposit, raised, _at_most(session, quote, raised))
 
 

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Protocol
 
 from ando_cli.config.settings import KEY_RAIL, MPP_RAIL, STORE_FILE
 from ando_cli.frozen import frozen
+from ando_cli.http import proxies
 from ando_cli.http.client import AndoClient
+from ando_cli.http.deadline import Deadline
 from ando_cli.keys.delegates import FileDelegates, KeyringDelegates
 from ando_cli.rails.bearer import BearerAuth
 from ando_cli.rails.payment import PaymentAuth
@@ -24,6 +26,7 @@ from ando_cli.session.act.locks import once
 from ando_cli.session.act.session import Limits, Session, User
 from ando_cli.session.decide.policy import Caps
 from ando_cli.session.record.store import Store
+from ando_cli.urls import may_carry_credentials
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -52,6 +55,7 @@ class PayOptions:
     profile: str | None = None
     connect_timeout: float | None = None
     timeout: float | None = None
+    max_time: float | None = None
 
 
 def open_store(settings: Settings) -> Store:
@@ -88,12 +92,16 @@ class MakeClient(Protocol):
 
 @frozen
 class Parts:
-    """What a command works with: the settings in force, the session, a finder of Virtual Keys, a maker of clients."""
+    """What a command works with: the settings in force, the session, a finder of Virtual Keys, a maker of clients.
+
+    ``deadline`` bounds the time of everything that is asked of the network.
+    """
 
     settings: Settings
     session: Session
     virtual_key: Callable[[], str]
     client: MakeClient
+    deadline: Deadline
 
 
 @contextmanager
@@ -161,6 +169,10 @@ def assemble(state: Invocation, options: PayOptions) -> Iterator[Parts]:
     """
     with ExitStack() as stack:
         settings, secrets = _find_secrets(state, options, stack)
+        # A proxy that cannot be used is said before anybody is asked anything.
+        proxies.choose(settings.base_url)
+        proxies.choose(settings.network.rpc_url)
+        deadline = Deadline(options.max_time or settings.max_time)
 
         def make_store() -> Store:
             store = open_store(settings)
@@ -168,9 +180,7 @@ def assemble(state: Invocation, options: PayOptions) -> Iterator[Parts]:
             return store
 
         def make_rpc() -> Rpc:
-            from ando_cli.tempo.rpc import Rpc  # loading web3 is slow
-
-            return stack.enter_context(Rpc(settings.network.rpc_url, timeout=settings.connect_timeout))
+            return stack.enter_context(_make_rpc(terminal, settings, deadline))
 
         terminal = state.terminal
         max_spend = options.max_spend if options.max_spend is not None else settings.max_spend
@@ -192,6 +202,7 @@ def assemble(state: Invocation, options: PayOptions) -> Iterator[Parts]:
                 deposit=options.deposit,
             ),
             user=User(consent_of(terminal, settings, options, max_spend or budgets), terminal.warn),
+            deadline=deadline,
         )
 
         def make_client(auth: httpx.Auth, *, bearer: bool = False) -> AndoClient:
@@ -201,12 +212,22 @@ def assemble(state: Invocation, options: PayOptions) -> Iterator[Parts]:
                 bearer=bearer,
                 connect_timeout=options.connect_timeout or settings.connect_timeout,
                 timeout=options.timeout or settings.timeout,
+                deadline=deadline,
                 waiting=terminal.progress,
             )
             stack.callback(client.close)
             return client
 
-        yield Parts(settings, session, secrets.virtual_key, make_client)
+        yield Parts(settings, session, secrets.virtual_key, make_client, deadline)
+
+
+def _make_rpc(terminal: Terminal, settings: Settings, deadline: Deadline) -> Rpc:
+    from ando_cli.tempo.rpc import Rpc  # web3 takes its time
+
+    url = settings.network.rpc_url
+    if not may_carry_credentials(url):
+        terminal.warn("the chain is asked over plain http: anybody on the way can change what it says")
+    return Rpc(url, timeout=settings.connect_timeout, deadline=deadline)
 
 
 @frozen

@@ -7,7 +7,7 @@ Its parts import downwards only, in this order:
 
 - ``server`` puts the parts together, starts and stops them; ``faucet`` gives out play money before that.
 - ``gateway`` is the paid route: challenges, credentials, the accounts of the sessions, the HTTP routes, the controls.
-- ``faults`` makes the gateway misbehave on purpose.
+- ``faults`` makes the gateway, and the node of its chain, misbehave on purpose.
 - ``openai`` is the account-owned routes, which a Virtual Key pays for.
 - ``config`` is what a sandbox is started with, ``settings`` how its gateway behaves.
 - ``chain`` runs transactions, tokens and escrows, and answers JSON-RPC.

@@ -32,6 +32,8 @@ class SandboxConfig:
         payee_key: the gateway's private key in hexadecimal; ``None`` means a random one, stored in the file.
         virtual_key: the Virtual Key of the account-owned routes; ``None`` means a random one, stored in the file.
         settings: how the gateway behaves until its settings are changed.
+        gas_price: the base fee of the built-in chain, in 10**-18 of a token; ``None`` leaves it as it is, which is
+            20 gwei at first.
         access_log: called with one line for each request of the gateway; the line holds nothing private.
     """
 
@@ -45,6 +47,7 @@ class SandboxConfig:
     payee_key: str | None = field(default=None, repr=False)
     virtual_key: str | None = field(default=None, repr=False)
     settings: Settings = field(default_factory=Settings)
+    gas_price: int | None = None
     access_log: Callable[[str], None] | None = None
 
     def __post_init__(self) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 BUSY_SECONDS = 30.0
 POLL_SECONDS = 0.02
 
@@ -48,7 +48,7 @@ CREATE TABLE answers (
 """
 
 # What version 2 adds to version 1: logs and the second protocol.
-UPGRADE = """
+SECOND = """
 CREATE TABLE reserves (
     id TEXT PRIMARY KEY, settled TEXT NOT NULL, deposit TEXT NOT NULL, close_requested_at INTEGER NOT NULL)
     WITHOUT ROWID;
@@ -62,6 +62,25 @@ ALTER TABLE sessions ADD COLUMN descriptor TEXT NOT NULL DEFAULT '';
 ALTER TABLE sessions ADD COLUMN signature TEXT NOT NULL DEFAULT '';
 ALTER TABLE sessions ADD COLUMN used REAL NOT NULL DEFAULT 0;
 """
+
+# What version 3 adds: expiring nonces that were used, and how to undo what each block did to the state of the chain.
+THIRD = """
+CREATE TABLE expiring_nonces (hash TEXT PRIMARY KEY, valid_before INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE undo (number INTEGER PRIMARY KEY, block INTEGER NOT NULL, statement TEXT NOT NULL);
+CREATE INDEX undo_by_block ON undo (block);
+"""
+
+STATE = {
+    "balances": (("token", "account"), ("amount",)),
+    "allowances": (("token", "owner", "spender"), ("amount",)),
+    "channels": (
+        ("id",),
+        ("finalized", "close_requested_at", "payer", "payee", "token", "authorized_signer", "deposit", "settled"),
+    ),
+    "reserves": (("id",), ("settled", "deposit", "close_requested_at")),
+    "nonces": (("account", "nonce_key"), ("nonce",)),
+}
+"""The tables of the chain's state: the columns of each that are its key, and the others."""
 
 
 class Database:
@@ -161,8 +180,32 @@ class Database:
         with self.transaction() as connection:
             version = int(connection.execute("PRAGMA user_version").fetchone()[0])
             if version < SCHEMA_VERSION:
-                for statement in ((SCHEMA if version == 0 else "") + UPGRADE).split(";"):
+                steps = (SCHEMA, SECOND, THIRD)[version:]
+                for statement in "".join(steps).split(";"):
+                    connection.execute(statement)
+                for statement in _triggers():
                     connection.execute(statement)
                 connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
             elif version != SCHEMA_VERSION:
                 raise sqlite3.DatabaseError(f"its version is {version}, not {SCHEMA_VERSION}")
+
+
+def _triggers() -> list[str]:
+    """Return the triggers that note, for each change of the state, the statement that undoes it.
+
+    The changes belong to the block after the newest one: a transaction runs before its block is stored.
+    """
+    note = "INSERT INTO undo (block, statement) SELECT (SELECT max(number) + 1 FROM blocks), "
+    triggers = []
+    for table, (keys, others) in STATE.items():
+        columns = " || ', ' || ".join(f"quote({name})" for name in (*keys, *others))
+        restore = f"{note} 'INSERT INTO {table} VALUES (' || {columns} || ')' FROM {table} WHERE "  # noqa: S608
+        row = " || ' AND ' || ".join(f"'{name} = ' || quote(NEW.{name})" for name in keys)
+        remove = f"{note} 'DELETE FROM {table} WHERE ' || {row}"  # noqa: S608 - the names of the tables above
+        old, new = (" AND ".join(f"{name} = {which}.{name}" for name in keys) for which in ("OLD", "NEW"))
+        triggers += [
+            # Undone from the last to the first: first the new row goes, then the old one that it replaced comes back.
+            f"CREATE TRIGGER put_{table} BEFORE INSERT ON {table} BEGIN {restore}{new}; {remove}; END",
+            f"CREATE TRIGGER drop_{table} BEFORE DELETE ON {table} BEGIN {restore}{old}; END",
+        ]
+    return triggers

@@ -44,6 +44,13 @@ def address(text: object) -> str:
     return to_hex(from_hex(text, 20))
 
 
+def checksummed(account: str) -> str:
+    """Write an address in lowercase as EIP-55 does: the case of its letters is a checksum."""
+    digits = account[2:]
+    hashed = keccak(digits.encode()).hex()
+    return "0x" + "".join(c.upper() if int(h, 16) >= 8 else c for c, h in zip(digits, hashed, strict=False))
+
+
 def address_of(private_key: bytes) -> str:
     """Return the account that ``private_key`` controls."""
     return _address(PrivateKey(private_key).public_key)

@@ -1,7 +1,8 @@
-"""Define the errors of the gateway: stable codes, codes of the session specification, others; and three body shapes."""
+"""Define the errors of the gateway, of the specification and of stock servers, and three body shapes."""
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -64,6 +65,12 @@ SPECIFICATION_CODES: dict[str, Kind] = {
     "method-unsupported": Kind(400, False, "This payment method is not supported."),
 }
 
+STOCK_CODES: dict[str, Kind] = {
+    # Whether money moved is not known to the client, and a fresh challenge comes with it.
+    "internal-payment-error": Kind(500, True, "The payment could not be processed."),
+}
+"""What stock servers answer beside the codes of the specification (docs/protocol.md, section 1)."""
+
 OTHER_CODES: dict[str, Kind] = {
     "invalid_request": Kind(400, False, "The request body is not valid."),
     "not_found": Kind(404, False, "This route does not exist."),
@@ -87,7 +94,15 @@ TYPES = {
 }
 """The ``type`` of an OpenAI-style error, by its status."""
 
-CODES = STABLE_CODES | SPECIFICATION_CODES | OTHER_CODES
+CODES = STABLE_CODES | SPECIFICATION_CODES | STOCK_CODES | OTHER_CODES
+
+
+def kind_of(code: str, malformed_status: int) -> Kind:
+    """Return the kind of a code, where a malformed credential has the status that the settings give it."""
+    kind = CODES[code]
+    if code != "mpp_malformed_credential":
+        return kind
+    return dataclasses.replace(kind, status=malformed_status, challenged=malformed_status == 402)
 
 
 class Problem(Exception):  # noqa: N818 - named as RFC 9457 names it

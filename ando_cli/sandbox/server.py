@@ -189,6 +189,8 @@ class _Service:
             self.chain = Chain(self._database, chain_id=config.chain_id, token=config.token, escrow=config.escrow)
             self._backend = LocalBackend(self.chain)
             self._endow_payee(self.chain)
+            if config.gas_price is not None:
+                self.chain.rpc("sandbox_setGasPrice", [config.gas_price])
         else:
             self._backend = HttpBackend(config.rpc_url)
         accounts = Accounts(self._database)

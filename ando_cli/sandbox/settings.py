@@ -21,13 +21,14 @@ DIGEST_FORMS = ("plain", "rfc9530", "none")
 ERROR_SHAPES = ("openai", "bare", "rfc9457")
 MODELS = ("Qwen/Qwen3-8B-AWQ", "meta-llama/Llama-3.1-8B-Instruct", "mistralai/Mistral-Small-24B-Instruct-2501")
 BOTH = "both"
-CHOICES = {
+CHOICES: dict[str, tuple[str | int, ...]] = {
     "charge": CHARGES,
     "stale_vouchers": ("auto", "refuse", "ignore"),
     "digest_form": DIGEST_FORMS,
     "error_shape": ERROR_SHAPES,
     "protocol": (V1, V2, BOTH),
     "first_protocol": (V1, V2),
+    "malformed_status": (402, 400),
 }
 
 
@@ -52,7 +53,7 @@ class Settings:
         model_seconds: how long the model takes to answer.
         denied_payers: accounts that may not pay here.
         protocol: the session protocol of the challenges: ``v1``, ``v2``, or ``both`` for one challenge of each.
-        first_protocol: with ``both``, the protocol whose challenge comes first.
+        first_protocol: with ``both``, the protocol whose challenge comes first. It is v2, as of servers that speak it.
         operator: v2 only: an account besides the payee that may settle, which channels must name; ``None`` for no
             operator.
         snapshots: v2 only: report the state of a channel to a client that identifies itself.
@@ -61,6 +62,11 @@ class Settings:
         models: the models of the account-owned routes.
         key_budget: what the Virtual Key may spend in total; ``None`` for no limit.
         credential_header: the header that carries credentials instead of ``Authorization``; the challenge names it.
+        malformed_status: the status for a malformed credential: 402 with a fresh challenge, as stock servers answer, or
+            400 without one.
+        min_voucher_delta: by how much a voucher must rise if it rises; ``None`` for no such limit.
+        require_close_signature: v2 only: refuse a close without its ``closeSignature``, as servers since mppx 0.13.1
+            do. One that is there is verified in any case.
     """
 
     realm: str = "ando-sandbox"
@@ -77,13 +83,16 @@ class Settings:
     denied_payers: tuple[str, ...] = ()
     credential_header: str | None = None
     protocol: str = V1
-    first_protocol: str = V1
+    first_protocol: str = V2
     operator: str | None = None
     snapshots: bool = True
     date_offset: float = 0.0
     answer: str | None = None
     models: tuple[str, ...] = MODELS
     key_budget: int | None = None
+    malformed_status: int = 402
+    min_voucher_delta: int | None = None
+    require_close_signature: bool = False
 
     def __post_init__(self) -> None:
         """Check the values.
@@ -93,16 +102,18 @@ class Settings:
         """
         if set(self.prices) != set(PLANS) or not all(_is_amount(price) for price in self.prices.values()):
             raise ValueError(f"prices: expected an amount for each of {', '.join(PLANS)}")
-        optional = (self.suggested_deposit, self.key_budget)
+        optional = (self.suggested_deposit, self.key_budget, self.min_voucher_delta)
         if not _is_amount(self.amount) or not all(amount is None or _is_amount(amount) for amount in optional):
-            raise ValueError("amount, suggested_deposit and key_budget: expected whole numbers of base units")
+            raise ValueError(
+                "amount, suggested_deposit, key_budget and min_voucher_delta: expected whole numbers of base units"
+            )
         if not all(isinstance(model, str) and model for model in self.models):
             raise ValueError("models: expected a list of names")
         if not isinstance(self.answer, str | None):
             raise ValueError("answer: expected a string")
         for name, allowed in CHOICES.items():
             if getattr(self, name) not in allowed:
-                raise ValueError(f"{name}: expected one of {', '.join(allowed)}")
+                raise ValueError(f"{name}: expected one of {', '.join(map(str, allowed))}")
         if self.operator is not None and address(self.operator) != self.operator:
             raise ValueError("operator: expected an address in lowercase")
 

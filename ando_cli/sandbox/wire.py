@@ -111,4 +111,14 @@ def header_value(parameters: Mapping[str, str]) -> str:
 
 
 def _quoted(value: str) -> str:
-    return value.replace("\\", "\\\\").replace('"', '\\"')
+    r"""Quote what a header cannot carry as it is: what is not printable ASCII becomes ``\uXXXX``, in UTF-16 units."""
+    return "".join(map(_escaped, value))
+
+
+def _escaped(character: str) -> str:
+    if character in '\\"':
+        return "\\" + character
+    if " " <= character <= "~":
+        return character
+    units = character.encode("utf-16-be")
+    return "".join(f"\\u{units[at] << 8 | units[at + 1]:04x}" for at in range(0, len(units), 2))

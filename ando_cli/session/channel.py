@@ -12,7 +12,7 @@ All amounts are integers in base units of the channel's token (6 decimals).
 from __future__ import annotations
 
 from dataclasses import field
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import TYPE_CHECKING
 
 from ando_cli.frozen import frozen
@@ -30,6 +30,14 @@ class State(StrEnum):
     CLOSED = "closed"  # finalized on the chain
     SPARE = "spare"  # open on the chain, but nothing is paid from it: it was recovered beside one that is live
     ABANDONED = "abandoned"  # its open transaction expired without being mined: no money ever moved
+
+
+class Doubt(IntEnum):
+    """How far what receipts say of a channel can be believed."""
+
+    NONE = 0  # they tell all that was spent
+    REQUEST = 1  # a request may have cost something that no receipt has told yet; the next one that rises tells it
+    RECEIPTS = 2  # they contradict each other: only what was signed bounds what was spent
 
 
 LIVE = (State.OPENING, State.OPEN)
@@ -66,9 +74,14 @@ class Pending:
 class Channel:
     """One payment channel of this wallet.
 
+    ``step`` is the largest raise that was agreed for one request, in base units; 0 where none is on record, as of a
+    channel that was recovered. ``doubt`` is how far ``spent`` can be believed.
     ``metered`` is whether a receipt ever showed another charge than the full amount of each request.
     ``closes_at`` is the unix second, by the chain's clock, from which a channel that is ``closing`` can be withdrawn
     from; 0 where it is not known. The other times are unix seconds too.
+    ``captured`` is what the payee took in all from a channel that is ``closed``, as the chain proved it; ``None`` as
+    long as nothing proves it. ``route`` is the request that it was opened with, as ``POST https://host/path`` without a
+    query; empty where that is not known.
     """
 
     channel_id: str
@@ -82,9 +95,13 @@ class Channel:
     spent: int = 0
     pending: Pending | None = field(default=None, repr=False)
     metered: bool = False
+    step: int = 0
+    doubt: Doubt = Doubt.NONE
     closes_at: int = 0
     created_at: int = 0
     updated_at: int = 0
+    captured: int | None = None
+    route: str = field(default="", repr=False)
 
     @property
     def key(self) -> ChannelKey:
@@ -120,6 +137,19 @@ class Channel:
         return not self.metered and self.spent > 0 and self.spent % amount == 0
 
     @property
+    def unproven(self) -> bool:
+        """Whether it is closed, and nothing proved yet what the payee took."""
+        return self.state is State.CLOSED and self.captured is None
+
+    @property
+    def captured_at_most(self) -> int:
+        """The most that the payee can have taken or can take: what was signed for, within the deposit."""
+        if self.captured is not None:
+            return self.captured
+        return 0 if self.state is State.ABANDONED else min(self.cumulative_amount, self.deposit)
+
+    @property
     def left(self) -> int:
-        """What of the deposit is not spent, as far as receipts told."""
-        return max(0, self.deposit - self.spent)
+        """What of the deposit is not spent. Where receipts do not tell that, all that was signed counts as spent."""
+        spent = self.cumulative_amount if self.doubt else self.spent
+        return max(0, self.deposit - max(spent, self.spent))

@@ -32,9 +32,10 @@ class Traffic:
 
 @frozen
 class Claim:
-    """What one request is doing with a channel."""
+    """What one request is doing with a channel. ``seconds``: for how long that binds others, if nothing ends it."""
 
     channel_id: str
     amount: int = 0
     sent: bool = False
     hold: Hold = Hold.NOTHING
+    seconds: int = 3600

@@ -29,13 +29,17 @@ _OPENED = {
     Protocol.V1: keccak256(b"ChannelOpened(bytes32,address,address,address,address,bytes32,uint256)"),
     Protocol.V2: keccak256(b"ChannelOpened(bytes32,address,address,address,address,address,bytes32,bytes32,uint96)"),
 }
-_CLOSED = {
+CLOSED = {
     Protocol.V1: keccak256(b"ChannelClosed(bytes32,address,address,uint256,uint256)"),
     Protocol.V2: keccak256(b"ChannelClosed(bytes32,address,address,uint96,uint96)"),
 }
+"""The topic of the event that says what the payee took and what came back."""
 # A close is looked for in the last hour or two first, where it mostly is, and then as far as that is quickly done.
 _RECENT = 10_000
 _CLOSE_QUERIES = 24
+# Before a channel is opened on a fresh machine: half a day first, then as far as that is quickly done.
+_LOOK_BLOCKS = 100_000
+_LOOK_SECONDS = 10.0
 # The data of an opening; the id, the payer and the payee are in its topics. The last is the deposit.
 _DATA = {
     Protocol.V1: ("address", "address", "bytes32", "uint256"),
@@ -67,12 +71,19 @@ class IncompleteSearchError(RpcError):
 
 
 def opened_channels(
-    endpoint: Endpoint, escrow: str, payer: str, *, chain_id: int, protocol: Protocol, from_block: int
+    endpoint: Endpoint,
+    escrow: str,
+    payer: str,
+    *,
+    chain_id: int,
+    protocol: Protocol,
+    from_block: int,
+    quickly: bool = False,
 ) -> list[ChannelTerms]:
     """Return the channels that ``payer`` opened on ``escrow`` since ``from_block``, the youngest first.
 
-    The search goes from the latest block backwards, in pieces as large as the node allows. It does not look at what
-    became of a channel.
+    The search goes from the latest block backwards, in pieces as large as the node allows; where it is to be done
+    ``quickly``, in a few of them. It does not look at what became of a channel.
 
     Raises:
         IncompleteSearchError: the search took too many questions or too long. It carries what was found.
@@ -82,7 +93,8 @@ def opened_channels(
     asked = {"address": escrow, "topics": [_hex(_OPENED[protocol]), None, _hex(address_word(payer))]}
     found: dict[str, ChannelTerms] = {}
     searched_from = from_block + 1
-    for first, logs in _pieces(endpoint, asked, "the channels that were opened", from_block=from_block):
+    limits = (_LOOK_BLOCKS, _CLOSE_QUERIES, _LOOK_SECONDS) if quickly else (None, None, _MAX_SECONDS)
+    for first, logs in _pieces(endpoint, asked, "the channels that were opened", limits, from_block=from_block):
         searched_from = first
         for log in reversed(logs):
             terms = _terms(endpoint, log, escrow, payer, chain_id, protocol)
@@ -96,15 +108,15 @@ def opened_channels(
 def captured(endpoint: Endpoint, escrow: str, channel_id: str, *, protocol: Protocol) -> int | None:
     """Return what the payee took in all from a channel that is closed, as the event of its closing says.
 
-    Of a closed v2 channel that is all that the chain keeps. ``None`` where no such event is found: there is none, or it
+    Of a closed channel that is all that the chain keeps. ``None`` where no such event is found: there is none, or it
     is so old that the node does not serve it without many questions.
 
     Raises:
         NetworkError: the node refuses to search.
     """
     wanted = _hex(bytes32_word(channel_id))
-    asked = {"address": normalise_address(escrow), "topics": [_hex(_CLOSED[protocol]), wanted]}
-    for _, logs in _pieces(endpoint, asked, "the close", recent=_RECENT, queries=_CLOSE_QUERIES):
+    asked = {"address": normalise_address(escrow), "topics": [_hex(CLOSED[protocol]), wanted]}
+    for _, logs in _pieces(endpoint, asked, "the close", (_RECENT, _CLOSE_QUERIES, _MAX_SECONDS)):
         for log in reversed(logs):
             taken = _captured(endpoint, log, wanted)
             if taken is not None:
@@ -116,27 +128,31 @@ def _pieces(
     endpoint: Endpoint,
     asked: dict[str, Any],
     what: str,
+    limits: tuple[int | None, int | None, float],
     *,
     from_block: int = 0,
-    recent: int | None = None,
-    queries: int | None = None,
 ) -> Iterator[tuple[int, list[Any]]]:
     """Search the events that ``asked`` wants, from the latest block back to ``from_block``, in large pieces.
 
-    It ends early where it takes more than so many ``queries``, or too long.
+    It ends early where it takes too many questions, or too long.
 
     Args:
-        recent: how many blocks the first piece has at most.
+        endpoint: the server.
+        asked: the address and the topics of the events.
+        what: names them, for the error.
+        limits: how many blocks the first piece has at most, how many questions are asked, and seconds.
+        from_block: the first block.
 
     Yields:
         The first block of a piece, and its events in their order.
     """
+    recent, queries, seconds = limits
     with endpoint.asking("the latest block"):
         last = quantity(endpoint.eth.block_number, UINT64_MAX)
     searched_from = last + 1
     yield searched_from, []
     size = searched_from - from_block if recent is None else recent
-    deadline = time.monotonic() + _MAX_SECONDS
+    deadline = time.monotonic() + seconds
     for _ in range(_MAX_QUERIES if queries is None else queries):
         if searched_from <= from_block or time.monotonic() > deadline:
             return
@@ -161,7 +177,7 @@ def _pieces(
 
 
 def _captured(endpoint: Endpoint, log: Any, channel_id: str) -> int | None:
-    """Read the event of a close; ``None`` for what is no such event of this channel."""
+    """Read an event that was searched for; ``None`` for what is no close of this channel."""
     try:
         data = bytes.fromhex(log["data"].removeprefix("0x"))
         if len(data) != 64 or log["topics"][1].lower() != channel_id:

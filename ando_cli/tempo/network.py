@@ -44,7 +44,7 @@ class Network:
         rpc_url: JSON-RPC endpoint. It may contain credentials: never print it.
         token: the TIP-20 token that channels hold and fees are paid in, lower-case hex. 6 decimals.
         token_symbol: the token's name beside an amount.
-        escrows: the trusted v1 channel contracts, lower-case hex; the first is the one we would choose.
+        escrows: the trusted v1 channel contracts, lower-case hex; none, and v1 is not spoken on this network.
         precompiles: the trusted v2 escrows, lower-case hex; none, and v2 is not spoken on this network.
     """
 
@@ -114,8 +114,8 @@ def parse_network(name: str, table: Mapping[str, object]) -> Network:
     Args:
         name: the table's name. A built-in name is refused: what ``tempo`` means must not depend on a file, and only the
             real sandbox may call itself one.
-        table: ``chain_id``, ``rpc_url``, ``token``, ``escrows`` and, if wanted, ``token_symbol`` and ``precompiles``
-            (empty where the chain has none).
+        table: ``chain_id``, ``rpc_url``, ``token``, ``escrows`` (empty where only v2 is spoken) and, if wanted,
+            ``token_symbol`` and ``precompiles`` (empty where the chain has none; the usual one if it is missing).
 
     Raises:
         UsageError: a key is missing, unknown or wrong; the message names it and never repeats an RPC URL.
@@ -140,11 +140,13 @@ def parse_network(name: str, table: Mapping[str, object]) -> Network:
     if not isinstance(rpc_url, str) or not _is_http_url(rpc_url):
         raise _wrong(f"networks.{name}.rpc_url", "expected an http:// or https:// URL")
     escrows = value("escrows")
-    if not isinstance(escrows, list | tuple) or not escrows:
-        raise _wrong(f"networks.{name}.escrows", "expected a list of at least one address")
+    if not isinstance(escrows, list | tuple):
+        raise _wrong(f"networks.{name}.escrows", "expected a list of addresses, which may be empty")
     precompiles = table.get("precompiles", (PRECOMPILE,))
     if not isinstance(precompiles, list | tuple):
         raise _wrong(f"networks.{name}.precompiles", "expected a list of addresses, which may be empty")
+    if not escrows and not precompiles:
+        raise _wrong(f"networks.{name}.escrows", "expected an address here or in precompiles")
     symbol = table.get("token_symbol", _DEFAULT_SYMBOL)
     if not isinstance(symbol, str) or re.fullmatch(_SYMBOL, symbol) is None:
         raise _wrong(f"networks.{name}.token_symbol", "expected 1 to 16 visible ASCII characters")

@@ -17,28 +17,22 @@ from ando_cli.tempo.abi import UINT64_MAX, address_word, bytes32_word
 from ando_cli.tempo.broadcast import Mined, broadcast
 from ando_cli.tempo.channel import ChannelState
 from ando_cli.tempo.endpoint import Endpoint, WrongAnswerError, quantity
-from ando_cli.tempo.fees import Fees, max_fee
+from ando_cli.tempo.fees import Fees, Operation, choose_fees, max_fee
 from ando_cli.tempo.history import IncompleteSearchError, captured, opened_channels
 from ando_cli.tempo.keys import keccak256
 from ando_cli.tempo.protocol import Protocol
+from ando_cli.tempo.receipts import Block, Receipt, read_receipt
 
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from ando_cli.http.deadline import Deadline
     from ando_cli.tempo.channel import ChannelTerms
 
-__all__ = ["GAS_LIMIT", "MAX_FEE", "Fees", "IncompleteSearchError", "Mined", "Rpc"]
-
-GAS_LIMIT = 2_000_000
-"""Gas for one of our transactions. A node may estimate only the first call of a batch (``anvil --network tempo`` does),
-and then the transaction runs out of gas; approve and open use about 200,000, and gas that is not used is not paid."""
+__all__ = ["MAX_FEE", "Fees", "IncompleteSearchError", "Mined", "Rpc"]
 
 MAX_FEE = 1_000_000
 """The highest fee that we ever sign for, in base units: one token. Usual is a few hundredths."""
-
-# The base fee can rise while a transaction waits; what is above the price of its block is not charged.
-_HEADROOM = 2
-_PRIORITY_FEE_PER_GAS = 1
 
 _LONGEST_GRACE_PERIOD = 366 * 24 * 3600
 
@@ -55,14 +49,15 @@ class Rpc:
 
     Args:
         url: ``http`` or ``https``; user name and password in it are sent as HTTP Basic authentication.
-        timeout: seconds to connect, to wait for a sign of life, and for a whole answer. Reads are not retried.
+        timeout: seconds to connect, and for a whole answer. Only "too many requests" is retried, within them.
+        deadline: bounds everything that is asked.
 
     Raises:
         UsageError: ``url`` cannot be used.
     """
 
-    def __init__(self, url: str, *, timeout: float = 10.0) -> None:
-        self._endpoint = Endpoint(url, timeout=timeout)
+    def __init__(self, url: str, *, timeout: float = 10.0, deadline: Deadline | None = None) -> None:
+        self._endpoint = Endpoint(url, timeout=timeout, deadline=deadline)
 
     def __enter__(self) -> Rpc:
         return self
@@ -86,15 +81,33 @@ class Rpc:
         with self._endpoint.asking("the latest block"):
             return quantity(self._endpoint.eth.get_block("latest")["timestamp"], UINT64_MAX)
 
+    def latest_block(self) -> Block:
+        """Return the number and the time of the latest block, from one answer."""
+        with self._endpoint.asking("the latest block"):
+            block = self._endpoint.eth.get_block("latest")
+            return Block(quantity(block["number"], UINT64_MAX), quantity(block["timestamp"], UINT64_MAX))
+
+    def receipt(self, tx_hash: str) -> Receipt | None:
+        """Return what a transaction came to; ``None`` where the node shows no block with it.
+
+        Raises:
+            NetworkError: it could not be asked, or the answer makes no sense.
+            ValueError: not the hash of a transaction.
+        """
+        return read_receipt(self._endpoint, tx_hash)
+
     def balance(self, token: str, owner: str) -> int:
         """Return what ``owner`` holds of a TIP-20 ``token``, in base units."""
         answer = self._endpoint.call("the token balance", token, _BALANCE_OF + address_word(owner), words=1)
         return int.from_bytes(answer, "big")
 
-    def channel(self, escrow: str, channel_id: str, protocol: Protocol = Protocol.V1) -> ChannelState | None:
-        """Return a channel's state, or ``None`` where the escrow has no such channel.
+    def channel(
+        self, escrow: str, channel_id: str, protocol: Protocol = Protocol.V1, block: int | None = None
+    ) -> ChannelState | None:
+        """Return a channel's state at ``block`` or now, or ``None`` where the escrow has no such channel.
 
-        On v1 that means that it was never opened: a channel that is closed stays there, ``finalized``. The v2
+        On v1 that means that it was never opened: of a channel that is closed the contract keeps that it is
+        ``finalized``, and zeros. The v2
         precompile tells three numbers and no more, and all zero can be a channel that was never opened, or one that is
         closed. So ``None`` means either there, and who has seen the channel open knows which. It must not be reported
         as ``finalized``: an open transaction still under way would be given up, and paid for a second time. Without a
@@ -104,8 +117,9 @@ class Rpc:
             NetworkError: it could not be asked, or the answer makes no sense.
         """
         if protocol is Protocol.V2:
-            return self._channel_v2(escrow, channel_id)
-        answer = self._endpoint.call("the channel", escrow, _GET_CHANNEL + bytes32_word(channel_id), words=8)
+            return self._channel_v2(escrow, channel_id, block)
+        asked = _GET_CHANNEL + bytes32_word(channel_id)
+        answer = self._endpoint.call("the channel", escrow, asked, words=8, block=block)
         if not any(answer):
             return None
         with self._endpoint.asking("the channel"):
@@ -123,8 +137,9 @@ class Rpc:
             settled=settled,
         )
 
-    def _channel_v2(self, escrow: str, channel_id: str) -> ChannelState | None:
-        answer = self._endpoint.call("the channel", escrow, _GET_CHANNEL_STATE + bytes32_word(channel_id), words=3)
+    def _channel_v2(self, escrow: str, channel_id: str, block: int | None) -> ChannelState | None:
+        asked = _GET_CHANNEL_STATE + bytes32_word(channel_id)
+        answer = self._endpoint.call("the channel", escrow, asked, words=3, block=block)
         if not any(answer):
             return None
         with self._endpoint.asking("the channel"):
@@ -152,17 +167,20 @@ class Rpc:
             return quantity(int.from_bytes(answer, "big"), _LONGEST_GRACE_PERIOD)
 
     def opened_channels(
-        self, escrow: str, payer: str, *, protocol: Protocol, from_block: int = 0
+        self, escrow: str, payer: str, *, protocol: Protocol, from_block: int = 0, quickly: bool = False
     ) -> list[ChannelTerms]:
         """Return the channels that ``payer`` ever opened on ``escrow``, the youngest first, whatever became of them.
+
+        Where it is to be done ``quickly``, it takes a few questions and seconds, and the oldest may be missing.
 
         Raises:
             IncompleteSearchError: the search took too many questions or too long. It carries what was found.
             NetworkError: the node refuses to search.
         """
         return opened_channels(
-            self._endpoint, escrow, payer, chain_id=self.chain_id(), protocol=protocol, from_block=from_block
-        )
+            self._endpoint, escrow, payer, chain_id=self.chain_id(), protocol=protocol, from_block=from_block,
+            quickly=quickly,
+        )  # fmt: skip
 
     def captured(self, escrow: str, channel_id: str, protocol: Protocol) -> int | None:
         """Return what the payee took in all from a channel that is closed; ``None`` where no event tells it.
@@ -182,18 +200,22 @@ class Rpc:
         """
         return broadcast(self._endpoint, transaction)
 
-    def fees(self) -> Fees:
-        """Return the fees to sign a transaction with.
+    def fees(self, operation: Operation, *, sponsored: bool = False) -> Fees:
+        """Return the fees to sign a transaction with, at the gas price now, never above :data:`MAX_FEE` in all.
 
-        They are twice the gas price now, for headroom, and never above :data:`MAX_FEE` in all.
+        The gas goes by ``operation`` and not by the node's estimate: a node may estimate only the first call of a batch
+        (``anvil --network tempo`` does), and the transaction then runs out of gas.
+
+        Args:
+            operation: what the transaction does.
+            sponsored: a fee payer pays.
 
         Raises:
             PaymentError: the endpoint asks for more than that.
         """
         with self._endpoint.asking("the gas price"):
             price = quantity(self._endpoint.eth.gas_price, None)
-        ceiling = price * _HEADROOM
-        fees = Fees(GAS_LIMIT, ceiling, min(_PRIORITY_FEE_PER_GAS, ceiling))
+        fees = choose_fees(price, operation, sponsored=sponsored)
         if max_fee(fees) > MAX_FEE:
             raise PaymentError(
                 f"the network fee could reach more than {amount(MAX_FEE)}, which is too high to sign",

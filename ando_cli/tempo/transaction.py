@@ -68,9 +68,9 @@ _WITHDRAW = {
 }
 
 _EXPIRING_NONCE_KEY = UINT256_MAX
-# Field 11 of a 0x76 transaction is the fee payer's signature; this stands there until the fee payer has signed.
+# Field 11 of a 0x76 transaction is the fee payer's signature; in the form for the fee payer it is the sender.
 _FEE_PAYER_FIELD = 11
-_FEE_PAYER_PLACEHOLDER = b"\x00"
+_HAND_OFF_TYPE = b"\x78"
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def open_transaction(
         key: the payer's key.
         fees: what the transaction may cost at most.
         valid_before: Unix time in seconds from which the chain refuses the transaction.
-        fee_payer: the gateway pays the fee. The fee token stays empty and its signature is left open for it.
+        fee_payer: the gateway pays the fee. The fee token stays empty, and the result is the form to hand to it.
 
     Raises:
         ValueError: an argument is out of range, or the key is not the payer's.
@@ -204,15 +204,15 @@ def _sign(transaction: TempoTransaction, terms: ChannelTerms, key: PrivateKey) -
     if key.address != terms.payer:
         raise ValueError("the key is not the payer's")
     encoded: bytes = transaction.sign(key.to_hex()).encode()
-    return "0x" + (_with_placeholder(encoded) if transaction.awaiting_fee_payer else encoded).hex()
+    return "0x" + (_hand_off(encoded, terms.payer) if transaction.awaiting_fee_payer else encoded).hex()
 
 
-def _with_placeholder(encoded: bytes) -> bytes:
-    """Write the placeholder for the fee payer's signature into a signed transaction.
+def _hand_off(encoded: bytes, sender: str) -> bytes:
+    """Return a signed transaction in the form for its fee payer (docs/protocol.md, section 3): type ``0x78``.
 
-    The sender signs over a ``0x00`` in this field, and the specification and the other implementations also send it;
-    pytempo's ``encode()`` leaves the field empty (``0x80``), which says that there is no fee payer at all.
+    It names the sender where the fee payer's signature goes, and no chain takes it as it is. Every sponsor reads this
+    form; the one of the specification's text, ``0x76`` with a placeholder, only some.
     """
     fields = rlp.decode(encoded[1:], strict=True)
-    fields[_FEE_PAYER_FIELD] = _FEE_PAYER_PLACEHOLDER
-    return encoded[:1] + bytes(rlp.encode(fields))
+    fields[_FEE_PAYER_FIELD] = bytes.fromhex(sender[2:])
+    return _HAND_OFF_TYPE + bytes(rlp.encode(fields))

@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING
 
 from ando_cli import redact
 from ando_cli.config.settings import SWITCH
-from ando_cli.errors import AndoError, Code, ExitCode, UsageError
+from ando_cli.errors import AndoError, Code, ExitCode, LostAnswerError, UsageError
 from ando_cli.terminal import bars as chart
 from ando_cli.terminal.console import open_console, takes_colour
 from ando_cli.terminal.streams import Streams, can_show, discard, is_terminal, standard_streams
@@ -213,6 +213,8 @@ class Terminal:
                 "retry_after": error.retry_after,
                 "request_id": error.request_id,
             }
+            if isinstance(error, LostAnswerError) and error.body:
+                shown["body"] = error.body.decode(errors="replace")  # what came of an answer that may have been charged
             self.json({"error": shown})
         else:
             self._line(f"{self._paint('31', 'error:')} {error.message}")

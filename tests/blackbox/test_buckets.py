@@ -181,7 +181,8 @@ LYING_RECEIPTS: dict[str, tuple[dict[str, Any], str]] = {
     "more accepted than signed": ({"acceptedCumulative": "5000000"}, "claims more than"),
     "more spent than signed": ({"spent": "99000000", "acceptedCumulative": "99000000"}, "claims more than"),
     "more spent than accepted": ({"acceptedCumulative": "1"}, "claims more than"),
-    "another channel": ({"channelId": "0x" + "ab" * 32}, "for another channel"),
+    "another channel": ({"channelId": "0x" + "ab" * 32}, "is for another channel"),
+    "another request": ({"challengeId": "x"}, "is for another request"),
     "no base64url": ({"raw": "%%%"}, "cannot be read"),
     "a negative amount": ({"spent": "-5"}, "cannot be read"),
     "a number without end": ({"acceptedCumulative": "9" * 5_000}, "cannot be read"),
@@ -203,8 +204,12 @@ def test_a_receipt_that_cannot_be_believed_is_warned_of_and_changes_nothing(
     assert says in done.stderr
     assert "spent: unknown" in done.stderr
     assert purse(warm) == before
-    assert rows(warm.box, "channels") == channels
-    assert (outcome(warm.box), rows(warm.box, "ledger")[-1]["spent"]) == ("answered", None)
+    doubtful = [row | {"doubt": 1} for row in channels]
+    assert [row | {"updated_at": 0} for row in rows(warm.box, "channels")] == [
+        row | {"updated_at": 0} for row in doubtful
+    ]
+    wrong = says in ("claims more than", "is for another channel", "is for another request")
+    assert (outcome(warm.box), rows(warm.box, "ledger")[-1]["spent"]) == ("unknown" if wrong else "answered", None)
     warm.forget_log()
     ask(warm).worked()
     assert warm.actions == ["unpaid", "voucher"]
@@ -230,3 +235,26 @@ def test_two_receipts_in_one_answer_are_not_believed(warm: Gateway) -> None:
         done = ask(warm).worked()
     assert "warning" in done.stderr
     assert purse(warm).authorised == before.authorised + MILLION  # the relay is another gateway: one more channel
+
+
+# How large a raise may be
+
+
+def test_the_step_is_in_the_question_and_a_larger_raise_is_asked_for(gateway: Gateway) -> None:
+    gateway.change(model_seconds=0.0)
+    opening = gateway.box.terminal("chat", "hello", "--max-tokens", "8")
+    assert "(vouchers rise by 1.00)?" in " ".join(opening.until("[y/N]").split())
+    opening.type("y\r")
+    opening.end().worked()
+    gateway.change(amount=4 * MILLION)
+    gateway.fail(Fault(code="mpp_voucher_bucket_refresh_required", times=5))
+    before = purse(gateway)
+    alone = gateway.box.run("chat", "hello", "--max-tokens", "8", "-j")
+    assert (alone.code, alone.error["code"]) == (4, "step_exceeded")
+    assert "4.00" in alone.error["message"]
+    assert "1.00 was agreed on" in alone.error["message"]
+    assert purse(gateway) == before
+    gateway.forget_log()
+    capped = gateway.box.run("chat", "hello", "--max-tokens", "8", "-j", "--max-spend", "3.99")
+    assert capped.error["code"] == "max_spend_exceeded"
+    assert purse(gateway) == before

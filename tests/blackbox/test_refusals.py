@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from itertools import cycle
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from ando_cli.sandbox.faults import Fault
-from ando_cli.sandbox.problems import SPECIFICATION_CODES, STABLE_CODES
+from ando_cli.sandbox.problems import SPECIFICATION_CODES, STABLE_CODES, STOCK_CODES
 from ando_cli.sandbox.settings import ERROR_SHAPES
 from tests.support.badluck import BODY, Purse, accepted, ask, outcome, paid, purse
 from tests.support.forked import constants
@@ -45,6 +46,8 @@ def stops(says: str, code: str | None = None) -> Course:
 
 
 FRESH_CHALLENGE = Course(once=2, always=2, raised=0, says="turned the payment down")
+UNBOOKED = stops("whether it was charged is unknown", "mpp_commit_failed")
+SMALL = Course(once=2, always=2, raised=1, says="takes no raise as small as the 0.01")
 RAISE = Course(once=2, always=2, raised=1, says="second raise", code="second_raise_refused")
 DEPOSIT = Course(once=2, always=4, raised=0, says="turned down 4 payments", code="too_many_attempts")
 GONE = Course(once=1, always=1, raised=0, says="the chain shows it open", code="channel_disputed")
@@ -74,7 +77,7 @@ STABLE = {
 SPECIFIED = {
     "session/insufficient-balance": RAISE,
     "session/amount-exceeds-deposit": DEPOSIT,
-    "session/delta-too-small": RAISE,
+    "session/delta-too-small": SMALL,
     "session/channel-not-found": GONE,
     "session/channel-finalized": GONE,
     "session/challenge-not-found": FRESH_CHALLENGE,
@@ -87,6 +90,7 @@ SPECIFIED = {
     "malformed-credential": UNREADABLE,
     "verification-failed": UNVERIFIED,
     "method-unsupported": METHOD,
+    "internal-payment-error": UNBOOKED,
 }
 
 COURSES = STABLE | SPECIFIED
@@ -101,7 +105,7 @@ def small(warm: Gateway) -> Gateway:
 
 def test_the_list_is_the_gateways_own_and_nothing_is_left_out() -> None:
     assert set(STABLE) == set(STABLE_CODES)
-    assert set(SPECIFIED) == set(SPECIFICATION_CODES)
+    assert set(SPECIFIED) == set(SPECIFICATION_CODES) | set(STOCK_CODES)
     assert len(STABLE) == 16
 
 
@@ -124,7 +128,7 @@ def test_a_code_that_comes_once_is_mended_where_it_can_be_and_else_explained(
         assert (done.code, error["code"]) == (4, course.code or code)
         assert course.says in error["message"]
         assert error["hint"]
-        assert outcome(small.box) == ("unknown" if code == "mpp_commit_failed" else "failed")
+        assert outcome(small.box) == ("unknown" if course.says == UNBOOKED.says else "failed")
     credentials = paid(small)
     assert len(credentials) == course.once
     assert len({entry.body_sha256 for entry in small.log}) == 1
@@ -153,10 +157,29 @@ def test_a_code_that_is_no_ones_is_shown_as_the_gateway_wrote_it(small: Gateway)
     small.fail(Fault(status=418, body_text='{"error":{"code":"teapot","message":"short and stout"}}'))
     small.fail(Fault(status=402, body_text="not even JSON", times=None))
     teapot, nothing = ask(small, "-j").error, ask(small, "-j").error
-    assert (teapot["exit_code"], teapot["code"]) == (1, "teapot")
+    assert (teapot["exit_code"], teapot["code"]) == (4, "outcome_unknown")
+    assert "418 teapot" in teapot["message"]
     assert "short and stout" in teapot["message"]
-    assert (nothing["exit_code"], nothing["code"]) == (4, "payment_rejected")
+    assert (nothing["exit_code"], nothing["code"]) == (4, "outcome_unknown")
     assert purse(small) == before
+
+
+@pytest.mark.parametrize("status", [302, 403, 418, 429, 500, 502, 503, 504])
+def test_an_answer_of_somebody_else_to_a_payment_is_unknown_and_spend_says_what_it_can_cost(
+    warm: Gateway, status: int
+) -> None:
+    before = purse(warm)
+    warm.fail(Fault(status=status, body_text="<html>"))
+    error = ask(warm, "-j").error
+    assert (error["exit_code"], error["code"], error["retryable"]) == (4, "outcome_unknown", False)
+    held = re.search(r"a voucher for ([0-9.]+) is with the server", error["message"])
+    assert held is not None
+    assert "ando spend" in error["hint"]
+    assert len(paid(warm)) == 1
+    assert purse(warm) == before
+    totals = warm.box.run("spend", "-j").worked().json
+    assert f"'at_most': '{held[1]}'" in str(totals)
+    assert outcome(warm.box) == "unknown"
 
 
 @pytest.mark.parametrize(("code", "action"), [("rate_limit_exceeded", "unpaid"), ("server_error", "voucher")])
@@ -166,7 +189,7 @@ def test_an_error_that_is_not_about_payment_ends_the_request_and_authorises_noth
     before = purse(small)
     small.fail(Fault(on=action, code=code, headers={"x-request-id": "abc-123"}))
     done = ask(small)
-    assert "abc-123" in done.refused(1)
+    assert ("abc-123" in done.refused(1)) if action == "unpaid" else ("unknown" in done.refused(4))
     assert len(paid(small)) == (action == "voucher")
     assert purse(small) == before
 

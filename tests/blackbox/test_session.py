@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import signal
@@ -52,7 +53,8 @@ def test_list_is_json_when_piped_and_a_table_on_a_terminal(gateway: Gateway, box
     assert "no channels yet" in box.terminal("session", "list").end().worked().stderr
     gateway.warm_up()
     [short] = box.run("session", "list").worked().json
-    assert list(short) == ["id", "gateway", "network", "deposit", "authorised", "spent", "left", "state", "created_at"]
+    amounts = ["deposit", "authorised", "spent", "left", "captured", "captured_at_most"]
+    assert list(short) == ["id", "gateway", "network", *amounts, "state", "created_at"]
     assert (short["deposit"], short["authorised"], short["state"]) == ("5.00", "1.00", "open")
     [full] = box.run("session", "list", "--full").worked().json
     assert re.fullmatch("0x[0-9a-f]{64}", full["id"])
@@ -89,6 +91,28 @@ def test_the_sandbox_serves_until_it_is_interrupted(box: Box) -> None:
     assert err == b"Ctrl-C stops it. Answers are canned, signatures are real, money is not.\n"
 
 
+def test_a_sandbox_has_the_chain_id_and_the_gas_price_that_it_is_given(box: Box) -> None:
+    served = box.start("sandbox", "run", "--port", "0", "-j", "--chain-id", "42431", "--gas-price", "12")
+    assert served.stdout is not None
+    try:
+        urls = json.loads(served.stdout.readline())
+        found = []
+        for method in ("eth_chainId", "eth_gasPrice"):
+            asked = {"id": 1, "method": method, "params": []}
+            found.append(int(httpx.post(urls["rpc_url"], json=asked, trust_env=False).json()["result"], 16))
+        assert found == [42431, 12 * 10**9]
+        refused = httpx.post(f"{urls['base_url']}/mpp/chat/completions", trust_env=False)
+        request = re.search(r'request="([^"]+)"', refused.headers["WWW-Authenticate"])
+        assert request is not None
+        decoded = json.loads(base64.urlsafe_b64decode(request[1] + "=" * (-len(request[1]) % 4)))
+        assert decoded["methodDetails"]["chainId"] == 42431
+    finally:
+        served.send_signal(signal.SIGINT)
+        served.communicate(timeout=20)
+    # A file holds one chain: the usual sandbox is not in the way, nor is this one in its.
+    assert [path.name for path in (box.home / "state" / "sandbox").glob("served*.db")] == ["served-42431.db"]
+
+
 def test_a_sandbox_that_cannot_run_says_why(box: Box) -> None:
     for arguments, named, code in [
         (["--host", "0.0.0.0"], "loopback", 2),
@@ -96,6 +120,8 @@ def test_a_sandbox_that_cannot_run_says_why(box: Box) -> None:
         (["--fund", "nobody"], "sandbox", 2),
         (["--escrow", ESCROW], "--outside-rpc", 2),
         (["--outside-rpc", "http://127.0.0.1:1"], "--escrow", 2),
+        (["--chain-id", "0"], "--chain-id", 2),
+        (["--gas-price", "-1"], "--gas-price", 2),
         (["--file", "/proc/none/x.db"], "cannot write", 1),
     ]:
         assert named in box.run("sandbox", "run", "--port", "0", *arguments).refused(code), arguments

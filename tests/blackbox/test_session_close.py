@@ -100,8 +100,10 @@ def test_a_close_captures_what_was_spent_and_refunds_the_rest(opened: Gateway) -
     spent = session(opened.box)["spent"]
     before = opened.balance
     shown = opened.box.run("session", "close", "--full", "-j").worked().json
-    assert set(shown) == {"id", "action", "captured", "refunded", "transaction"}
-    assert (shown["action"], shown["captured"]) == ("closed", spent)
+    amounts = {"captured", "captured_at_most", "refunded", "refunded_at_least"}
+    assert set(shown) == {"id", "action", "transaction", *amounts}
+    assert (shown["action"], shown["captured"], shown["captured_at_most"]) == ("closed", spent, spent)
+    assert shown["refunded"] == shown["refunded_at_least"]
     refunded = round(float(shown["refunded"]) * MILLION)
     assert opened.balance - before == refunded
     assert len(shown["transaction"]) == 66
@@ -118,22 +120,73 @@ def test_a_chat_after_a_close_opens_another_channel(opened: Gateway) -> None:
     assert list(ids.values()) == ["open"]
 
 
-def test_a_gateway_that_counts_more_than_our_receipts_is_asked_and_offered_what_was_spent(opened: Gateway) -> None:
+def lose_a_receipt(opened: Gateway) -> None:
+    """The gateway counts what our receipts do not show."""
     opened.fail(Fault(on="voucher", receipt_lies={"raw": "not a receipt"}))
     opened.box.run("chat", "a request whose receipt is lost").worked()
     opened.forget_log()
-    shown = opened.box.run("session", "close", "-j").worked().json
+
+
+MUTE = Fault(on="close", code="mpp_payment_verification_failed", message="too little")
+"""A refusal of a close that names no amount."""
+
+
+def test_a_gateway_that_counts_more_and_says_how_much_is_offered_that(opened: Gateway) -> None:
+    lose_a_receipt(opened)
+    done = opened.box.run("session", "close").worked()
     [session] = accepted(opened)
-    assert shown["captured"] == amount(int(session["spent"]))
+    assert "the gateway counts" in done.stderr
     assert int(session["spent"]) < MILLION / 100
+    assert opened.actions == ["unpaid", "close", "unpaid", "close"]
+
+
+def test_a_gateway_that_does_not_say_what_it_counts_is_asked_only_where_that_is_allowed(opened: Gateway) -> None:
+    lose_a_receipt(opened)
+    opened.fail(MUTE)
+    error = opened.box.run("session", "close", "-j").error
+    assert (error["code"], error["exit_code"]) == ("spent_unknown", 4)
+    assert "--buy-receipt" in error["hint"]
+    assert opened.actions == ["unpaid", "close"]
+    opened.forget_log()
+    opened.fail(MUTE)
+    assert opened.box.run("session", "close", "--buy-receipt", "-j").worked().json["action"] == "closed"
     assert opened.actions == ["unpaid", "close", "unpaid", "voucher", "unpaid", "close"]
 
 
+@pytest.mark.parametrize("answer", ["y", "n"])
+def test_on_a_terminal_it_is_asked_before_a_receipt_is_bought(opened: Gateway, answer: str) -> None:
+    lose_a_receipt(opened)
+    opened.fail(MUTE)
+    person = opened.box.terminal("session", "close")
+    person.until("Pay for the smallest answer")
+    person.type(f"{answer}\n")
+    assert (person.end().code == 0) == (answer == "y")
+    assert ("voucher" in opened.actions) == (answer == "y")
+
+
+@pytest.mark.parametrize(
+    "says", ["below 1000001", "it is 1000, 2000 or 3000", "0.5", "1,000", "0x64", "402x", "spent 1_000"]
+)
+def test_a_number_that_is_no_amount_between_what_is_proven_and_signed_is_not_offered(
+    opened: Gateway, says: str
+) -> None:
+    opened.fail(Fault(on="close", code="mpp_payment_verification_failed", message=says))
+    assert opened.box.run("session", "close", "-j").error["code"] in ("spent_unknown", "authorised_unknown")
+    assert opened.actions == ["unpaid", "close"]
+
+
+def test_a_dry_close_tells_what_would_be_offered(opened: Gateway) -> None:
+    shown = opened.box.run("session", "close", "--dry-run", "-j").worked().json
+    assert (shown["offered"], shown["at_most"], shown["buys_receipt"]) == (session(opened.box)["spent"], "1.00", False)
+    assert "nothing more happens unasked" in opened.box.run("session", "close", "--dry-run").worked().stderr
+    buys = opened.box.run("session", "close", "--dry-run", "--buy-receipt").worked().stderr
+    assert "the smallest answer is bought" in buys
+
+
 def test_where_the_answer_that_tells_what_was_spent_is_lost_it_may_have_been_charged(opened: Gateway) -> None:
-    opened.fail(Fault(on="voucher", receipt_lies={"raw": "not a receipt"}))
-    opened.box.run("chat", "a request whose receipt is lost").worked()
-    opened.fail(Fault(on="voucher", drop="after", times=2))
-    done = opened.box.run("session", "close")
+    lose_a_receipt(opened)
+    opened.fail(MUTE, Fault(on="voucher", drop="after", times=2))
+    done = opened.box.run("session", "close", "--buy-receipt")
     assert (done.code, session(opened.box)["state"]) == (3, "open")
     assert rows(opened.box, "ledger")[-1]["outcome"] == "unknown"
     shown = opened.box.run("session", "close", "-j").worked().json
@@ -141,10 +194,9 @@ def test_where_the_answer_that_tells_what_was_spent_is_lost_it_may_have_been_cha
 
 
 def test_where_asking_does_not_help_all_that_was_authorised_is_offered(opened: Gateway) -> None:
-    opened.fail(Fault(on="voucher", receipt_lies={"raw": "not a receipt"}))
-    opened.box.run("chat", "a request whose receipt is lost").worked()
-    opened.fail(Fault(on="voucher", code="mpp_payment_verification_failed"))
-    assert opened.box.run("session", "close", "-j").worked().json["captured"] == "1.00"
+    lose_a_receipt(opened)
+    opened.fail(MUTE, Fault(on="voucher", code="mpp_payment_verification_failed"))
+    opened.box.run("session", "close", "--buy-receipt", "-j").worked()
     assert opened.actions[-2:] == ["unpaid", "close"]
 
 
@@ -161,7 +213,8 @@ def test_a_gateway_that_will_not_close_leaves_the_channel_open_and_the_way_witho
 
 
 def test_an_unreachable_gateway_leads_to_the_close_without_it(opened: Gateway) -> None:
-    done = opened.box.run("session", "close", "-j", ANDO_BASE_URL="http://127.0.0.1:9/v1")
+    put_back(opened.box, "route = 'POST http://127.0.0.1:9/v1/mpp/chat/completions', gateway = 'http://127.0.0.1:9'")
+    done = opened.box.run("session", "close", "-j")
     assert done.code == 3
     assert "--force" in done.error["hint"]
 
@@ -295,3 +348,13 @@ def test_killed_after_the_withdrawal_nothing_is_withdrawn_twice(opened: Gateway)
     assert "closed: 0.00 captured, 5.00 refunded" in opened.box.run("session", "close", "--finish").worked().stdout
     assert opened.balance == before
     assert session(opened.box)["state"] == "closed"
+
+
+def test_a_close_whose_next_challenge_is_no_challenge_but_an_answer_says_so(opened: Gateway) -> None:
+    opened.fail(
+        Fault(on="close", code="mpp_payment_verification_failed"),
+        Fault(on="unpaid"),
+        Fault(on="unpaid", status=200, body_text="an answer that nobody paid for"),
+    )
+    assert "the gateway refused (200)" in opened.box.run("session", "close", "--buy-receipt").refused(4)
+    assert session(opened.box)["state"] == "open"

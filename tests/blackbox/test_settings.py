@@ -52,7 +52,7 @@ def test_a_network_that_is_not_whole_is_refused(gateway: Gateway, box: Box) -> N
     for line, named in [
         ('token = "0x20c0"', "token"),
         ("chain_id = -1", "chain_id"),
-        ("escrows = []", "escrows"),
+        ("escrows = []\nprecompiles = []", "escrows"),
         ('colour = "blue"', "colour"),
     ]:
         name = line.partition(" ")[0]

@@ -49,9 +49,9 @@ def test_a_pipe_gets_json_in_which_every_request_is_counted(used: Gateway) -> No
 def test_csv_has_a_line_for_each_request_and_for_money_that_moved_without_one(used: Gateway) -> None:
     text = used.box.run("spend", "--requests", "--csv").worked().stdout
     rows: list[dict[str, Any]] = list(csv.DictReader(io.StringIO(text)))
-    assert [row["outcome"] for row in rows] == ["answered", "answered", "unknown", "by_hand"]
+    assert [row["outcome"] for row in rows] == ["fee", "answered", "answered", "unknown", "fee", "by_hand"]
     assert sum(parse_amount(row["spent"]) for row in rows if row["spent"]) == spent(used.box)
-    assert (rows[2]["spent"], rows[2]["at_most"]) == ("", amount(1_000_000 - spent(used.box)))
+    assert (rows[3]["spent"], rows[3]["at_most"]) == ("", amount(1_000_000 - spent(used.box)))
     groups = used.box.run("spend", "--by", "session", "--csv").worked().stdout.splitlines()
     assert groups[0].startswith("session,requests,")
     assert len(groups) == 2
@@ -69,11 +69,11 @@ def test_a_terminal_gets_a_table_with_bars_and_the_sum_below(used: Gateway) -> N
 def test_another_time_or_network_is_left_out(used: Gateway) -> None:
     assert used.box.run("spend", "--until", "2001-01-01").worked().json["total"]["requests"] == 0
     today = used.box.run("spend", "--since", "today", "-j", "--requests", "--full").worked().json
-    assert len(today["requests"]) == 4
+    assert len(today["requests"]) == 6
     assert re.fullmatch("0x[0-9a-f]{64}", today["requests"][0]["session"])
     elsewhere = used.box.run("spend", "--network", "tempo").worked()
     assert elsewhere.json["total"]["requests"] == 0
-    assert "4 entries on other networks are left out: add --network (local)" in elsewhere.stderr
+    assert "6 entries on other networks are left out: add --network (local)" in elsewhere.stderr
 
 
 def test_where_nothing_is_set_up_nothing_was_spent_and_nothing_is_made(box: Box) -> None:

@@ -56,6 +56,88 @@ def test_after_a_close_the_ledger_the_gateway_and_the_chain_say_the_same(gateway
     assert (total["spent"], total["unknown"], total["at_most"]) == (amount(int(books["spent"])), 1, "0.00")
     assert shown["spent"] == session["ledger"] == session["record"] == session["on_chain"] == total["spent"]
     assert before - gateway.balance - fees == int(books["spent"]), "every base unit"
+    assert (parse_amount(total["fees"]), total["fees_at_most"]) == (fees, "0.00")
+    assert parse_amount(shown["wallet"]["net"]) == before - gateway.balance
+    assert parse_amount(shown["wallet"]["balance"]) == gateway.balance
+
+
+def silent(gateway: Gateway, *methods: str) -> None:
+    """The node does not answer these methods."""
+    refusal = {"methods": list(methods), "error": {"code": -32000, "message": "not served here"}}
+    gateway.fail(Fault(on="rpc", times=None, rpc=refusal))
+
+
+@pytest.mark.parametrize("protocol", ["v1", "v2"])
+def test_the_receipt_of_the_close_tells_what_it_took_where_no_events_are_served(
+    gateway: Gateway, protocol: str
+) -> None:
+    gateway.change(protocol=protocol)
+    ask(gateway).worked()
+    silent(gateway, "eth_getLogs")
+    shown = gateway.box.run("session", "close", "-j").worked().json
+    assert parse_amount(shown["captured"]) == int(accepted(gateway)[0]["spent"])
+
+
+def test_a_close_of_which_nothing_tells_what_it_took_is_unknown_until_sync_finds_it_out(gateway: Gateway) -> None:
+    box = gateway.box
+    ask(gateway).worked()
+    silent(gateway, "eth_getLogs", "eth_getTransactionReceipt")
+    shown = box.run("session", "close", "-j").worked().json
+    assert (shown["captured"], shown["refunded"]) == (None, None)
+    assert (shown["captured_at_most"], shown["refunded_at_least"]) == ("1.00", "4.00")
+    total = box.run("spend", "-j").worked().json["total"]
+    assert (total["unproven"], parse_amount(total["at_most"]) + parse_amount(total["spent"])) == (1, MILLION)
+    assert parse_amount(total["fees_at_most"]) > 0
+    assert "a close whose amount is unknown" in box.run("spend", ANDO_NO_AUTO_JSON="1").worked().stdout
+    assert findings(check(box, code=4)) == [("close_unproven", False)]
+    [listed] = box.run("session", "list", "-j").worked().json
+    assert (listed["state"], listed["captured"], listed["captured_at_most"]) == ("closed", None, "1.00")
+    assert "not known" in box.run("session", "sync").worked().stderr
+
+    gateway.faults.clear()
+    spent = int(accepted(gateway)[0]["spent"])
+    [synced] = box.run("session", "sync", "-j").worked().json["channels"]
+    assert {"field": "captured", "before": None, "after": amount(spent)} in synced["changes"]
+    total = box.run("spend", "-j").worked().json["total"]
+    assert (total["spent"], total["unproven"], total["at_most"], total["fees_at_most"]) == (
+        amount(spent), 0, "0.00", "0.00",
+    )  # fmt: skip
+    assert findings(check(box)) == []
+
+
+def test_a_store_of_an_earlier_version_is_corrected_by_what_the_chain_proves(gateway: Gateway) -> None:
+    """Version 2 took the zeros of a wiped record for what was captured."""
+    box = gateway.box
+    ask(gateway).worked()
+    box.run("session", "close").worked()
+    spent = int(accepted(gateway)[0]["spent"])
+    with sqlite3.connect(box.home / "state" / "sessions.db") as store:
+        store.execute("UPDATE channels SET spent = '0'")
+        store.execute("DELETE FROM ledger WHERE outcome = 'fee'")
+        store.execute(
+            "INSERT INTO ledger (at, rail, gateway, network, session, path, outcome, spent) "
+            "SELECT updated_at, 'mpp', gateway, network, number, '', 'closed', ? FROM channels",
+            (str(-spent),),
+        )
+        later = {
+            "channels": ("captured", "step", "doubt", "route"),
+            "ledger": ("fee", "fee_at_most", "tx_hash", "freed"),
+            "claims": ("lapses", "host", "started"),
+        }
+        store.execute("DROP INDEX ledger_transactions")
+        store.execute("DROP INDEX ledger_raises")
+        store.execute("CREATE INDEX ledger_raises ON ledger (network, at, authorised, outcome)")
+        for column in (f"{table}.{name}" for table, names in later.items() for name in names):
+            table, name = column.split(".")
+            store.execute(f"ALTER TABLE {table} DROP COLUMN {name}")
+        store.execute("PRAGMA user_version = 2")
+    store.close()
+    total = box.run("spend", "-j").worked().json["total"]
+    assert (total["spent"], total["unproven"]) == (amount(spent), 1)
+    assert findings(check(box, code=4)) == [("settled", False)]
+    box.run("session", "sync").worked()
+    assert findings(check(box)) == []
+    assert box.run("spend", "-j").worked().json["total"]["spent"] == amount(spent)
 
 
 @pytest.mark.parametrize("protocol", ["v1", "v2"])
@@ -129,3 +211,24 @@ def test_where_there_is_no_session_there_is_nothing_to_check(box: Box) -> None:
 @pytest.mark.parametrize("flags", [["--check", "--csv"], ["--check", "--since", "today"], ["--offline"]])
 def test_what_does_not_go_with_a_check_is_refused(box: Box, flags: list[str]) -> None:
     assert "--check" in box.run("spend", *flags).refused()
+
+
+@pytest.mark.parametrize("protocol", ["v1", "v2"])
+@pytest.mark.parametrize("node", [{"lag": 1_000_000}, {"methods": ["eth_call"], "channel": "absent"}])
+def test_a_node_that_does_not_show_the_channel_ends_nothing(
+    gateway: Gateway, protocol: str, node: dict[str, Any]
+) -> None:
+    gateway.change(protocol=protocol)
+    box = gateway.box
+    ask(gateway).worked()
+    gateway.fail(Fault(on="rpc", times=None, rpc=node))
+    gateway.fail(Fault(on="voucher", code="session/channel-not-found"))
+    refused = box.run("chat", "hi", "-j", "--yes")
+    assert (refused.code, refused.json["error"]["code"]) == (4, "deposit_in_flight")
+    box.run("session", "sync").worked()
+    [listed] = box.run("session", "list", "-j", "--chain").worked().json
+    assert (listed["state"], listed["chain"]["differences"]) == ("open", ["state"])
+    assert findings(check(box, code=4)) == [("state", False)]
+    gateway.faults.clear()
+    ask(gateway).worked()
+    assert len(box.run("session", "list", "-j").worked().json) == 1

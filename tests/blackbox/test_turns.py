@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import io
+import os
 import socket
+import subprocess
+import sys
+import time
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -158,3 +162,21 @@ def test_a_turn_that_fails_says_whether_it_may_be_charged(
         turn.run(lambda _: None)
     assert turn.may_be_charged is charged
     assert ask(talk, conversation).turns == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells cheaply of a zombie")
+def test_the_claim_of_a_killed_process_that_nobody_has_waited_for_holds_nobody_up(warm: Gateway) -> None:
+    (channel,) = warm.box.records()["channels"]
+    claim = (
+        "import os, sys; from pathlib import Path; from ando_cli.session.record.store import Store; "
+        "from ando_cli.session.traffic import Claim, Hold; "
+        "Store(Path(sys.argv[1])).claim(None, Claim(sys.argv[2], 1, sent=True, hold=Hold.EVERYTHING)); "
+        "os.kill(os.getpid(), 9)"
+    )
+    store = warm.box.home / "state" / "sessions.db"
+    process = subprocess.Popen([sys.executable, "-c", claim, str(store), str(channel[1])])
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    before = time.monotonic()
+    warm.box.run("chat", "hi", "--max-tokens", "8", stdin=b"").worked()
+    assert time.monotonic() - before < 30
+    process.wait()

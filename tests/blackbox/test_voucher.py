@@ -58,7 +58,8 @@ def record(box: Box, protocol: str = "v1", salt: int = 1, signer: str = KEY.addr
     with closing(Store(box.home / "state" / "sessions.db")) as store:
         store.add(
             Channel(
-                channel_id=terms.channel_id, gateway="https://gateway.example", network="tempo", terms=terms,
+                channel_id=terms.channel_id, network="tempo", terms=terms,
+                gateway="https://gateway.example" if salt == 1 else f"https://gateway-{salt}.example",
                 **(usual | changes),
             )
         )  # fmt: skip

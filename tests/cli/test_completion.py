@@ -78,7 +78,7 @@ def test_the_scripts_in_the_repository_are_current(shell: str) -> None:
         ("ando --rpc", ["--rpc-url"]),
         ("ando --sandbox session o", ["open"]),
         ("ando session li", ["list"]),
-        ("ando chat --max", ["--max-tokens", "--max-spend"]),
+        ("ando chat --max", ["--max-tokens", "--max-spend", "--max-time"]),
         ("ando chat --net", ["--network"]),
         ("ando --network tempo chat --yes --conn", ["--connect-timeout"]),
         ("ando --version ch", ["chat"]),
@@ -130,7 +130,7 @@ MODELS = ["Qwen/Qwen3-8B-AWQ", "org/model:free", "evil$(touch /tmp/x)", "`id`", 
         ("ando --sandbox conversations show ", []),
         ("ando session open --protocol ", ["v1", "v2"]),
         ("ando completions f", ["fish"]),
-        ("ando config get max_", ["max_spend", "max_deposit"]),
+        ("ando config get max_", ["max_spend", "max_deposit", "max_time"]),
         ("ando config unset networks.mine.chain", ["networks.mine.chain_id"]),
         ("ando config set deleg", ["delegate"]),
         ("ando config set delegate ", ["true", "false"]),
@@ -165,10 +165,10 @@ def test_the_scripts_are_printed_too() -> None:
 
 def test_fish_and_zsh_are_told_what_a_word_means_on_one_line_each(tmp_path: Path) -> None:
     meaning = "The most that this command may deposit"
-    tokens, spend = ask(tmp_path, "fish", "ando chat --max").splitlines()
+    tokens, spend, _ = ask(tmp_path, "fish", "ando chat --max").splitlines()
     assert tokens.startswith("--max-tokens\t")
     assert spend.startswith(f"--max-spend\t{meaning}")
-    tokens, spend = ask(tmp_path, "zsh", "ando chat --max").splitlines()
+    tokens, spend, _ = ask(tmp_path, "zsh", "ando chat --max").splitlines()
     assert tokens.startswith("""_arguments '*: :(("--max-tokens":"The most tokens""")
     assert spend.startswith(f'"--max-spend":"{meaning}')
 
@@ -204,7 +204,8 @@ def test_bash_completes_with_the_script(tmp_path: Path) -> None:
     COMP_WORDS=(ando --network tempo-); COMP_CWORD=2; _ando_completion ando; echo "${{COMPREPLY[@]}}"
     """
     assert in_shell("bash", check, tmp_path) == [
-        "complete -o default -F _ando_completion ando", "--max-tokens --max-spend", "session", "tempo-moderato"
+        "complete -o default -F _ando_completion ando", "--max-tokens --max-spend --max-time", "session",
+        "tempo-moderato",
     ]  # fmt: skip
 
 

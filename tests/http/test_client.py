@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import httpx
 import pytest
 
-from ando_cli.errors import UsageError
+from ando_cli.errors import BudgetExceededError, PaymentError, UsageError
 from ando_cli.http.client import AndoClient
 from ando_cli.http.extensions import MODEL, PLAN
 from ando_cli.inference.request import Request
@@ -33,10 +33,25 @@ def test_something_to_look_at_is_shown_while_each_answer_is_awaited() -> None:
     assert shown == ["on", "off", "on", "off"]
 
 
-def test_a_request_that_brings_its_own_authorization_is_not_paid() -> None:
-    assert (
-        ando(Wire(asks()), Pays()).send(Request("/x", BODY, headers=(("Authorization", "Basic x"),))).status_code == 402
-    )
+def test_a_virtual_key_is_not_put_over_an_authorization_of_the_callers_own() -> None:
+    wire = Wire(ok())
+    holder = AndoClient(BASE, Pays(), bearer=True, connect_timeout=1, timeout=1, transport=wire)
+    holder.send(Request("/models", method="GET", headers=(("Authorization", "Bearer mine"),)))
+    assert [headers["Authorization"] for _, _, headers in wire.seen] == ["Bearer mine"]
+
+
+def test_a_402_to_a_key_of_the_callers_own_is_about_a_virtual_key_on_its_routes_alone() -> None:
+    mine = (("Authorization", "Bearer mine"),)
+    with pytest.raises(PaymentError, match="wants to be paid") as caught:
+        AndoClient(BASE, None, connect_timeout=1, timeout=1, transport=Wire(asks())).post(
+            Request("https://other.example/x", BODY, headers=mine)
+        )
+    assert not isinstance(caught.value, BudgetExceededError)
+    assert "an Authorization of its own" in (caught.value.hint or "")
+    with pytest.raises(BudgetExceededError, match="Virtual Key"):
+        AndoClient(BASE, None, connect_timeout=1, timeout=1, transport=Wire(asks())).post(
+            Request("/chat/completions", BODY, headers=mine)
+        )
 
 
 def test_what_the_ledger_keeps_of_a_request_travels_beside_it() -> None:

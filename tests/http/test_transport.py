@@ -8,17 +8,20 @@ import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import TYPE_CHECKING, Any
 
+import httpcore
 import httpx
 import pytest
 
-from ando_cli.errors import AndoError, NetworkError, ServerError
-from ando_cli.http import tls, transport
+from ando_cli.errors import LostAnswerError, NetworkError, ServerError
+from ando_cli.http import transport
 from ando_cli.http.client import AndoClient
-from ando_cli.http.transport import CONNECT_RETRIES, ERROR_BODY_LIMIT, PAID_BODY_LIMIT
-from tests.support.http_wire import ASKED, BASE, BODY, MIB, Pays, Pieces, Wire, ando, asks, get, ok
+from ando_cli.http.transport import ERROR_BODY_LIMIT, PAID_BODY_LIMIT
+from ando_cli.http.wire import CONNECT_RETRIES
+from ando_cli.inference.request import Request
+from tests.support.http_wire import ASKED, BODY, MIB, Pays, Pieces, Wire, ando, asks, get, ok
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
 # What is sent again
@@ -86,22 +89,19 @@ def test_a_credential_that_never_left_is_not_sent_again_and_nothing_is_in_doubt(
     assert len(wire.seen) == 2
 
 
-def test_connecting_is_tried_again_by_the_transport_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    made: list[dict[str, Any]] = []
+def test_connecting_is_tried_again_by_what_connects_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[int] = []
 
-    class Recorded(httpx.HTTPTransport):
-        def __init__(self, **options: Any) -> None:
-            made.append(options)
-            super().__init__(**options)
+    def refuse(_: object, host: str, port: int, *__: object, **___: object) -> httpcore.NetworkStream:
+        tried.append(port)
+        raise httpcore.ConnectError("refused")
 
-        def handle_request(self, request: httpx.Request) -> httpx.Response:
-            raise httpx.ConnectError("refused")
-
-    monkeypatch.setattr(httpx, "HTTPTransport", Recorded)
+    monkeypatch.setattr(httpcore.SyncBackend, "connect_tcp", refuse)
+    monkeypatch.setattr(httpcore.SyncBackend, "sleep", lambda *_: None)
     with pytest.raises(NetworkError) as caught:
         AndoClient("http://127.0.0.1:9/v1", None, connect_timeout=1, timeout=1).post(ASKED)
     assert caught.value.code == "connect_failed"
-    assert [options["retries"] for options in made] == [CONNECT_RETRIES]
+    assert len(tried) == 1 + CONNECT_RETRIES
 
 
 def test_a_paid_answer_that_breaks_off_in_the_middle_is_asked_for_again() -> None:
@@ -109,6 +109,56 @@ def test_a_paid_answer_that_breaks_off_in_the_middle_is_asked_for_again() -> Non
     wire, auth = Wire(asks(), half, ok("whole")), Pays()
     assert ando(wire, auth).post(ASKED).text == "whole"
     assert auth.resent == [True]
+
+
+WORDS = json.dumps({"answer": "".join(map(str, range(5000)))}).encode()
+MEMBERS = gzip.compress(WORDS[:9000]) + gzip.compress(WORDS[9000:])
+
+
+def packed(body: bytes, **headers: str) -> httpx.Response:
+    pieces = Pieces(body[at : at + 1000] for at in range(0, len(body), 1000))
+    return httpx.Response(200, headers={"Content-Encoding": "gzip"} | headers, stream=pieces)
+
+
+CUTS: dict[str, Callable[[], httpx.Response]] = {
+    "gzip": lambda: packed(gzip.compress(WORDS)[:-9]),
+    "the checksum of gzip": lambda: packed(gzip.compress(WORDS)[:-1]),
+    "the second member": lambda: packed(MEMBERS[:-9]),
+    "between the stated length and the end": lambda: httpx.Response(
+        200, headers={"Content-Length": str(len(WORDS))}, stream=Pieces([WORDS[:9000]])
+    ),
+    "a connection": lambda: httpx.Response(200, stream=Pieces([WORDS[:9000]], httpx.RemoteProtocolError("cut"))),
+}
+
+
+@pytest.mark.parametrize("whole", [gzip.compress(WORDS), MEMBERS, MEMBERS + b"\0" * 5000], ids=["one", "two", "padded"])
+def test_gzip_of_any_number_of_members_is_unpacked(whole: bytes) -> None:
+    assert ando(Wire(asks(), packed(whole)), Pays()).post(ASKED).content == WORDS
+
+
+@pytest.mark.parametrize("cut", CUTS)
+def test_a_paid_answer_that_is_cut_is_asked_for_once_more_with_the_same_credential(cut: str) -> None:
+    wire, auth = Wire(asks(), CUTS[cut](), ok("whole")), Pays()
+    assert ando(wire, auth).post(ASKED).text == "whole"
+    assert (auth.resent, len(wire.seen)) == ([True], 3)
+    assert wire.seen[1] == wire.seen[2]
+
+
+@pytest.mark.parametrize("second", ["cut", "refused", "lost"])
+@pytest.mark.parametrize("cut", CUTS)
+def test_what_came_of_a_paid_answer_is_kept_where_the_rest_cannot_be_had(cut: str, second: str) -> None:
+    then = {"cut": CUTS[cut](), "refused": asks(), "lost": httpx.ReadError("x")}[second]
+    with pytest.raises(LostAnswerError, match="the answer is cut") as caught:
+        ando(Wire(asks(), CUTS[cut](), then), Pays()).post(ASKED)
+    assert caught.value.code == "answer_cut"
+    assert caught.value.body is not None
+    assert len(caught.value.body) > 8000
+    assert WORDS.startswith(caught.value.body)
+
+
+def test_an_answer_to_head_has_a_length_and_no_body() -> None:
+    wire = Wire(httpx.Response(200, headers={"Content-Length": "5"}, stream=Pieces([])))
+    assert ando(wire).send(Request("/x", method="HEAD")).status_code == 200
 
 
 def test_a_paid_answer_that_cannot_be_unpacked_is_asked_for_again_and_then_unknown() -> None:
@@ -179,8 +229,12 @@ def test_of_a_huge_paid_answer_the_limit_is_read(monkeypatch: pytest.MonkeyPatch
     assert PAID_BODY_LIMIT == 64 * MIB
     monkeypatch.setattr(transport, "PAID_BODY_LIMIT", 1000)
     stream = Pieces(b"x" * 100 for _ in range(10**9))
-    assert len(ando(Wire(asks(), httpx.Response(200, stream=stream)), Pays()).post(ASKED).content) == 1000
+    with pytest.raises(LostAnswerError, match="1000 bytes of it came") as caught:
+        ando(Wire(asks(), httpx.Response(200, stream=stream)), Pays()).post(ASKED)
+    assert (caught.value.code, caught.value.exit_code, caught.value.body) == ("answer_cut", 3, b"x" * 1000)
     assert stream.taken <= 1100
+    exactly = httpx.Response(200, stream=Pieces([b"x" * 1000]))
+    assert len(ando(Wire(asks(), exactly), Pays()).post(ASKED).content) == 1000
 
 
 def test_a_gzip_bomb_is_unpacked_no_further_than_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -223,66 +277,17 @@ def test_only_gzip_is_offered() -> None:
     assert wire.seen[0][2]["Accept-Encoding"] == "gzip"
 
 
-# Proxies
+@pytest.mark.parametrize("packed", [True, False])
+def test_a_success_that_costs_nothing_is_bounded_too(monkeypatch: pytest.MonkeyPatch, packed: bool) -> None:
+    assert transport.UNPAID_BODY_LIMIT == 64 * MIB
+    monkeypatch.setattr(transport, "UNPAID_BODY_LIMIT", 2 * MIB)
 
+    def answer(size: int) -> httpx.Response:
+        body = b"x" * size
+        headers = {"Content-Encoding": "gzip"} if packed else {}
+        return httpx.Response(200, headers=headers, stream=Pieces([gzip.compress(body) if packed else body]))
 
-def proxies_used(monkeypatch: pytest.MonkeyPatch, *urls: str) -> list[str | None]:
-    """The proxy that each request to ``urls`` would go through."""
-    used: list[str | None] = []
-
-    class Recorded(httpx.BaseTransport):
-        def __init__(self, **options: Any) -> None:
-            self.proxy = options["proxy"]
-
-        def handle_request(self, request: httpx.Request) -> httpx.Response:
-            used.append(self.proxy)
-            return httpx.Response(200)
-
-    monkeypatch.setattr(httpx, "HTTPTransport", Recorded)
-    plain = AndoClient(BASE, None, connect_timeout=1, timeout=1)
-    for url in urls:
-        plain.send(get(url))
-    plain.close()
-    return used
-
-
-def test_the_way_to_this_machine_never_goes_through_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ALL_PROXY", "http://proxy.example:3128")
-    monkeypatch.setenv("HTTP_PROXY", "http://proxy.example:3128")
-    urls = ["http://127.0.0.1:8600/", "http://localhost/", "http://LOCALHOST/", "http://[::1]:1/"]
-    assert proxies_used(monkeypatch, *urls) == [None] * 4
-
-
-def test_other_machines_are_reached_through_the_proxy_for_their_scheme(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HTTPS_PROXY", "http://secure.example:1")
-    monkeypatch.setenv("ALL_PROXY", "http://all.example:1")
-    monkeypatch.setenv("NO_PROXY", "direct.example")
-    used = proxies_used(monkeypatch, "https://a.example/", "http://a.example/", "https://direct.example/")
-    assert used == ["http://secure.example:1", "http://all.example:1", None]
-
-
-def test_what_goes_over_https_is_checked(monkeypatch: pytest.MonkeyPatch) -> None:
-    checked: list[object] = []
-
-    class Recorded(httpx.MockTransport):
-        def __init__(self, **options: Any) -> None:
-            checked.append(options["verify"])
-            super().__init__(lambda _: httpx.Response(200))
-
-    monkeypatch.setattr(httpx, "HTTPTransport", Recorded)
-    both = AndoClient(BASE, None, connect_timeout=1, timeout=1)
-    for url in ("http://a.example/", "https://a.example/", "http://a.example/", "https://b.example/"):
-        both.send(get(url))
-    assert checked == [tls.context("http"), tls.context("https")]
-
-
-def test_a_proxy_may_be_written_without_its_scheme(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HTTPS_PROXY", "proxy.example:3128")
-    assert proxies_used(monkeypatch, "https://a.example/") == ["http://proxy.example:3128"]
-
-
-@pytest.mark.parametrize("proxy", ["ftp://proxy.example", "socks5://proxy.example:1", "://"])
-def test_a_proxy_that_cannot_be_used_is_an_error_and_not_a_trace(monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
-    monkeypatch.setenv("HTTPS_PROXY", proxy)
-    with pytest.raises(AndoError, match="proxy"):
-        AndoClient(BASE, None, connect_timeout=1, timeout=1).send(get("https://a.example/"))
+    assert len(ando(Wire(answer(2 * MIB))).send(get("/x")).content) == 2 * MIB
+    with pytest.raises(ServerError, match="longer than 2 MiB") as caught:
+        ando(Wire(answer(2 * MIB + 1))).send(get("/x"))
+    assert caught.value.code == "answer_too_long"

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from eth_account import Account
 
+from ando_cli.money import parse_amount
 from ando_cli.sandbox.server import Sandbox, SandboxConfig
 from ando_cli.sandbox.settings import Settings
 from ando_cli.tempo.keys import PrivateKey
@@ -59,7 +61,7 @@ def user(
     request: pytest.FixtureRequest, tmp_path: Path, anvil: Chain, escrow: Escrow, funded_key: FundedKey
 ) -> Iterator[User]:
     payee = funded_key()
-    # A payer whose fees are paid needs the two deposits and not a cent more.
+    # A payer whose fees are paid has the two deposits and not a cent more.
     payer = funded_key(4_000_000) if request.param else funded_key()
     settings = Settings(prices={"Starter": PRICE, "Plus": PRICE, "Premium": PRICE}, fee_payer=request.param)
     config = SandboxConfig(
@@ -94,8 +96,13 @@ def test_a_channel_is_opened_used_refreshed_and_topped_up_on_the_chain(user: Use
         user.run(*TURN)
     user.run(*TURN, "--yes")
     session = user.session()
-    assert (session["deposit"], session["authorised"]) == ("4.00", "3.00")
-    assert user.escrow.channel(session["id"]).deposit == 4_000_000
+    assert session["authorised"] == "3.00"
+    deposit = user.escrow.channel(session["id"]).deposit
+    assert parse_amount(session["deposit"]) == deposit
+    # The payer whose fees are paid has 4.00 in all, and keeps what a close without the gateway costs.
+    kept = 4_000_000 - deposit
+    assert kept in (0, user.escrow.chain.balance(user.payer.address))
+    assert 0 <= kept < 100_000
 
 
 def test_the_contract_pays_out_the_voucher_and_not_a_unit_more(user: User) -> None:
@@ -116,6 +123,27 @@ def test_the_contract_pays_out_the_voucher_and_not_a_unit_more(user: User) -> No
     assert settle(1_000_000, claimed=1_000_001) == 0
     assert settle(1_000_000, claimed=1_000_000) == 1
     assert user.escrow.channel(session["id"]).settled == 1_000_000
+
+
+def test_a_close_reports_what_the_payee_got_and_what_the_fees_were(user: User) -> None:
+    chain = user.escrow.chain
+    whole = chain.balance(user.payer.address)
+    for _ in range(2):
+        user.run(*TURN, "--max-spend", "2")
+    session = user.session()
+    closed = json.loads(user.run("session", "close", "-j"))
+    assert closed["captured"] == session["spent"] == "0.54"
+    assert closed["refunded"] == "1.46"
+    channel = user.escrow.channel(session["id"])
+    assert (channel.finalized, channel.deposit, channel.settled) == (True, 0, 0), "the contract wipes its record"
+    [event] = user.escrow.contract.events.ChannelClosed().get_logs(argument_filters={"channelId": session["id"]})
+    assert event["args"]["settledToPayee"] == 540_000
+    checked = json.loads(user.run("spend", "--check", "-j"))
+    assert checked["sessions"][0]["on_chain"] == "0.54"
+    moved = checked["wallet"]
+    assert whole - chain.balance(user.payer.address) == int(Decimal(moved["net"]) * 1_000_000)
+    sponsored = user.gateway.config.settings.fee_payer
+    assert (moved["fees"] == "0.00", moved["fees_at_most"]) == (sponsored, "0.00")
 
 
 def test_a_run_that_was_killed_after_the_open_was_sent_finds_its_channel_on_the_chain(user: User) -> None:

@@ -149,7 +149,10 @@ def test_what_another_machine_did_is_seen_and_taken_over(
     machine.ando("session", "topup", "1", "--yes")
     assert laptop.ando("session", "show", "--chain")["chain"]["differences"] == ["deposit"]
     [synced] = laptop.ando("session", "sync")["channels"]
-    assert synced["changes"] == [{"field": "deposit", "before": "2.00", "after": "3.00"}]
+    assert (synced["changes"], "session recover" in synced["note"]) == ([], True)
+    [found] = laptop.ando("session", "recover")["channels"]
+    assert (found["outcome"], found["deposit"]) == ("raised", "3.00")
+    assert laptop.ando("session", "show", "--chain")["chain"]["differences"] == []
     machine.ando("session", "close", "--force")
     [synced] = laptop.ando("session", "sync")["channels"]
     assert {change["field"] for change in synced["changes"]} == {"state", "closes_at"}

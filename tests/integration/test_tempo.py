@@ -12,6 +12,7 @@ import pytest
 from ando_cli.errors import NetworkError
 from ando_cli.tempo.abi import ZERO_ADDRESS
 from ando_cli.tempo.channel import ChannelTerms
+from ando_cli.tempo.fees import Fees, Operation
 from ando_cli.tempo.keys import PrivateKey
 from ando_cli.tempo.protocol import Protocol
 from ando_cli.tempo.rpc import Mined, Rpc
@@ -55,9 +56,17 @@ class Payer:
     def in_time(self) -> int:
         return self.rpc.latest_timestamp() + 20
 
+    def fees(self, operation: Operation) -> Fees:
+        return self.rpc.fees(operation)
+
     def signed_open(self, terms: ChannelTerms) -> str:
         return open_transaction(
-            terms, DEPOSIT, key=self.key, fees=self.rpc.fees(), valid_before=self.in_time(), fee_payer=False
+            terms,
+            DEPOSIT,
+            key=self.key,
+            fees=self.fees(Operation.OPEN),
+            valid_before=self.in_time(),
+            fee_payer=False,
         ).transaction
 
     def opened(self) -> ChannelTerms:
@@ -67,12 +76,14 @@ class Payer:
 
     def requests_close(self, terms: ChannelTerms) -> Mined:
         return self.rpc.broadcast(
-            request_close_transaction(terms, key=self.key, fees=self.rpc.fees(), valid_before=self.in_time())
+            request_close_transaction(
+                terms, key=self.key, fees=self.fees(Operation.REQUEST_CLOSE), valid_before=self.in_time()
+            )
         )
 
     def withdraws(self, terms: ChannelTerms) -> Mined:
         return self.rpc.broadcast(
-            withdraw_transaction(terms, key=self.key, fees=self.rpc.fees(), valid_before=self.in_time())
+            withdraw_transaction(terms, key=self.key, fees=self.fees(Operation.WITHDRAW), valid_before=self.in_time())
         )
 
     def balance(self) -> int:
@@ -110,7 +121,7 @@ def test_the_channels_of_a_payer_are_found_by_the_key_alone(payer: Payer, funded
 def test_a_top_up_adds_to_the_deposit(payer: Payer) -> None:
     terms = payer.opened()
     transaction = top_up_transaction(
-        terms, 3, key=payer.key, fees=payer.rpc.fees(), valid_before=payer.in_time(), fee_payer=False
+        terms, 3, key=payer.key, fees=payer.rpc.fees(Operation.TOP_UP), valid_before=payer.in_time(), fee_payer=False
     )
     assert payer.rpc.broadcast(transaction).succeeded
     state = payer.rpc.channel(terms.escrow, terms.channel_id)
@@ -150,7 +161,12 @@ def test_a_transaction_that_is_sent_again_is_paid_once(payer: Payer) -> None:
 def test_a_transaction_that_has_expired_is_refused_and_told(payer: Payer) -> None:
     terms = payer.terms()
     transaction = open_transaction(
-        terms, DEPOSIT, key=payer.key, fees=payer.rpc.fees(), valid_before=int(time.time()) - 60, fee_payer=False
+        terms,
+        DEPOSIT,
+        key=payer.key,
+        fees=payer.rpc.fees(Operation.OPEN),
+        valid_before=int(time.time()) - 60,
+        fee_payer=False,
     ).transaction
     with pytest.raises(NetworkError, match="refused to take the transaction") as caught:
         payer.rpc.broadcast(transaction)

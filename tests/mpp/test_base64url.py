@@ -122,6 +122,19 @@ def test_no_bytes_raise_anything_but_malformed(data: bytes) -> None:
         assert isinstance(decode_object(b64(data)), dict)
 
 
+@given(st.dictionaries(st.text(max_size=8), JSON, max_size=5))
+def test_an_object_is_read_with_padding_and_in_either_alphabet(value: dict[str, object]) -> None:
+    document = json.dumps(value, ensure_ascii=False).encode()
+    for text in (base64.b64encode(document).decode(), base64.urlsafe_b64encode(document).decode()):
+        assert decode_object(text) == decode_object(text.rstrip("=")) == value
+
+
+@pytest.mark.parametrize("text", ["e30==", "e30===", "=e30", "e3=0", "e31=", "", "====", "e30=\n"])
+def test_padding_that_is_wrong_for_the_length_is_refused(text: str) -> None:
+    with pytest.raises(MalformedError):
+        decode_object(text)
+
+
 @pytest.mark.parametrize("text", ["secret!", "secret\xff", b64(b'{"secret":1,"secret":2}'), "secret" * 10_000])
 def test_messages_do_not_quote_the_input(text: str) -> None:
     with pytest.raises(MalformedError) as caught:

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ando_cli.mpp.challenge import Challenge, parse_challenges
+from ando_cli.mpp.base64url import LIMIT
+from ando_cli.mpp.challenge import Challenge, parse_challenges, parse_fields
 from ando_cli.mpp.malformed import MalformedError
 from tests.support.mpp_builders import PARAMS, b64, b64_json, challenge, nested, payment, quoted
 
@@ -155,13 +156,13 @@ def test_the_same_name_in_two_challenges_occurs_once_in_each() -> None:
         "Payment ",
         "Payment abc==",
         'Payment id="unterminated',
-        payment() + ', x="unterminated\\"',
-        payment() + ", x=",
-        payment() + ", x=,y=1",
-        payment() + ", x=a b=c",
-        payment() + ", x=a/b",
-        payment() + ', x="a"b',
-        payment() + ', x="a";y="b"',
+        payment() + ', expires="unterminated\\"',
+        payment() + ", expires=",
+        payment() + ", expires=,y=1",
+        payment() + ", expires=a b=c",
+        payment() + ", expires=a/b",
+        payment() + ', expires="a"b',
+        payment() + ', expires="a";y="b"',
         payment() + ", =x",
         payment() + ", @",
         payment() + ', "x"',
@@ -173,12 +174,11 @@ def test_the_same_name_in_two_challenges_occurs_once_in_each() -> None:
         payment().replace(", realm", " realm"),
         payment().replace(", realm", "; realm"),
         payment(request="!"),
-        payment(request=PARAMS["request"] + "="),
+        payment(request=PARAMS["request"] + "==="),
         payment(request=b64(b"[]")),
         payment(request=b64_json({"a": "x" * 16_384})),
         payment(request=b64(nested(5000))),
-        payment(opaque=b64(b"1")),
-        payment(opaque=""),
+        payment(opaque="x" * (LIMIT + 1)),
         payment(header=""),
         payment(header="A B"),
         payment(header="X:y"),
@@ -203,7 +203,7 @@ def test_a_malformed_challenge_is_one_reason_and_hides_no_other(line: str) -> No
         'Payment id="a\x00"',
         payment(request="!"),
         payment(header="A B"),
-        payment() + ", x=",
+        payment() + ", expires=",
     ],
 )
 def test_the_challenges_on_both_sides_of_a_malformed_one_are_found(bad: str) -> None:
@@ -219,7 +219,7 @@ def test_a_quoted_text_after_a_fault_is_not_read_as_a_challenge() -> None:
 
 
 def test_the_first_fault_of_a_challenge_is_the_one_reported() -> None:
-    assert reason(f'{payment()}, id="again", x=, y="') == "a parameter occurs twice"
+    assert reason(f'{payment()}, id="again", expires=, y="') == "a parameter occurs twice"
 
 
 def test_a_challenge_is_found_where_only_the_comma_before_it_is_missing() -> None:
@@ -245,6 +245,107 @@ def test_the_repr_shows_neither_the_request_nor_who_pays_for_what() -> None:
         assert FULL[name] not in shown
 
 
+# What is read although the grammar does not allow it
+
+
+@pytest.mark.parametrize(
+    "parameter",
+    ['x="unterminated\\"', "x=", "x=,y=1", "x=a b=c", "x=a/b", 'x="a"b', 'x="a";y="b"', 'x="a\x00"', 'x="\\ud800"'],
+)
+def test_a_fault_in_a_parameter_that_nobody_knows_spoils_nothing(parameter: str) -> None:
+    assert one(f"{payment()}, {parameter}") == one(payment())
+    if "unterminated" not in parameter:
+        assert one(payment().replace("Payment ", f"Payment {parameter}, ")) == one(payment())
+        assert ids(f"{payment(id='1')}, {parameter}, {payment(id='2')}") == ["1", "2"]
+
+
+@pytest.mark.parametrize(
+    "description",
+    [
+        'The "best" answer',
+        '"all of it"',
+        'ends with a "quote"',
+        'a "quote", then more',
+        'a "quote" , "another"',
+        'say "hi"; id="x"',
+        '"',
+        '""',
+    ],
+)
+def test_a_description_may_hold_quotes_that_are_not_escaped(description: str) -> None:
+    body = payment().removeprefix("Payment ")
+    last, first = f'Payment {body}, description="{description}"', f'Payment description="{description}", {body}'
+    for line in (last, first, f'Negotiate, {first}, Bearer realm="x"', f"{last}, Negotiate abc=="):
+        assert one(line).description == description
+    assert ids(f"{last}, {payment(id='2')}, {first}, {payment(id='4')}") == ["challenge-1", "2", "challenge-1", "4"]
+
+
+QUOTING = st.text('ab"\\, =\t', max_size=12)
+
+
+@given(QUOTING, st.sampled_from(["", ", Negotiate", ", Basic abc==", ', Bearer realm="x"', f", {payment(id='2')}"]))
+def test_a_description_that_is_escaped_ends_where_its_quote_does(description: str, after: str) -> None:
+    challenges, reasons = parse_challenges([payment(description=description) + after])
+    assert reasons == ()
+    assert (challenges[0].description, [found.id for found in challenges[1:]]) == (description, ["2"] * ("2" in after))
+
+
+def test_no_other_value_may_hold_such_quotes() -> None:
+    assert reason('Payment realm="The "best" gateway", ' + payment(realm=None).removeprefix("Payment "))
+
+
+@pytest.mark.parametrize("opaque", ["", "not JSON", "W10", "e30=", "a+/=", "{}", b64(b"1"), "x" * LIMIT])
+def test_opaque_is_echoed_as_it_came_whatever_it_is(opaque: str) -> None:
+    assert one(payment(opaque=opaque)).echo()["opaque"] == opaque
+
+
+def test_a_request_in_plain_base64_is_echoed_as_it_came() -> None:
+    plain = base64.b64encode(b'{"a":"\xc3\xbf\xc3\xbe?>>>"}').decode()
+    assert "/" in plain
+    assert plain.endswith("=")
+    assert one(payment(request=plain)).echo()["request"] == plain
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("caf\\u00e9", "caf\u00e9"),
+        ("\\u4f60\\u597D", "\u4f60\u597d"),
+        ("\\ud83d\\ude00", "\U0001f600"),
+        ("\\u0022\\u005c", '"\\'),
+        ("\\\\u00e9", "\\u00e9"),
+        ("\\u00e", "u00e"),
+        ("\\u00eg", "u00eg"),
+        ("\\U00e9", "U00e9"),
+        ("\\u", "u"),
+    ],
+)
+def test_an_escape_is_that_unit_of_utf_16(written: str, read: str) -> None:
+    assert one(payment().replace("inference.example", written)).realm == read
+
+
+@pytest.mark.parametrize(
+    "written", ["\\ud83d", "\\ude00", "\\ude00\\ud83d", "\\u0000", "\\u000a", "\\u001b[31m", "\\u007f"]
+)
+def test_an_escape_brings_in_nothing_that_a_value_may_not_hold(written: str) -> None:
+    assert reason(payment().replace("inference.example", written)) == "a quoted value holds a control character"
+
+
+@given(st.text(st.characters(min_codepoint=32, exclude_characters="\x7f", exclude_categories=["Cs"]), min_size=1))
+def test_any_text_can_be_escaped_unit_by_unit(text: str) -> None:
+    units = text.encode("utf-16-be")
+    written = "".join(f"\\u{units[at]:02x}{units[at + 1]:02X}" for at in range(0, len(units), 2))
+    assert one(payment().replace("inference.example", written)).realm == text
+
+
+@given(st.binary().filter(lambda text: not {*range(9), *range(10, 32), 127, 34, 92} & {*text}))
+def test_header_fields_are_read_as_iso_8859_1(realm: bytes) -> None:
+    line = payment(realm="@").encode().replace(b"@", b"x" + realm)
+    challenges, reasons = parse_fields([(b"X-Other", b"Payment"), (b"WWW-Authenticate", line)])
+    assert (len(challenges), reasons) == (1, ())
+    assert challenges[0].echo()["realm"].encode("iso-8859-1") == b"x" + realm
+
+
 # Any input, in linear time
 
 HOSTILE = {
@@ -261,6 +362,10 @@ HOSTILE = {
     "params without commas": 'a="b"',
     "token68 or scheme": "a  ",
     "open quotes": 'a=",',
+    "descriptions": 'description="',
+    "descriptions with commas": 'description=",',
+    "elements after quotes": '", aaaa ',
+    "units": "\\u00e9",
     "letters": "a",
     "junk": "@",
 }
@@ -291,7 +396,9 @@ class Watched(str):
         return found
 
 
-@pytest.mark.parametrize("prefix", ["", 'Payment id="', "Payment id=", "Payment ", 'Bearer x="\\'])
+@pytest.mark.parametrize(
+    "prefix", ["", 'Payment id="', 'Payment description="', "Payment id=", "Payment ", 'Bearer x="\\']
+)
 @pytest.mark.parametrize("unit", HOSTILE.values(), ids=HOSTILE.keys())
 def test_the_work_grows_with_the_length_and_no_faster(prefix: str, unit: str) -> None:
     for size in (1_000, 12_000):
@@ -347,7 +454,7 @@ def test_any_way_of_writing_challenges_is_read_as_the_same_challenges(data: st.D
             separator = blank() + "," + spelling.choice(["", ",", " , "]) + blank()
             text += (separator if position else "") + name + blank() + "=" + blank()
             bare = value.isascii() and value.replace("-", "").isalnum() and spelling.random() < 0.5
-            pairs = "".join("\\" + c if c in '"\\' or spelling.random() < 0.1 else c for c in value)
+            pairs = "".join("\\" + c if c in '"\\' or (c != "u" and spelling.random() < 0.1) else c for c in value)
             text += value if bare else f'"{pairs}"'
         return text
 
@@ -462,10 +569,11 @@ FORMS = [
 ]
 
 
+@pytest.mark.parametrize("padding", ["=", ""], ids=["padded", "unpadded"])
 @pytest.mark.parametrize("form", FORMS)
 @given(body=st.binary(max_size=50))
-def test_every_form_of_a_digest_matches_its_body_and_no_other(form: str, body: bytes) -> None:
-    digest = challenge(digest=form.format(sha256(body)))
+def test_every_form_of_a_digest_matches_its_body_and_no_other(form: str, padding: str, body: bytes) -> None:
+    digest = challenge(digest=form.format(sha256(body).rstrip("=") + padding))
     assert digest.digest_matches(body)
     assert not digest.digest_matches(body + b"\0")
 
@@ -490,6 +598,8 @@ EMPTY = sha256(b"")
         f"sha-256=:{EMPTY}",
         f"sha-256={EMPTY}:",
         f"sha-256=:{EMPTY.lower()}:",
+        f"sha-256={EMPTY[:-2]}",
+        f"sha-256={EMPTY}=",
         f"sha-256=:{hashlib.sha256(b'').hexdigest()}:",
         f"sha-256=:{EMPTY}:, sha-256=:{sha256(b'x')}:",
         f"sha-256=:{sha256(b'x')}:, sha-256=:{EMPTY}:",

@@ -312,3 +312,25 @@ def test_no_body_raises(status: int, body: bytes) -> None:
     assert problem.message.isprintable()
     assert problem.code is None or (problem.code == problem.code.lower() and 0 < len(problem.code) <= 64)
     assert problem.canonical in {None, *ProblemCode}
+
+
+@pytest.mark.parametrize(
+    ("body", "figure"),
+    [
+        ({"error": {"code": "x", "message": "must be >= 2000000 (spent)"}}, 2_000_000),
+        ({"detail": "2000000. Try again"}, 2_000_000),
+        ({"code": "x", "spent": "150"}, 150),
+        ({"code": "x", "message": "100 is below 150"}, 150),  # what was offered is no answer
+        ({"code": "x", "message": "150 or 151"}, None),
+        ({"code": "x", "message": "150 is what 150 is"}, 150),
+        ({"code": "x", "message": "100"}, None),
+        ({"code": "x", "message": "3000001"}, None),
+        ({"code": "x", "message": "1.5 and 2,000 and 0x200 and -200 and 200x"}, None),
+        ({"code": "x", "message": "٢٠٠"}, None),
+        ({"code": "x", "message": "9" * 40}, None),
+        ({"code": "x", "spent": 150}, None),
+        ({"code": "x", "spent": "0150x"}, None),
+    ],
+)
+def test_an_amount_is_taken_from_a_refusal_only_where_it_names_one_in_range(body: object, figure: int | None) -> None:
+    assert parse_problem(402, json.dumps(body).encode()).figure(100, 3_000_000) == figure

@@ -70,7 +70,7 @@ def test_unknown_members_are_ignored() -> None:
     assert parse(newer=[2]) == parse()
 
 
-@pytest.mark.parametrize("name", ["amount", "currency", "recipient", "methodDetails", "escrowContract", "chainId"])
+@pytest.mark.parametrize("name", ["amount", "currency", "recipient", "methodDetails", "escrowContract"])
 def test_a_required_member_cannot_be_missing(name: str) -> None:
     with pytest.raises(MalformedError, match=name):
         parse(without=name)
@@ -225,3 +225,16 @@ MEMBERS = [*AMOUNTS, *ADDRESSES, "chainId", "channelId", "feePayer", "sessionPro
 def test_no_request_raises_anything_but_malformed(changes: dict[str, object]) -> None:
     with contextlib.suppress(MalformedError):
         assert 0 < parse(**changes).amount < 2**128
+
+
+@pytest.mark.parametrize("named", [{}, {"sessionProtocol": "v1"}, {"chainId": None}])
+def test_a_v1_request_without_a_chain_means_mainnet(named: dict[str, object]) -> None:
+    details = {"escrowContract": ESCROW} | named
+    assert parse_session_request(challenge(REQUEST | {"methodDetails": details})).chain_id == 4217
+
+
+@pytest.mark.parametrize("protocol", ["v2", "v3"])
+def test_any_other_request_names_its_chain(protocol: str) -> None:
+    details = {"escrowContract": ESCROW, "sessionProtocol": protocol}
+    with pytest.raises(MalformedError, match="chainId"):
+        parse_session_request(challenge(REQUEST | {"methodDetails": details}))

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ando_cli.conversation.stream import AnswerStream, stream_answer
-from ando_cli.errors import AndoError, NetworkError, PaymentError, ServerError, UsageError
+from ando_cli.errors import (
+    AndoError,
+    LostAnswerError,
+    NetworkError,
+    PaymentError,
+    ServerError,
+    UntrustedError,
+)
 from ando_cli.http.client import AndoClient
 from ando_cli.inference import account, paid
 from ando_cli.inference.models import MODELS_PATH
@@ -131,9 +138,9 @@ def test_the_mpp_route_and_other_origins_never_see_the_key(holder: Holder) -> No
 
 def test_over_plain_http_the_key_goes_to_this_machine_alone(holder: Holder, tmp_path: Path) -> None:
     far = Holder(holder.sandbox, tmp_path / "far.db", base_url="http://gateway.example/v1")
-    with pytest.raises(UsageError) as refused:
+    with pytest.raises(UntrustedError) as refused:
         far.ask()
-    assert refused.value.code == "key_elsewhere"
+    assert refused.value.code == "insecure_transport"
 
 
 @pytest.mark.parametrize("status", [429, 500, 502, 503])
@@ -323,4 +330,6 @@ def test_of_an_answer_to_the_key_no_more_is_kept_than_of_a_paid_one(
 ) -> None:
     monkeypatch.setattr("ando_cli.http.transport.PAID_BODY_LIMIT", 100)
     holder.fail(Fault(on="chat", status=200, body_bytes=5_000))
-    assert len(holder.ask().content) == 100
+    with pytest.raises(LostAnswerError) as caught:
+        holder.ask()
+    assert (caught.value.code, caught.value.body) == ("answer_cut", b" " * 100)

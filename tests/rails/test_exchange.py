@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import sqlite3
 from dataclasses import replace
 
 import httpx
 import pytest
 
-from ando_cli.errors import InvariantError, NetworkError
+from ando_cli.errors import InvariantError, NetworkError, PaymentError
 from ando_cli.inference.request import Request
 from ando_cli.rails import settlement
-from ando_cli.session.channel import State
+from ando_cli.session.channel import Doubt, State
 from ando_cli.session.decide.situation import Progress
 from tests.support.rails_bench import Bench, lost, over_http
 from tests.support.rails_gateway import BODY, URL, Seen, refuse
@@ -37,7 +38,7 @@ def test_a_lost_answer_that_is_then_rejected_is_unknown_and_gets_no_new_voucher(
     assert bench.fails() == "outcome_unknown"
     assert bench.gateway.actions == [None, "voucher"]
     assert bench.store.channel(known.channel_id) == replace(
-        known, created_at=int(bench.clock.now), updated_at=int(bench.clock.now)
+        known, created_at=int(bench.clock.now), updated_at=int(bench.clock.now), doubt=Doubt.REQUEST
     )
     assert bench.outcomes() == ["unknown"]
 
@@ -142,7 +143,10 @@ def test_an_open_that_never_arrived_is_sent_again_as_it_was(bench: Bench) -> Non
 
 def test_an_open_that_is_turned_down_and_not_on_the_chain_is_sent_again_once(bench: Bench) -> None:
     bench.gateway.script = [lambda seen: bench.gateway.challenge(seen, "mpp_invalid_challenge")] * 9
-    assert bench.fails() == "deposit_in_flight"
+    with pytest.raises(PaymentError) as caught:
+        bench.send()
+    assert (caught.value.code, caught.value.retryable) == ("mpp_invalid_challenge", True)
+    assert "because of mpp_invalid_challenge" in caught.value.message
     assert bench.gateway.actions == [None, "open", "open"]
     assert bench.live.state is State.OPENING
 
@@ -167,3 +171,18 @@ def test_a_fault_of_ours_before_the_next_credential_is_sent_leaves_the_request_f
     monkeypatch.setattr(Progress, "after_refresh", _broken)
     assert bench.fails() == "invariant"
     assert bench.outcomes() == ["failed"]
+
+
+def test_a_claim_lapses_when_its_request_must_have_its_answer_or_be_given_up(bench: Bench) -> None:
+    bench.have(channel())
+    claims: list[tuple[int, int]] = []
+
+    def look(_: Seen) -> None:
+        with sqlite3.connect(bench.folder / "sessions.db") as db:
+            claims.extend(db.execute("SELECT at, lapses FROM claims"))
+
+    bench.gateway.script = [look]
+    over_http(bench, RuntimeError(), credentials=2).send(Request(URL, BODY))
+    ((at, lapses),) = claims
+    # Twice sent at most, with a second to connect and one to read.
+    assert lapses - at == 2 * (1 + 1) + 30

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import pytest
 
 from ando_cli.http.extensions import CREDENTIAL
 from ando_cli.session.decide.policy import fingerprint
+from ando_cli.tempo.protocol import Protocol
 from tests.support.rails_bench import Bench
 from tests.support.rails_gateway import Gateway, Seen, b64url, drive, outgoing, refuse
 from tests.support.session_doubles import (
@@ -161,3 +163,161 @@ def test_the_channel_that_the_challenge_names_is_not_asked_for(bench: Bench) -> 
     assert credential is not None
     assert credential["payload"]["channelId"] == mine.channel_id
     assert credential["payload"]["cumulativeAmount"] == str(MILLION)
+
+
+def offering(bench: Bench, *headers: Callable[[bytes], str]) -> None:
+    """Have the gateway answer the first unpaid request with these challenges, and later ones as ever."""
+    usual = bench.gateway.unpaid
+    pending = [headers]
+
+    def unpaid(seen: Seen) -> httpx.Response:
+        if not pending:
+            return usual(seen)
+        response = refuse("payment_required")
+        response.headers["WWW-Authenticate"] = ", ".join(make(seen.body) for make in pending.pop())
+        return response
+
+    bench.gateway.unpaid = unpaid  # type: ignore[method-assign]
+
+
+EXPIRED = {"expires": "2020-01-01T00:00:00Z"}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        EXPIRED,
+        {"request": "!"},
+        {"request": b64url({"amount": "1"})},
+        {"method": "stripe"},
+        {"intent": "charge"},
+        {"digest": "sha-256=AAAA"},
+        {"id": ""},
+        {"header": "Content-Length"},
+    ],
+    ids=str,
+)
+def test_a_challenge_that_cannot_be_answered_hides_no_other(bench: Bench, changes: dict[str, str]) -> None:
+    make = bench.gateway.challenge_header
+    good = [lambda body: make(body, id="good")]
+    bad = [lambda body: make(body, **changes)]
+    for order in (bad + good, good + bad, bad + good + bad):
+        bench.gateway.seen.clear()
+        offering(bench, *order)
+        bench.gateway.outstanding = {"good"}
+        assert bench.send().status_code == 200
+        credential = bench.gateway.paid_for[0].credential
+        assert credential is not None
+        assert credential["challenge"]["id"] == "good"
+        assert bench.gateway.actions[0] is None
+        assert len(bench.gateway.actions) == 2, "no other challenge was asked for"
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_where_no_challenge_can_be_answered_the_one_that_came_closest_says_why(bench: Bench, turned: bool) -> None:
+    make = bench.gateway.challenge_header
+
+    def names(**details: object) -> str:
+        request = {"amount": "1", "currency": TOKEN, "recipient": PAYEE, "methodDetails": {
+            "escrowContract": ESCROW, "chainId": CHAIN_ID} | details}  # fmt: skip
+        return b64url(request)
+
+    closer = [
+        ({"request": b64url({})}, "malformed_challenge"),
+        ({"request": names(sessionProtocol="v3")}, "unsupported_session_protocol"),
+        ({"request": names(chainId=1)}, "wrong_chain"),
+        ({"request": names(escrowContract="0x" + "66" * 20)}, "untrusted_escrow"),
+        ({"digest": "sha-256=AAAA"}, "digest_mismatch"),
+    ]
+    for (worse, _), (better, code) in pairwise(closer):
+        order = [better, worse] if turned else [worse, better]
+        offering(bench, *(lambda body, changes=changes: make(body, **changes) for changes in order))  # type: ignore[misc]
+        assert bench.fails() == code
+    assert bench.store.channels() == []
+
+
+def test_a_channel_that_is_there_goes_before_an_offer_for_another_one(bench: Bench) -> None:
+    bench.gateway.protocols = (Protocol.V2,)
+    bench.send()
+    make = bench.gateway.challenge_header
+
+    def v1(body: bytes) -> str:
+        bench.gateway.protocols = (Protocol.V1,)
+        return make(body)
+
+    def v2(body: bytes) -> str:
+        bench.gateway.protocols = (Protocol.V2,)
+        return make(body, **EXPIRED)
+
+    offering(bench, v1, v2)
+    assert bench.send().status_code == 200
+    assert len(bench.store.channels()) == 1
+
+
+def test_a_challenge_that_was_answered_is_not_answered_again(bench: Bench) -> None:
+    bench.have(channel())
+    sent: list[str] = []
+
+    def again(seen: Seen) -> httpx.Response:
+        assert seen.credential is not None
+        sent.append(seen.credential["challenge"]["id"])
+        response = refuse("mpp_invalid_challenge")
+        response.headers["WWW-Authenticate"] = bench.gateway.challenge_header(seen.body, id=sent[-1])
+        return response
+
+    bench.gateway.script = [again]
+    assert bench.send().status_code == 200
+    assert bench.gateway.actions == [None, "voucher", None, "voucher"]
+
+    bench.gateway.params = {"id": "always"}
+    bench.gateway.outstanding.add("always")
+    bench.gateway.script = [again]
+    assert bench.fails() == "no_fresh_challenge"
+    assert bench.gateway.actions[4:] == [None, "voucher", None]
+
+
+def with_own(authorization: str = "Bearer mine", **headers: str) -> httpx.Request:
+    request = outgoing()
+    request.headers.update({"Authorization": authorization} | headers)
+    return request
+
+
+def test_the_callers_own_authorization_goes_beside_a_credential_in_another_header(bench: Bench) -> None:
+    bench.gateway.params = {"header": "Payment-Authorization"}
+    bench.gateway.header = "Payment-Authorization"
+    bench.gateway.script = [lambda _: refuse("mpp_invalid_challenge")]
+    bench.have(channel())
+    assert bench.send(with_own()).status_code == 200
+    assert bench.gateway.actions == [None, "voucher", None, "voucher"]
+    assert {seen.headers["Authorization"] for seen in bench.gateway.seen} == {"Bearer mine"}
+
+
+def test_the_callers_own_authorization_is_never_replaced(bench: Bench) -> None:
+    assert bench.send(with_own()).status_code == 402
+    assert bench.gateway.actions == [None]
+    assert bench.store.channels() == []
+
+
+def test_what_the_caller_accepts_to_pay_with_goes_before_what_ando_does(bench: Bench) -> None:
+    request = outgoing()
+    request.headers["Accept-Payment"] = "tempo/session;q=0.5, tempo/charge"
+    bench.send(request)
+    bench.send()
+    accepted = [seen.headers["Accept-Payment"] for seen in bench.gateway.seen]
+    assert accepted == ["tempo/session;q=0.5, tempo/charge"] * 2 + ["tempo/session"] * 2
+
+
+def test_of_two_first_requests_at_once_that_are_named_different_payees_one_is_refused(bench: Bench) -> None:
+    def meanwhile() -> None:
+        bench.consent.meanwhile = lambda: None
+        other = bench.gateway.request
+        bench.gateway.request = {"recipient": OTHER_PAYEE}
+        assert bench.send().status_code == 200
+        bench.gateway.request = other
+
+    bench.consent.meanwhile = meanwhile
+    assert bench.fails() == "payee_changed"
+    assert [known.terms.payee for known in bench.store.channels()] == [OTHER_PAYEE]
+    assert bench.store.pinned_payee(GATEWAY, NETWORK.name) == OTHER_PAYEE
+    assert bench.chain.deposits == 5 * MILLION
+    assert len(bench.gateway.paid_for) == 1

@@ -10,18 +10,20 @@ from typing import TYPE_CHECKING
 import httpx
 import pytest
 
-from ando_cli.errors import PaymentError
-from ando_cli.http.extensions import PAID
+from ando_cli.errors import ConsentRequiredError, OutcomeUnknownError, PaymentError
+from ando_cli.http.extensions import FAILURE, PAID
 from ando_cli.mpp.problem import ProblemCode
 from ando_cli.rails.exchange import MAX_UNPAID_REQUESTS
 from ando_cli.rails.planning import Quoted
 from ando_cli.rails.settlement import Paid
+from ando_cli.session.act.session import Deposit, Rise
 from ando_cli.session.channel import State
 from ando_cli.session.decide.planner import MAX_PAID_ATTEMPTS
 from ando_cli.session.decide.steps import Open, Voucher
 from tests.support.rails_bench import Bench, paid
 from tests.support.rails_gateway import BODY, URL, Seen, b64url, drive, outgoing, refuse
 from tests.support.session_doubles import (
+    GATEWAY,
     KEY,
     MILLION,
     PAYEE,
@@ -29,6 +31,7 @@ from tests.support.session_doubles import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 # The happy paths
@@ -180,7 +183,7 @@ def test_an_exhausted_channel_with_no_deposit_left_is_topped_up_before_it_is_rai
 
 def test_the_answer_is_booked_with_its_tokens_and_nothing_secret(bench: Bench) -> None:
     bench.send(outgoing(URL + "?token=secret-query"))
-    (row,) = bench.ledger()
+    (row,) = (each for each in bench.ledger() if each["outcome"] != "fee")
     assert (row["outcome"], row["authorised"], row["deposited"], row["spent"]) == (
         "answered", "1000000", "5000000", "250000",
     )  # fmt: skip
@@ -259,10 +262,77 @@ def test_what_a_rejection_means_goes_before_what_is_wrong_with_its_challenge(ben
     assert bench.outcomes() == ["unknown"]
 
 
-def test_another_error_after_paying_is_handed_on_and_booked_as_failed(bench: Bench) -> None:
+UNPROVEN: dict[str, Callable[[], httpx.Response]] = {
+    "a redirect": lambda: httpx.Response(302, headers={"Location": "/elsewhere"}),
+    "the upstream's 403": lambda: refuse("model_not_allowed", 403),
+    "a 429 for longer than is waited": lambda: httpx.Response(429, headers={"Retry-After": "61"}),
+    "a 429": lambda: httpx.Response(429),
+    "a broken gateway": lambda: httpx.Response(500, text="{"),
+    "a proxy's 502": lambda: httpx.Response(502, text="<html>"),
+    "a busy proxy": lambda: httpx.Response(503, text="<html>"),
+    "a proxy's 504": lambda: httpx.Response(504),
+    "a 402 without challenge or known code": lambda: refuse("weather"),
+    "a 402 with another scheme": lambda: httpx.Response(402, headers={"WWW-Authenticate": 'Bearer realm="x"'}),
+}
+
+
+@pytest.mark.parametrize("case", UNPROVEN)
+def test_an_answer_that_does_not_prove_that_nothing_was_charged_leaves_it_unknown(bench: Bench, case: str) -> None:
+    known = bench.have(channel(spent=MILLION // 4, accepted=MILLION))
+    bench.gateway.script = [lambda _: UNPROVEN[case]()]
+    response = bench.send()
+    error = response.extensions[FAILURE]
+    assert isinstance(error, OutcomeUnknownError)
+    assert (error.code, error.exit_code, error.retryable) == ("outcome_unknown", 4, False)
+    assert "a voucher for 0.75 is with the server" in error.message
+    assert "`ando spend`" in (error.hint or "")
+    assert error.retry_after == (61 if case == "a 429 for longer than is waited" else None)
+    assert bench.gateway.actions == [None, "voucher"]
+    (row,) = bench.store.ledger()
+    assert (row.outcome, row.spent, row.uncertain, row.unspent) == ("unknown", None, True, 3 * MILLION // 4)
+    assert bench.live.left == known.deposit - MILLION, "the voucher counts as spent until a receipt tells"
+    bench.send()
+    assert (bench.live.spent, bench.live.left) == (MILLION // 2, known.deposit - MILLION // 2)
+
+
+def test_an_open_without_a_proof_names_the_deposit_too(bench: Bench) -> None:
+    bench.gateway.script = [lambda _: httpx.Response(502)]
+    assert "a deposit of 5.00 and a voucher for 1.00 are with" in bench.send().extensions[FAILURE].message
+    assert bench.outcomes() == ["unknown"]
+
+
+@pytest.mark.parametrize("status", [302, 402, 403, 500, 504])
+def test_a_receipt_is_read_whatever_the_status(bench: Bench, status: int) -> None:
     bench.have(channel())
-    bench.gateway.script = [lambda _: httpx.Response(503, text="<html>")]
-    assert bench.send().status_code == 503
+
+    def failed(seen: Seen) -> httpx.Response:
+        return httpx.Response(status, headers={"Payment-Receipt": bench.gateway.paid(seen).headers["Payment-Receipt"]})
+
+    bench.gateway.script = [failed]
+    error = bench.send().extensions[FAILURE]
+    assert (error.code, type(error)) == ("charged_unanswered", PaymentError)
+    assert "0.25 was charged" in error.message
+    assert [(row["outcome"], row["spent"]) for row in bench.ledger()] == [("failed", str(MILLION // 4))]
+    assert bench.live.spent == MILLION // 4
+
+
+def test_a_receipt_that_counts_nothing_new_proves_nothing_beside_an_error(bench: Bench) -> None:
+    bench.have(channel(spent=MILLION // 4, accepted=MILLION))
+    bench.gateway.script = [
+        lambda seen: httpx.Response(
+            500, headers={"Payment-Receipt": bench.gateway.answer(seen).headers["Payment-Receipt"]}
+        )
+    ]
+    assert bench.send().extensions[FAILURE].code == "outcome_unknown"
+    assert bench.outcomes() == ["unknown"]
+
+
+def test_a_top_up_without_a_proof_is_told_as_one_and_costs_no_request(bench: Bench) -> None:
+    bench.have(channel(deposit=MILLION, spent=MILLION, accepted=MILLION))
+    bench.gateway.script = [lambda _: httpx.Response(502)]
+    error = bench.send().extensions[FAILURE]
+    assert isinstance(error, OutcomeUnknownError)
+    assert "to a signed top-up of 5.00" in error.message
     assert bench.outcomes() == ["failed"]
 
 
@@ -289,7 +359,9 @@ def test_a_channel_that_the_chain_shows_closed_is_followed_by_another(bench: Ben
     bench.gateway.script = [lambda seen: bench.gateway.challenge(seen, "session/channel-finalized")]
     assert bench.send().status_code == 200
     assert [known.state for known in bench.store.channels()] == [State.OPEN, State.CLOSED]
-    assert [(row.channel_id, row.outcome, row.authorised, row.spent) for row in bench.store.ledger()] == [
+    assert [
+        (row.channel_id, row.outcome, row.authorised, row.spent) for row in bench.store.ledger() if row.is_request
+    ] == [
         (old.channel_id, "failed", 0, None),
         (bench.live.channel_id, "answered", MILLION, MILLION // 4),
     ]
@@ -323,3 +395,41 @@ def test_a_forged_claim_in_a_rejection_raises_by_the_challenge_amount_and_no_mor
     bench.send()
     assert [seen.cumulative for seen in bench.gateway.paid_for] == [MILLION, 2 * MILLION]
     assert bench.live.deposit == 5 * MILLION
+
+
+# How large a raise may be
+
+
+def test_a_channel_is_opened_with_the_step_that_the_user_was_asked_about(bench: Bench) -> None:
+    bench.send()
+    assert bench.live.step == MILLION
+    (asked,) = bench.consent.asked
+    assert isinstance(asked, Deposit)
+    assert asked.step == MILLION
+
+
+@pytest.mark.parametrize("told", [False, True], ids=["used up", "told so"])
+def test_a_larger_raise_is_asked_for_and_refused_without_consent(bench: Bench, told: bool) -> None:
+    spent = 0 if told else MILLION
+    bench.have(channel(step=MILLION, spent=spent, accepted=MILLION))
+    bench.gateway.request = {"amount": str(4 * MILLION)}
+    bench.gateway.price = 2 * MILLION
+    bench.consent.refusal = ConsentRequiredError("no", code="step_exceeded")
+    assert bench.fails() == "step_exceeded"
+    assert bench.live.cumulative_amount == MILLION
+    assert bench.consent.asked == [Rise(4 * MILLION, MILLION, GATEWAY, "TST")]
+    bench.consent.refusal = None
+    assert paid(bench.send()).raised == 4 * MILLION
+    assert bench.live.step == MILLION, "one consent is for one request"
+
+
+def test_the_first_raise_of_a_channel_without_a_step_becomes_it(bench: Bench) -> None:
+    bench.have(channel(spent=MILLION, accepted=MILLION))
+    assert paid(bench.send()).raised == MILLION
+    assert bench.live.step == MILLION
+    assert bench.consent.asked == []
+    bench.gateway.request = {"amount": str(2 * MILLION)}
+    bench.gateway.script = [lambda seen: bench.gateway.challenge(seen, "mpp_voucher_bucket_refresh_required")]
+    bench.consent.refusal = PaymentError("no")
+    bench.fails()
+    assert bench.live.cumulative_amount == 2 * MILLION

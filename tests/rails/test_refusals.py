@@ -39,7 +39,8 @@ def situation(code: str | None = "mpp_payer_not_allowed", **changes: Any) -> Sit
 
 @pytest.mark.parametrize("reason", Reason)
 def test_every_reason_has_a_code_and_says_in_one_line_each_what_happened_and_what_to_do(reason: Reason) -> None:
-    error = refusal(Refuse(reason), situation())
+    silent = reason is Reason.DEPOSIT_IN_FLIGHT
+    error = refusal(Refuse(reason), situation(rejection=None) if silent else situation())
     assert error.code == CODES[reason]
     assert error.hint
     assert "\n" not in error.message + error.hint
@@ -95,7 +96,9 @@ def test_a_gateway_that_may_hold_a_higher_voucher_leads_to_authorised() -> None:
 
 
 def test_the_fourth_answer_is_quoted_where_there_was_one() -> None:
-    assert refusal(Refuse(Reason.TOO_MANY_ATTEMPTS), situation()).message.endswith("for one request; it says: no")
+    assert refusal(Refuse(Reason.TOO_MANY_ATTEMPTS), situation()).message.endswith(
+        "for one request; the gateway says: no (mpp_payer_not_allowed)"
+    )
     silent = refusal(Refuse(Reason.TOO_MANY_ATTEMPTS), situation(rejection=None))
     assert silent.message.endswith("for one request")
 
@@ -106,3 +109,36 @@ def test_a_refusal_of_a_rejection_that_did_not_come_is_a_fault_of_ours(reason: R
         refusal(Refuse(reason), situation(rejection=None))
     with pytest.raises(InvariantError):
         refusal(Refuse(Reason.FINAL), situation("payment_required"))
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        Reason.SECOND_RAISE,
+        Reason.DEPOSIT_DISPUTED,
+        Reason.CHANNEL_DISPUTED,
+        Reason.DEPOSIT_IN_FLIGHT,
+        Reason.ANSWER_LOST,
+    ],
+)
+def test_what_the_gateway_said_is_not_lost_where_a_rule_of_ours_ends_it(reason: Reason) -> None:
+    assert refusal(Refuse(reason), situation("weather")).message.endswith("; the gateway says: no (weather)")
+    assert refusal(Refuse(reason), situation(None)).message.endswith("; the gateway says: no")
+
+
+def test_a_deposit_that_was_turned_down_has_the_gateways_code() -> None:
+    error = refusal(Refuse(Reason.DEPOSIT_IN_FLIGHT), situation("mpp_payer_not_allowed"))
+    assert (error.code, error.retryable) == ("mpp_payer_not_allowed", True)
+    assert refusal(Refuse(Reason.DEPOSIT_IN_FLIGHT), situation(None)).code == "deposit_in_flight"
+
+
+@pytest.mark.parametrize("code", ["session/delta-too-small", "delta-too-small"])
+def test_a_raise_that_is_too_small_for_the_gateway_is_called_that(code: str) -> None:
+    error = refusal(Refuse(Reason.SECOND_RAISE), situation(code))
+    assert error.code == code
+    assert "no raise as small as the 1.00" in error.message
+
+
+def test_a_lost_answer_names_the_voucher_that_the_gateway_holds() -> None:
+    told = refusal(Refuse(Reason.ANSWER_LOST), situation(channel=channel(spent=MILLION // 4)))
+    assert "a voucher for 0.75 is with the server" in told.message

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ando_cli.errors import StoreError
+from ando_cli.session.channel import Doubt
 from tests.support.rails_bench import Bench, paid
 from tests.support.rails_gateway import b64url, refuse
 from tests.support.session_doubles import (
@@ -28,8 +29,14 @@ RECEIPTS: dict[str, Callable[[dict[str, Any]], dict[str, Any] | str | None]] = {
     "more spent than accepted": lambda r: r | {"acceptedCumulative": "5", "spent": "6"},
     "far too much": lambda r: r | {"acceptedCumulative": str(2**128 - 1), "spent": str(2**128 - 1)},
     "another channel": lambda r: r | {"channelId": "0x" + "99" * 32},
+    "another request": lambda r: r | {"challengeId": "challenge-0"},
+    "no rise": lambda r: r | {"spent": "5"},
+    "a fall": lambda r: r | {"spent": "4"},
     "amounts as numbers": lambda r: r | {"acceptedCumulative": 1_000_000, "spent": 1},
 }
+
+
+BEHIND = ("no rise", "a fall")
 
 
 @pytest.mark.parametrize("case", RECEIPTS)
@@ -39,11 +46,14 @@ def test_a_receipt_that_cannot_be_believed_warns_and_changes_no_record(bench: Be
     response = bench.send()
     assert response.status_code == 200
     assert len(bench.warnings) == 1
-    assert paid(response).spent is None
+    assert (paid(response).spent, paid(response).channel.left) == (None, 4 * MILLION)
     after = bench.store.channel(before.channel_id)
     assert after is not None
     assert (after.cumulative_amount, after.accepted, after.spent) == (MILLION, 10, 5)
-    assert [(row["outcome"], row["spent"]) for row in bench.ledger()] == [("answered", None)]
+    readable = case not in ("none", "not base64", "not a receipt", "failed", "amounts as numbers")
+    assert [(row["outcome"], row["spent"]) for row in bench.ledger()] == [("unknown" if readable else "answered", None)]
+    assert after.doubt is (Doubt.RECEIPTS if case in BEHIND else Doubt.REQUEST)
+    assert after.left == 4 * MILLION, "it is never said to be more than it may be"
 
 
 def test_that_a_gateway_meters_is_learnt_from_its_receipts_and_never_unlearnt(bench: Bench) -> None:
@@ -60,10 +70,31 @@ def test_that_a_gateway_meters_is_learnt_from_its_receipts_and_never_unlearnt(be
 def test_a_receipt_that_goes_back_does_not_lower_the_record(bench: Bench) -> None:
     before = bench.have(channel(accepted=MILLION, spent=MILLION // 2))
     bench.gateway.receipt = lambda r: r | {"acceptedCumulative": "3", "spent": "2"}
-    assert paid(bench.send()).spent == 0
+    assert paid(bench.send()).spent is None
     after = bench.store.channel(before.channel_id)
     assert after is not None
     assert (after.accepted, after.spent) == (MILLION, MILLION // 2)
+
+
+def test_a_gateway_that_sends_the_price_of_each_request_is_found_out_and_never_believed_again(bench: Bench) -> None:
+    bench.gateway.price = MILLION // 4
+    bench.gateway.receipt = lambda r: r | {"spent": str(MILLION // 4)}
+    assert paid(bench.send()).spent == MILLION // 4
+    for _ in range(2):
+        assert paid(bench.send()).spent is None
+    assert len(bench.warnings) == 1, "it is said once"
+    assert bench.outcomes() == ["answered", "unknown", "unknown"]
+    assert bench.live.left == bench.live.deposit - bench.live.cumulative_amount
+    bench.gateway.receipt = lambda r: r | {"spent": str(MILLION // 2)}
+    bench.send()
+    assert bench.live.left == bench.live.deposit - bench.live.cumulative_amount
+
+
+def test_a_receipt_that_rises_tells_what_an_earlier_one_kept_back(bench: Bench) -> None:
+    bench.gateway.receipt = lambda _: None
+    assert paid(bench.send()).channel.left == 4 * MILLION
+    bench.gateway.receipt = lambda r: r
+    assert paid(bench.send()).channel.left == bench.live.left == 5 * MILLION - MILLION // 2
 
 
 def test_a_store_that_fails_after_the_answer_does_not_lose_it(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

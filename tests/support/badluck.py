@@ -80,7 +80,12 @@ def rows(box: Box, table: str) -> list[dict[str, Any]]:
 
 def outcome(box: Box) -> str:
     """What the ledger says of the youngest paid request."""
-    return str(rows(box, "ledger")[-1]["outcome"])
+    return outcomes(box)[-1]
+
+
+def outcomes(box: Box) -> list[str]:
+    """What the ledger says of each paid request, the oldest first. Fees of transactions are not among them."""
+    return [str(row["outcome"]) for row in rows(box, "ledger") if row["outcome"] != "fee"]
 
 
 def accepted(gateway: Gateway) -> list[dict[str, Any]]:

@@ -93,7 +93,7 @@ class Bench:
             return [dict(row) for row in db.execute("SELECT * FROM ledger ORDER BY id")]
 
     def outcomes(self) -> list[str]:
-        return [row["outcome"] for row in self.ledger()]
+        return [row["outcome"] for row in self.ledger() if row["outcome"] != "fee"]
 
 
 def paid(response: httpx.Response) -> Paid:

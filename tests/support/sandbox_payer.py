@@ -103,7 +103,7 @@ class Payer:
         fields: dict[str, Any] = {
             "chain_id": CHAIN_ID,
             # With an expiring nonce, two equal transactions within a second would be one and the same.
-            "gas_limit": 500_000 + next(_different),
+            "gas_limit": 1_900_000 + next(_different),
             "max_fee_per_gas": 20_000_000_000,
             "max_priority_fee_per_gas": 1,
             "calls": calls,

@@ -18,7 +18,7 @@ from ando_cli.session.channel import Channel, Pending, State
 from ando_cli.session.decide.policy import Caps
 from ando_cli.session.record.store import Store
 from ando_cli.tempo.channel import ChannelTerms
-from ando_cli.tempo.fees import Fees
+from ando_cli.tempo.fees import Fees, Operation
 from ando_cli.tempo.keys import PrivateKey, keccak256
 from ando_cli.tempo.network import PRECOMPILE, Network
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from ando_cli.session.act.session import Deposit
     from ando_cli.session.decide.budget import Budgets
     from ando_cli.tempo.channel import ChannelState
+    from ando_cli.tempo.receipts import Block, Receipt
 
 MILLION = 1_000_000
 NOW = 1_800_000_000
@@ -112,7 +113,10 @@ class FakeChain:
     mined: set[str] = field(default_factory=set)
     taken: dict[str, int] = field(default_factory=dict)
     """What the event of a channel's closing says that was taken."""
+    receipts: dict[str, Receipt] = field(default_factory=dict)
     asked: int = 0
+    opened: list[ChannelTerms] = field(default_factory=list)
+    """The channels that the escrow's events show as opened by this wallet."""
 
     def chain_id(self) -> int:
         self.asked += 1
@@ -121,19 +125,38 @@ class FakeChain:
     def latest_timestamp(self) -> int:
         return int(self.clock() + self.ahead)
 
+    def latest_block(self) -> Block:
+        from ando_cli.tempo.receipts import Block  # web3 takes its time
+
+        now = self.latest_timestamp()
+        return Block(now, now)
+
+    def receipt(self, tx_hash: str) -> Receipt | None:
+        return self.receipts.get(tx_hash)
+
     def balance(self, token: str, owner: str) -> int:
         assert (token, owner) == (TOKEN, KEY.address)
         return self.funds
 
-    def fees(self) -> Fees:
+    def fees(self, operation: Operation, *, sponsored: bool = False) -> Fees:
         return FEES
 
-    def channel(self, escrow: str, channel_id: str, protocol: object = None) -> ChannelState | None:
+    def channel(
+        self, escrow: str, channel_id: str, protocol: object = None, block: int | None = None
+    ) -> ChannelState | None:
         assert escrow in (ESCROW, PRECOMPILE)
         return self.channels.get(channel_id)
 
+    def opened_channels(
+        self, escrow: str, payer: str, *, protocol: object, from_block: int = 0, quickly: bool = False
+    ) -> list[ChannelTerms]:
+        return list(self.opened)
+
     def captured(self, escrow: str, channel_id: str, protocol: object) -> int | None:
         return self.taken.get(channel_id)
+
+    def close_grace_period(self, escrow: str, protocol: object = None) -> int:
+        return 900
 
     def show(self, shown: Channel, *, deposit: int | None = None, finalized: bool = False) -> None:
         """Have ``shown`` on the chain."""

@@ -56,7 +56,7 @@ def test_a_missing_key_is_named(key: str) -> None:
         *(("chain_id", v) for v in (0, -1, True, 1.0, "4217", 2**64)),
         *(("rpc_url", v) for v in ("", "127.0.0.1:8545", "ftp://host", "http://", "http://h:99999", "http://[", 1)),
         *(("token", v) for v in ("", "0x20c0", "0x" + "0" * 40, "0x" + "g" * 40, "0x" + "1" * 40 + "\n", 1, None)),
-        *(("escrows", v) for v in ([], "0x" + "1" * 40, {}, None)),
+        *(("escrows", v) for v in ("0x" + "1" * 40, {}, None)),
         *(("precompiles", v) for v in ("0x" + "1" * 40, {}, None, False)),
         *(("token_symbol", v) for v in ("", "two words", "\x1b[31m", "x" * 17, 1)),
     ],
@@ -129,3 +129,16 @@ def test_what_is_not_an_address_is_told_apart(text: str) -> None:
     assert not is_address(text)
     with pytest.raises(ValueError, match="not an address"):
         normalise_address(text)
+
+
+def test_a_network_where_only_v2_is_spoken_has_no_v1_escrow() -> None:
+    network = parse_network("local", {**LOCAL, "escrows": []})
+    assert (network.escrows, network.precompiles) == ((), (PRECOMPILE,))
+    assert network.trusts(PRECOMPILE, Protocol.V2)
+    assert not network.trusts(PRECOMPILE, Protocol.V1)
+
+
+def test_a_network_needs_one_escrow_at_least() -> None:
+    with pytest.raises(UsageError, match=r"networks\.local\.escrows: expected an address here or in precompiles"):
+        parse_network("local", {**LOCAL, "escrows": [], "precompiles": []})
+    assert parse_network("local", {**LOCAL, "precompiles": []}).precompiles == ()

@@ -13,14 +13,18 @@ from eth_abi import encode
 from eth_utils import keccak
 
 from ando_cli.errors import ExitCode, NetworkError, PaymentError, RpcError, RpcRefusedError, UsageError
+from ando_cli.http.deadline import Deadline
+from ando_cli.tempo import endpoint
 from ando_cli.tempo.channel import ChannelState
-from ando_cli.tempo.fees import max_fee
+from ando_cli.tempo.fees import GAS, Operation, max_fee
 from ando_cli.tempo.protocol import Protocol
-from ando_cli.tempo.rpc import GAS_LIMIT, MAX_FEE, Rpc
+from ando_cli.tempo.rpc import MAX_FEE, Rpc
+from tests.support.hostile import DRIPPING, says, self_signed, server
 from tests.support.tempo_node import SECRET_PATH, Node, Refusal, refused, word
 
 if TYPE_CHECKING:
     from http.server import BaseHTTPRequestHandler
+    from pathlib import Path
 
 ESCROW = "0x33b901018174ddabe4841042ab76ba85d4e24f25"
 TOKEN = "0x20c0000000000000000000000000000000000001"
@@ -121,8 +125,8 @@ def test_a_malformed_argument_is_the_callers_mistake_and_is_not_sent(node: Node)
 
 def test_fees_have_headroom_over_the_gas_price_and_gas_for_the_whole_batch(node: Node) -> None:
     with Rpc(node.url) as rpc:
-        fees = rpc.fees()
-    assert fees.gas_limit == GAS_LIMIT == 2_000_000
+        fees = rpc.fees(Operation.OPEN)
+    assert fees.gas_limit == 2_000_000
     assert fees.max_fee_per_gas == 40_000_000_000
     assert fees.max_priority_fee_per_gas == 1
 
@@ -130,17 +134,17 @@ def test_fees_have_headroom_over_the_gas_price_and_gas_for_the_whole_batch(node:
 def test_a_chain_without_a_gas_price_is_free(node: Node) -> None:
     node.results["eth_gasPrice"] = "0x0"
     with Rpc(node.url) as rpc:
-        assert max_fee(rpc.fees()) == 0
+        assert max_fee(rpc.fees(Operation.OPEN)) == 0
 
 
 def test_the_highest_price_is_the_one_that_costs_one_token(node: Node) -> None:
-    highest = MAX_FEE * 10**12 // GAS_LIMIT // 2
+    highest = MAX_FEE * 10**12 // GAS[Operation.OPEN] // 2
     node.results["eth_gasPrice"] = hex(highest)
     with Rpc(node.url) as rpc:
-        assert max_fee(rpc.fees()) == MAX_FEE
+        assert max_fee(rpc.fees(Operation.OPEN)) == MAX_FEE
         node.results["eth_gasPrice"] = hex(highest + 1)
         with pytest.raises(PaymentError, match=r"1\.00") as caught:
-            rpc.fees()
+            rpc.fees(Operation.OPEN)
     assert caught.value.code == "fee_too_high"
     assert caught.value.exit_code is ExitCode.PAYMENT
 
@@ -148,7 +152,7 @@ def test_the_highest_price_is_the_one_that_costs_one_token(node: Node) -> None:
 def test_an_absurd_gas_price_is_refused(node: Node) -> None:
     node.results["eth_gasPrice"] = "0x" + "f" * 100_000
     with Rpc(node.url) as rpc, pytest.raises(PaymentError):
-        rpc.fees()
+        rpc.fees(Operation.OPEN)
 
 
 def test_credentials_of_the_url_are_sent_to_its_host(node: Node) -> None:
@@ -267,7 +271,7 @@ def test_a_server_that_answers_byte_by_byte_is_left_after_the_timeout(node: Node
     assert time.monotonic() - started < 2
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 429, 500, 502, 503])
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 500, 502, 503])
 def test_an_http_error_is_told_by_its_number_and_not_tried_again(node: Node, status: int) -> None:
     node.answer_with(b"<h1>key-5f3a is over its limit</h1>", status)
     with Rpc(node.with_credentials()) as rpc, refused("rpc_http_error", f"HTTP {status}"):
@@ -342,8 +346,77 @@ def test_a_connection_that_breaks_off_is_told(node: Node) -> None:
         rpc.chain_id()
 
 
+@pytest.mark.parametrize("how", ["429", "429 with Retry-After", "-32005"])
+def test_too_many_requests_are_tried_again(node: Node, monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    slept: list[float] = []
+    monkeypatch.setattr(endpoint.time, "sleep", slept.append)
+
+    def busy(handler: BaseHTTPRequestHandler) -> None:
+        if how == "-32005":
+            node.answer_json(id=node.asked[-1]["id"], error={"code": -32005, "message": "limit exceeded"})
+        else:
+            node.answer_with(b"", 429, **({"Retry-After": "2"} if "Retry" in how else {}))
+        assert node.reply is not None
+        node.reply(handler)
+        node.reply = busy if len(node.asked) < 3 else None
+
+    node.reply = busy
+    with Rpc(node.url) as rpc:
+        assert rpc.chain_id() == 4217
+    assert len(node.asked) == 4
+    assert [pause for pause in slept if pause > 0.1] == ([2, 2, 2] if "Retry" in how else [0.25, 0.5, 1.0])
+
+
+def test_too_many_requests_are_not_tried_again_past_the_deadline(node: Node) -> None:
+    node.answer_with(b"", 429, Retry_After="3")
+    started = time.monotonic()
+    with Rpc(node.url, timeout=2) as rpc, pytest.raises(RpcError) as caught:
+        rpc.chain_id()
+    assert time.monotonic() - started < 1
+    assert (len(node.asked), caught.value.retryable, caught.value.retry_after) == (1, True, 3)
+    node.asked.clear()
+    node.answer_json(error={"code": -32005, "message": "limit exceeded"})
+    with Rpc(node.url, timeout=1) as rpc, refused("rpc_error", "limit exceeded"):
+        rpc.chain_id()
+    assert len(node.asked) == 3, "after 0.25 and 0.5 seconds"
+
+
+@pytest.mark.parametrize("way", DRIPPING)
+def test_a_server_that_drips_is_waited_for_no_longer_than_the_timeout(way: str) -> None:
+    with server(DRIPPING[way]) as (port, _):
+        for timeout, deadline in ((0.5, Deadline()), (30, Deadline(0.5))):
+            deadline.restart()
+            started = time.monotonic()
+            rpc = Rpc(f"http://127.0.0.1:{port}", timeout=timeout, deadline=deadline)
+            with rpc, pytest.raises(NetworkError):
+                rpc.chain_id()
+            assert time.monotonic() - started < 4
+
+
+def test_an_rpc_on_this_machine_is_reached_without_the_proxy(node: Node, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:1")
+    monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:1")
+    with Rpc(node.url) as rpc:
+        assert rpc.chain_id() == 4217
+
+
+@pytest.mark.parametrize(("url", "answer"), [("https", "407 No"), ("http", "407 No"), ("https", "403 No")])
+def test_a_proxy_that_refuses_is_named(monkeypatch: pytest.MonkeyPatch, url: str, answer: str) -> None:
+    with server(says(f"HTTP/1.1 {answer}\r\nContent-Length: 0\r\n\r\n".encode())) as (port, _):
+        monkeypatch.setenv("ALL_PROXY", f"http://user:hunter2@127.0.0.1:{port}")
+        with Rpc(f"{url}://rpc.example/key-5f3a") as rpc, refused("proxy_failed", f"proxy 127.0.0.1:{port} answered"):
+            rpc.chain_id()
+
+
+def test_a_certificate_that_nobody_vouches_for_is_called_that(tmp_path: Path) -> None:
+    context, _ = self_signed(tmp_path)
+    refusal = refused("certificate_untrusted", "certificate of 127.0.0.1")
+    with server(says(b""), context) as (port, _), Rpc(f"https://127.0.0.1:{port}") as rpc, refusal:
+        rpc.chain_id()
+
+
 def test_a_json_rpc_error_is_quoted_clean_and_short(node: Node) -> None:
-    node.answer_json(error={"code": -32005, "message": "\x1b[31mtoo many requests\u202e " + "x" * 5000})
+    node.answer_json(error={"code": -32000, "message": "\x1b[31mtoo many requests\u202e " + "x" * 5000})
     with Rpc(node.with_credentials()) as rpc, refused("rpc_error", "too many requests"):
         rpc.chain_id()
     assert len(node.asked) == 1
@@ -378,7 +451,7 @@ def test_a_chain_id_of_the_wrong_type_is_refused(node: Node, result: object) -> 
 def test_a_gas_price_of_the_wrong_type_is_refused(node: Node, result: object) -> None:
     node.results["eth_gasPrice"] = result
     with Rpc(node.url) as rpc, refused("rpc_bad_answer"):
-        rpc.fees()
+        rpc.fees(Operation.OPEN)
 
 
 @pytest.mark.parametrize("result", ["0x1", [], {}, *({"timestamp": value} for value in WRONG_NUMBERS)], ids=repr)

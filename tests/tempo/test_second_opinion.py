@@ -10,6 +10,7 @@ import pytest
 from ando_cli.sandbox.chain.node import Chain, RpcError
 from ando_cli.sandbox.database import Database
 from ando_cli.tempo.channel import ChannelTerms
+from ando_cli.tempo.fees import Operation
 from ando_cli.tempo.keys import PrivateKey
 from ando_cli.tempo.network import SANDBOX
 from ando_cli.tempo.protocol import Protocol
@@ -43,7 +44,7 @@ class Payer:
         return (SANDBOX.precompiles if self.protocol is Protocol.V2 else SANDBOX.escrows)[0]
 
     def usual(self) -> dict[str, Any]:
-        return {"key": KEY, "fees": self.rpc.fees(), "valid_before": self.rpc.latest_timestamp() + 25}
+        return {"key": KEY, "fees": self.rpc.fees(Operation.OPEN), "valid_before": self.rpc.latest_timestamp() + 25}
 
     def signs_open(self) -> SignedOpen:
         terms = ChannelTerms(

@@ -11,6 +11,7 @@ from eth_utils import function_signature_to_4byte_selector as selector
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ando_cli.tempo.abi import ZERO_ADDRESS
 from ando_cli.tempo.channel import ChannelTerms
 from ando_cli.tempo.fees import Fees, max_fee
 from ando_cli.tempo.keys import PrivateKey, keccak256, recover
@@ -22,6 +23,7 @@ from ando_cli.tempo.transaction import (
     top_up_transaction,
     withdraw_transaction,
 )
+from tests.support.vectors import charge_vectors
 
 KEY = PrivateKey.parse("0xbcf48ac67d369e1feada9f06446e964d203bf77585774612ee3b5bdae8ea3139")
 TERMS = ChannelTerms(
@@ -69,8 +71,15 @@ def topped_up(**changes: Any) -> str:
 
 def fields(transaction: str) -> list[Any]:
     raw = bytes.fromhex(transaction.removeprefix("0x"))
-    assert raw[0] == 0x76
+    assert raw[0] in (0x76, 0x78)
     return rlp.decode(raw[1:], strict=True)
+
+
+def handed_off(serialized: str, key: PrivateKey) -> str:
+    """A reference in the form of the specification's text, in the form that sponsors take (section 5 of the facts)."""
+    parts = fields(serialized)
+    assert parts[FEE_PAYER] == b"\x00"
+    return "0x78" + rlp.encode([*parts[:FEE_PAYER], bytes.fromhex(key.address[2:]), *parts[FEE_PAYER + 1 :]]).hex()
 
 
 def calls(transaction: str) -> list[dict[str, str]]:
@@ -108,7 +117,7 @@ def test_every_reference_open_is_signed_byte_for_byte(vectors: dict[str, Any]) -
             fee_payer=vector["feePayer"],
         ).transaction
         assert calls(signed) == vector["calls"]
-        assert signed == vector["serialized"]
+        assert signed == (handed_off(vector["serialized"], key) if vector["feePayer"] else vector["serialized"])
         assert recover(bytes.fromhex(vector["signPayload"][2:]), fields(signed)[SIGNATURE]) == key.address
 
 
@@ -157,11 +166,13 @@ def test_the_payer_pays_the_fee_in_the_channels_token(signed: str) -> None:
 
 @pytest.mark.parametrize("signed", [opened(fee_payer=True), topped_up(fee_payer=True)], ids=["open", "top up"])
 def test_a_sponsored_transaction_leaves_the_fee_token_and_the_signature_to_the_fee_payer(signed: str) -> None:
+    assert signed.startswith("0x78")
     sent = fields(signed)
     assert sent[FEE_TOKEN] == b""
-    assert sent[FEE_PAYER] == b"\x00"
-    # What the sender signed is the same list without the sender's own signature.
-    assert recover(keccak256(b"\x76" + rlp.encode(sent[:SIGNATURE])), sent[SIGNATURE]) == KEY.address
+    assert sent[FEE_PAYER].hex() == KEY.address[2:]
+    # The sender signed the same list as a transaction whose fee payer is still to sign, without its own signature.
+    unsigned = [*sent[:FEE_PAYER], b"\x00", *sent[FEE_PAYER + 1 : SIGNATURE]]
+    assert recover(keccak256(b"\x76" + rlp.encode(unsigned)), sent[SIGNATURE]) == KEY.address
 
 
 @pytest.mark.parametrize("signed", [opened(), topped_up()], ids=["open", "top up"])
@@ -253,13 +264,39 @@ def test_every_v2_reference_open_is_signed_byte_for_byte_and_names_its_channel(v
             fee_payer=vector["feePayer"],
         )
         assert calls(signed.transaction) == [{"to": vector["escrow"], "data": vector["transaction"]["callData"]}]
-        assert signed.transaction == vector["serialized"]
+        serialized = vector["serialized"]
+        assert signed.transaction == (handed_off(serialized, key) if vector["feePayer"] else serialized)
         assert signed.terms.descriptor == descriptor
         assert signed.terms.channel_id == vector["channelId"]
         # What the sender signs is what the id is made of.
-        signing = rlp.encode(fields(signed.transaction)[:SIGNATURE])
+        signing = rlp.encode(fields(serialized)[:SIGNATURE])
         assert "0x76" + signing.hex() == vector["encodeForSigning"]
         assert recover(bytes.fromhex(vector["signPayload"][2:]), fields(signed.transaction)[SIGNATURE]) == key.address
+
+
+def test_every_reference_hand_off_is_signed_byte_for_byte() -> None:
+    opens = [vector for vector in charge_vectors()["feePayerHandOff"] if vector["what"].endswith("open")]
+    assert {vector["what"] for vector in opens} == {"v1 open", "v2 open"}
+    for vector in opens:
+        key, given = PrivateKey.parse(vector["privateKey"]), vector["transaction"]
+        descriptor = vector.get("descriptor", vector)
+        terms = ChannelTerms(
+            payer=key.address,
+            payee=descriptor["payee"],
+            token=descriptor["token"],
+            salt=descriptor["salt"],
+            authorized_signer=descriptor["authorizedSigner"],
+            escrow=vector["escrow"],
+            chain_id=vector["chainId"],
+            protocol=Protocol.V2 if "descriptor" in vector else Protocol.V1,
+            operator=descriptor.get("operator", ZERO_ADDRESS),
+        )
+        fees = Fees(int(given["gas"]), int(given["maxFeePerGas"]), int(given["maxPriorityFeePerGas"]))
+        signed = open_transaction(
+            terms, int(vector["deposit"]), key=key, fees=fees, valid_before=given["validBefore"], fee_payer=True
+        )
+        assert signed.transaction == vector["serialized78"]
+        assert signed.terms.channel_id == vector["channelId"]
 
 
 def test_a_v1_open_leaves_the_terms_as_they_are() -> None:
@@ -282,8 +319,10 @@ def test_a_v2_channel_is_bound_to_the_one_transaction_that_opens_it(
     deposit: int, valid_before: int, fee_payer: bool
 ) -> None:
     signed = signed_open(terms=UNOPENED_V2, deposit=deposit, valid_before=valid_before, fee_payer=fee_payer)
-    sent = fields(signed.transaction)
-    bound = keccak256(b"\x76" + rlp.encode(sent[:SIGNATURE]) + bytes.fromhex(KEY.address[2:]))
+    preimage = fields(signed.transaction)[:SIGNATURE]
+    if fee_payer:
+        preimage[FEE_PAYER] = b"\x00"
+    bound = keccak256(b"\x76" + rlp.encode(preimage) + bytes.fromhex(KEY.address[2:]))
     assert signed.terms == replace(UNOPENED_V2, expiring_nonce_hash="0x" + bound.hex())
 
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from ando_cli.tempo.keys import PrivateKey, recover
 from ando_cli.tempo.protocol import Protocol
-from ando_cli.tempo.voucher import recover_voucher_signer, sign_voucher, voucher_digest
+from ando_cli.tempo.voucher import recover_voucher_signer, sign_close, sign_voucher, voucher_digest
+from tests.support.vectors import charge_vectors
 
 KEY = PrivateKey.parse("0x2690a0505abdf13804242eb2b19ec3a8e3cf8c58bb4473347fd9edee09a9971c")
 CHANNEL = "0x656462c14a21dd7b5ad0b18e8c197f85c7094f992529fa270051e7800be10063"
@@ -247,3 +248,15 @@ print(sorted(slow & set(sys.modules)))
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_authorization_of_a_v2_close_is_signed_byte_for_byte() -> None:
+    [vector] = charge_vectors()["v2Close"]
+    signed = sign_close(
+        PrivateKey.parse(vector["privateKey"]),
+        vector["channelId"],
+        int(vector["cumulativeAmount"]),
+        escrow=vector["escrow"],
+        chain_id=vector["chainId"],
+    )
+    assert signed == vector["closeAuthorization"]["signature"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ando_cli.money import amount
+from ando_cli.money import amount, known_amount
 from ando_cli.redact import shown_id
 from ando_cli.session.channel import FUNDED
 from ando_cli.times import iso_time
@@ -23,6 +23,8 @@ def channel_shape(channel: Channel, *, full: bool) -> dict[str, Any]:
         "authorised": amount(channel.cumulative_amount),
         "spent": amount(channel.spent),
         "left": amount(channel.left if channel.state in FUNDED else 0),
+        "captured": known_amount(channel.captured),
+        "captured_at_most": amount(channel.captured_at_most),
         "state": str(channel.state),
         "created_at": iso_time(channel.created_at),
     }

@@ -13,6 +13,7 @@ from ando_cli.cli.options import ConnectionOptions, DryRunOption, PaymentOptions
 from ando_cli.commands.session._options import FullOption, OptionalIdArgument
 from ando_cli.errors import (
     AndoError,
+    AuthorisedUnknownError,
     Code,
     ExitCode,
     NetworkError,
@@ -21,7 +22,7 @@ from ando_cli.errors import (
     UsageError,
 )
 from ando_cli.frozen import frozen
-from ando_cli.money import amount
+from ando_cli.money import amount, known_amount
 from ando_cli.rails.management import Close
 from ando_cli.redact import short, shown_id
 from ando_cli.runtime.context import invocation
@@ -51,6 +52,7 @@ class _Way:
     wait: bool
     full: bool
     dry_run: bool
+    buys: bool
 
     @property
     def name(self) -> str:
@@ -82,6 +84,14 @@ def close(
         bool, typer.Option("--finish", help="Withdraw after --force, once the grace period is over.")
     ] = False,
     wait: Annotated[bool, typer.Option("--wait", help="With --force or --finish: wait until it is over.")] = False,
+    buy_receipt: Annotated[
+        bool,
+        typer.Option(
+            "--buy-receipt",
+            help="If the gateway counts more than receipts show and does not say how much: pay for the smallest answer "
+            "to be told, and if that fails offer all that was authorised.",
+        ),
+    ] = False,
     full: FullOption = False,
     dry_run: DryRunOption = False,
     connection: ConnectionOptions,
@@ -101,7 +111,9 @@ def close(
         )
     if wait and not (force or finish):
         raise UsageError("--wait goes with --force or --finish", hint="leave it out")
-    way = _Way(force, finish, wait, full, dry_run)
+    if buy_receipt and (force or finish):
+        raise UsageError("--buy-receipt asks the gateway, --force and --finish do not", hint="leave one of them out")
+    way = _Way(force, finish, wait, full, dry_run, buy_receipt)
     with assemble(state, connection.with_channel(PaymentOptions(yes=True))) as parts:
         if every:
             shown = [_end_or_tell(state, parts, channel, way) for channel in channels_in_use(parts, FUNDED)]
@@ -121,20 +133,24 @@ def close(
 
 def _end_or_tell(state: Invocation, parts: Parts, channel: Channel, way: _Way) -> dict[str, Any]:
     """Close one of several channels; a failure is part of the answer."""
+    named = {"id": shown_id(channel.channel_id, full=way.full)}
     try:
         return _end(state, parts, channel, way)
+    except AuthorisedUnknownError as error:
+        # What was signed for a spare is not known here: it stays as it is until somebody says.
+        action = "skipped" if channel.state is State.SPARE else "failed"
+        return {**named, "action": action, "code": error.code, "message": error.message, "hint": error.hint}
     except AndoError as error:
-        named = {"id": shown_id(channel.channel_id, full=way.full)}
-        return {**named, "action": "failed", "code": error.code, "message": error.message}
+        return {**named, "action": "failed", "code": error.code, "message": error.message, "hint": error.hint}
 
 
 def _end(state: Invocation, parts: Parts, channel: Channel, way: _Way) -> dict[str, Any]:
     """Close one channel as the flags say, as far as is possible now."""
     named = {"id": shown_id(channel.channel_id, full=way.full)}
     if way.dry_run:
-        return {**named, "action": "none", "dry_run": True, "way": way.name, "left": amount(channel.left)}
+        return {**named, **_unsigned(channel, way)}
     if not way.force and not way.finish:
-        return {**named, **_ended(_close_with_gateway(state, parts, channel), way.full)}
+        return {**named, **_ended(_close_with_gateway(state, parts, channel, way), way.full)}
     if way.force:
         state.terminal.stage("asking the chain to close")
         grace = closing.request(parts.session, channel)
@@ -149,15 +165,33 @@ def _end(state: Invocation, parts: Parts, channel: Channel, way: _Way) -> dict[s
     return {**named, **_ended(closing.withdraw(parts.session, channel), way.full)}
 
 
-def _close_with_gateway(state: Invocation, parts: Parts, channel: Channel) -> Ended:
+def _unsigned(channel: Channel, way: _Way) -> dict[str, Any]:
+    """What a dry run tells: how much the gateway would be offered, and what may follow where it counts more."""
+    shown = {"action": "none", "dry_run": True, "way": way.name, "left": amount(channel.left)}
+    if way.name != "cooperative":
+        return shown
+    offered = {"offered": amount(channel.spent), "at_most": amount(channel.cumulative_amount)}
+    return {**shown, **offered, "buys_receipt": way.buys and channel.spent < channel.cumulative_amount}
+
+
+def _close_with_gateway(state: Invocation, parts: Parts, channel: Channel, way: _Way) -> Ended:
     if channel.state is State.CLOSING:
         raise PaymentError(
             "this channel is already being closed on the chain",
             hint=f"ando session close --finish {short(channel.channel_id)}",
             code=Code.CLOSING,
         )
+
+    def may_buy(at_most: int) -> bool:
+        return way.buys or bool(
+            state.terminal.ask(
+                "The gateway counts more as spent than receipts show. Pay for the smallest answer to be told how much, "
+                f"and if that fails offer all that was authorised, {amount(at_most)}?"
+            )
+        )
+
     try:
-        ended = manage(state, parts, Close(), channel).ended
+        ended = manage(state, parts, Close(may_buy), channel).ended
     except (NetworkError, PaymentError, ServerError) as error:
         hint = "`ando session close --force` needs no gateway"
         raise error.with_hint(f"{error.hint}; {hint}" if error.hint else hint) from None
@@ -184,8 +218,10 @@ def _wait(terminal: Terminal, parts: Parts, channel: Channel) -> None:
 def _ended(ended: Ended, full: bool) -> dict[str, Any]:
     return {
         "action": "closed",
-        "captured": amount(ended.captured),
-        "refunded": amount(ended.refunded),
+        "captured": known_amount(ended.captured),
+        "captured_at_most": amount(ended.at_most if ended.captured is None else ended.captured),
+        "refunded": known_amount(ended.refunded),
+        "refunded_at_least": amount(ended.refunded_at_least),
         "transaction": None if ended.transaction is None else shown_id(ended.transaction, full=full),
     }
 
@@ -199,11 +235,14 @@ def _show(terminal: Terminal, shown: list[dict[str, Any]], *, many: bool) -> Non
     for each in shown:
         if each["action"] == "closed":
             transaction = f", transaction {each['transaction']}" if each["transaction"] else ""
-            terminal.answer(
-                f"{each['id']}  closed: {each['captured']} captured, {each['refunded']} refunded{transaction}"
-            )
-        elif each["action"] == "failed":
-            terminal.warn(f"{each['id']}: {each['message']}")
+            taken = f"{each['captured']} captured, {each['refunded']} refunded"
+            if each["captured"] is None:
+                taken = f"up to {each['captured_at_most']} captured, at least {each['refunded_at_least']} refunded"
+            terminal.answer(f"{each['id']}  closed: {taken}{transaction}")
+            if each["captured"] is None:
+                terminal.note("the RPC does not show what was captured; `ando session sync` asks again")
+        elif each["action"] in ("failed", "skipped"):
+            terminal.warn(f"{each['id']}: {each['message']}; {each['hint']}")
         elif each["action"] == "close_requested":
             left = duration(each["seconds_left"])
             terminal.answer(
@@ -212,4 +251,15 @@ def _show(terminal: Terminal, shown: list[dict[str, Any]], *, many: bool) -> Non
             terminal.note(f"then: ando session close --finish {each['id']}")
         else:
             terminal.answer(f"{each['id']}  would be closed ({each['way']}), with {each['left']} left")
+            if "offered" in each:
+                terminal.note(_if_more(each))
             terminal.note("dry run: nothing was signed")
+
+
+def _if_more(shown: dict[str, Any]) -> str:
+    """What a cooperative close would offer, and do where the gateway counts more."""
+    offers = f"the gateway would be offered {shown['offered']}, as receipts show"
+    if shown["offered"] == shown["at_most"]:
+        return offers
+    then = "the smallest answer is bought to be told" if shown["buys_receipt"] else "nothing more happens unasked"
+    return f"{offers}; if it counts more, up to {shown['at_most']}, it is offered what it names, and else {then}"

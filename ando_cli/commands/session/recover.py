@@ -78,16 +78,26 @@ def recover(
         session, settings = parts.session, parts.settings
         wanted = None if channel_id is None else _full_id(session.store, channel_id, settings.network.name)
         proven = _hinted(state, parts, wanted, accept_payee) if ask_gateway else None
-        already = already if proven is None else proven.cumulative_amount
         search = Recovery(session, settings.gateway, authorised=already, accepted_payee=accept_payee, dry_run=dry_run)
         terminal.stage("asking the chain")
         if proven is not None:
-            result = Search([search.by_terms(proven.terms)])
+            result = _beside(search, search.by_terms(proven.terms, proven.cumulative_amount), wanted, from_block)
         elif wanted is not None:
             result = Search([search.by_id(wanted, from_block)])
         else:
             result = search.search(from_block)
     _show(terminal, result, full=full, dry_run=dry_run)
+
+
+def _beside(search: Recovery, first: Found, wanted: str | None, from_block: int) -> Search:
+    """What the gateway told of, and where no channel was named, what the chain shows beside it."""
+    if wanted is not None:
+        return Search([first])
+    try:
+        rest = search.search(from_block)
+    except NetworkError as error:
+        return Search([first], error)
+    return Search([first, *rest.found], rest.incomplete)
 
 
 def _show(terminal: Terminal, result: Search, *, full: bool, dry_run: bool) -> None:

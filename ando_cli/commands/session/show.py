@@ -71,6 +71,8 @@ def _record(channel: Channel, full: bool) -> dict[str, Any]:
         "accepted": amount(channel.accepted),
         "spent": amount(channel.spent),
         "left": amount(channel.left if channel.state in FUNDED else 0),
+        "captured": known_amount(channel.captured),
+        "captured_at_most": amount(channel.captured_at_most),
         "pending_deposit": known_amount(None if channel.pending is None else channel.pending.amount),
         "closes_at": _time(channel.closes_at),
         "created_at": _time(channel.created_at),

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ando_cli.commands.spend._shape import group_name
 from ando_cli.money import amount
+from ando_cli.session.record.ledger import Outcome
 from ando_cli.times import local_time
 
 if TYPE_CHECKING:
@@ -54,17 +55,35 @@ def draw_rows(terminal: Terminal, rows: Sequence[Row]) -> None:
     for row in rows:
         at = local_time(row.at)
         tokens = ["" if count is None else f"{count:,}" for count in (row.prompt_tokens, row.completion_tokens)]
-        cost = "?" if row.uncertain else amount(row.spent) if row.spent is not None else "-"
-        shown.append([at, str(row.rail), row.model or row.plan or "", row.outcome.replace("_", " "), *tokens, cost])
+        is_fee = row.outcome is Outcome.FEE
+        what = row.path if is_fee else row.model or row.plan or ""
+        units = row.fee if is_fee else row.spent
+        cost = "?" if row.uncertain or row.fee_at_most else "-" if units is None else amount(units)
+        shown.append([at, str(row.rail), what, row.outcome.replace("_", " "), *tokens, cost])
     terminal.table(columns, shown, right=columns[4:], fold=("model or plan",), spare=("rail", *_SPARE))
+
+
+def _unknown(totals: Totals) -> list[str]:
+    """Say what may have been spent beyond what is known."""
+    whom = []
+    if totals.uncertain:
+        whom.append(f"{totals.uncertain:,} without a receipt")
+    if totals.unproven:
+        closes = "a close" if totals.unproven == 1 else f"{totals.unproven:,} closes"
+        whom.append(f"{closes} whose amount is unknown (ando session sync)")
+    if not whom:
+        return []
+    most = "an unknown amount" if totals.at_most is None else f"up to {amount(totals.at_most)}"
+    return [f"+ {most} for {' and '.join(whom)}"]
 
 
 def draw_summary(terminal: Terminal, totals: Totals, symbol: str, budgets: Sequence[Standing]) -> None:
     """Print the totals, and how much of each budget is used."""
     lines = ["", f"{amount(totals.spent)} {symbol} spent"]
-    if totals.uncertain:
-        most = "an unknown amount" if totals.at_most is None else f"up to {amount(totals.at_most)}"
-        lines.append(f"+ {most} for {totals.uncertain:,} without a receipt")
+    lines += _unknown(totals)
+    if totals.fees or totals.fees_at_most:
+        pending = f", and up to {amount(totals.fees_at_most)} more" if totals.fees_at_most else ""
+        lines.append(f"+ {amount(totals.fees)} in network fees{pending}")
     if totals.carried:
         lines.append(f"+ {amount(totals.carried)} before it was recovered here")
     parts = [f"{count:,} {name}" for name in ("answered", "failed", "unknown") if (count := getattr(totals, name))]

@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 TOTAL_COLUMNS = (
     "requests", "answered", "failed", "unknown", "prompt_tokens", "completion_tokens", "spent", "uncertain", "at_most",
-    "carried", "authorised", "deposited",
+    "carried", "authorised", "deposited", "unproven", "fees", "fees_at_most",
 )  # fmt: skip
 ROW_COLUMNS = (
     "at", "rail", "gateway", "network", "session", "path", "model", "plan", "outcome", "prompt_tokens",
-    "completion_tokens", "spent", "at_most", "authorised", "deposited",
+    "completion_tokens", "spent", "at_most", "authorised", "deposited", "fee",
 )  # fmt: skip
 
 
@@ -38,6 +38,9 @@ def totals_shape(totals: Totals) -> dict[str, Any]:
         "carried": amount(totals.carried),
         "authorised": amount(totals.authorised),
         "deposited": amount(totals.deposited),
+        "unproven": totals.unproven,
+        "fees": amount(totals.fees),
+        "fees_at_most": amount(totals.fees_at_most),
     }
 
 
@@ -71,6 +74,7 @@ def row_shape(row: Row, full: bool) -> dict[str, Any]:
         "at_most": known_amount(row.unspent) if row.uncertain else known_amount(row.spent),
         "authorised": amount(row.authorised),
         "deposited": amount(row.deposited),
+        "fee": known_amount(row.fee),
     }
 
 

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from ando_cli.errors import Code, ExitCode, PaymentError
+from ando_cli.errors import Code, ExitCode, PaymentError, WalletError
 from ando_cli.money import amount, known_amount
 from ando_cli.redact import shown_id
 from ando_cli.runtime.wiring import PayOptions, assemble, existing_store
-from ando_cli.session.act import comparison
+from ando_cli.session.act import comparison, fees
 from ando_cli.session.channel import FUNDED, State
 from ando_cli.session.report.audit import Account, Audit, Orphans, accounts, audit, orphans
 from ando_cli.session.report.spending import of_network
+from ando_cli.session.report.wallet import Moved, moved
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ando_cli.runtime.context import Invocation
+    from ando_cli.session.record.ledger import Row
     from ando_cli.terminal.output import Terminal
 
 
@@ -35,7 +38,12 @@ def check_spending(state: Invocation, *, offline: bool, full: bool) -> None:
     rows, _ = of_network(rows, network.name)
     channels = [channel for channel in channels if channel.network == network.name]
     listed, lost = accounts(channels, rows), orphans(rows)
-    audits = [audit(account, None) for account in listed] if offline or not listed else _ask(state, listed)
+    balance = None
+    if offline or not listed:
+        audits = [audit(account, None) for account in listed]
+    else:
+        audits, rows, balance = _ask(state, listed)
+    wallet = moved(channels, rows)
     differing = [each for each in audits if not each.agrees]
     if terminal.structured:
         terminal.json(
@@ -46,12 +54,18 @@ def check_spending(state: Invocation, *, offline: bool, full: bool) -> None:
                 "spent": amount(sum(each.account.booked for each in audits) + lost.spent),
                 "sessions": [_shape(each, full) for each in audits],
                 "forgotten": {"requests": lost.requests, "spent": amount(lost.spent)},
+                "wallet": _wallet_shape(wallet, balance),
             }
         )
         if differing and terminal.json_output:
             raise typer.Exit(ExitCode.PAYMENT)  # the document says what differs
     else:
-        _draw(terminal, audits, lost, full=full, offline=offline, symbol=network.token_symbol)
+        _draw(terminal, audits, lost, full=full, offline=offline)
+        if audits:
+            _draw_wallet(terminal, wallet, balance, network.token_symbol)
+        if audits and not differing:
+            whole = amount(sum(each.account.booked for each in audits) + lost.spent)
+            terminal.answer(f"\n{whole} {network.token_symbol} spent: every base unit is accounted for")
     if differing:
         raise PaymentError(
             f"{len(differing)} of {len(audits)} sessions do not add up",
@@ -60,8 +74,11 @@ def check_spending(state: Invocation, *, offline: bool, full: bool) -> None:
         )
 
 
-def _ask(state: Invocation, listed: Sequence[Account]) -> list[Audit]:
-    """Compare the accounts with the chain.
+def _ask(state: Invocation, listed: Sequence[Account]) -> tuple[list[Audit], list[Row], int | None]:
+    """Compare the accounts with the chain, and book the fees whose receipts it shows.
+
+    Returns:
+        What came of it, the rows of the ledger as they are then, and the wallet's balance if there is a wallet.
 
     Raises:
         NetworkError: the chain could not be queried.
@@ -70,10 +87,44 @@ def _ask(state: Invocation, listed: Sequence[Account]) -> list[Audit]:
     with assemble(state, PayOptions()) as parts, state.terminal.progress():
         state.terminal.stage("asking the chain")
         for account in listed:
-            compared = comparison.compare(parts.session, account.channel)
-            kept = compared.state is not None or account.channel.state is not State.CLOSED
-            audits.append(audit(account, compared, None if kept else parts.session.chain.captured(account.channel)))
-    return audits
+            channel = account.channel
+            compared = comparison.compare(parts.session, channel)
+            kept = channel.state is not State.CLOSED
+            tx_hash = None if kept else parts.session.store.closing_transaction(channel.channel_id)
+            taken = None if kept else parts.session.chain.captured(channel, tx_hash)
+            audits.append(audit(account, compared, taken))
+            fees.settle(parts.session, channel)
+        rows, _ = of_network(parts.session.store.ledger(), state.settings.network.name)
+        with suppress(WalletError):
+            token = state.settings.network.token
+            return audits, rows, parts.session.chain.checked().balance(token, parts.session.keys.payer)
+    return audits, rows, None
+
+
+def _wallet_shape(wallet: Moved, balance: int | None) -> dict[str, Any]:
+    return {
+        "balance": known_amount(balance),
+        "deposited": amount(wallet.deposited),
+        "refunded": amount(wallet.refunded),
+        "unproven": amount(wallet.unproven),
+        "fees": amount(wallet.fees),
+        "fees_at_most": amount(wallet.fees_at_most),
+        "net": amount(wallet.net),
+    }
+
+
+def _draw_wallet(terminal: Terminal, wallet: Moved, balance: int | None, symbol: str) -> None:
+    lines = [
+        f"{amount(wallet.deposited)} deposited, {amount(wallet.refunded)} came back, {amount(wallet.fees)} in fees"
+    ]
+    if wallet.unproven or wallet.fees_at_most:
+        lines.append(
+            f"not proven yet: up to {amount(wallet.unproven)} more came back, "
+            f"up to {amount(wallet.fees_at_most)} more in fees"
+        )
+    if balance is not None:
+        lines.append(f"{amount(balance)} {symbol} in the wallet")
+    terminal.answer("\nthe wallet: " + "; ".join(lines))
 
 
 def _shape(each: Audit, full: bool) -> dict[str, Any]:
@@ -105,9 +156,7 @@ def _shape(each: Audit, full: bool) -> dict[str, Any]:
     }
 
 
-def _draw(
-    terminal: Terminal, audits: Sequence[Audit], lost: Orphans, *, full: bool, offline: bool, symbol: str
-) -> None:
+def _draw(terminal: Terminal, audits: Sequence[Audit], lost: Orphans, *, full: bool, offline: bool) -> None:
     if not audits:
         terminal.note("there is no session on record")
         return
@@ -135,14 +184,11 @@ def _draw(
         )
     if offline:
         terminal.note("the chain was not asked")
-    elif any(each.taken is None and each.account.channel.state is State.CLOSED for each in audits):
+    elif any(each.taken is None and each.account.channel.captured is not None for each in audits):
         terminal.note(
-            "for a session without a number under chain, only the record says what was taken: "
-            "the RPC serves no event of its closing"
+            "for a session without a number under chain, what was taken was proven when it was recorded: "
+            "the RPC does not show the event of its closing now"
         )
-    if all(each.agrees for each in audits):
-        whole = sum(each.account.booked for each in audits) + lost.spent
-        terminal.answer(f"\n{amount(whole)} {symbol} spent: every base unit is accounted for")
 
 
 def _named(each: Audit, full: bool) -> str:

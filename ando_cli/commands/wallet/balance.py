@@ -7,6 +7,7 @@ import typer
 from ando_cli.cli.command import Command
 from ando_cli.cli.help import examples
 from ando_cli.errors import Code, RpcError
+from ando_cli.http.deadline import Deadline
 from ando_cli.money import amount
 from ando_cli.runtime.context import invocation
 
@@ -23,11 +24,13 @@ app = typer.Typer(add_completion=False)
 def balance(ctx: typer.Context) -> None:
     """Show how much of the network's token the wallet holds on the chain."""
     state = invocation(ctx)
-    network = state.settings.network
+    settings = state.settings
+    network = settings.network
     owner = state.open_wallet().address()
     from ando_cli.tempo.rpc import Rpc  # loading web3 is slow
 
-    with state.terminal.progress(), Rpc(network.rpc_url, timeout=state.settings.connect_timeout) as rpc:
+    deadline = Deadline(settings.max_time)
+    with state.terminal.progress(), Rpc(network.rpc_url, timeout=settings.connect_timeout, deadline=deadline) as rpc:
         state.terminal.stage("asking the chain")
         if rpc.chain_id() != network.chain_id:
             raise RpcError(

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING
 
 from ando_cli.sandbox.chain import abi
 from ando_cli.sandbox.chain.ledger import Ledger, Revert
-from ando_cli.sandbox.chain.voucher import NO_CHANNEL, UINT128_MAX, Channel, channel_id, voucher_digest
+from ando_cli.sandbox.chain.voucher import (
+    NO_CHANNEL,
+    UINT128_MAX,
+    V1,
+    VOUCHER_TYPEHASHES,
+    Channel,
+    channel_id,
+    domain_separator,
+    voucher_digest,
+)
 from ando_cli.sandbox.primitives import ZERO_ADDRESS, SignatureError, recover, to_hex
 
 if TYPE_CHECKING:
@@ -27,7 +36,11 @@ class Escrow:
     timestamp: int
 
     def get(self, channel: bytes) -> Channel:
-        """Return the state of a channel; every field is zero if the channel does not exist."""
+        """Return the state of a channel.
+
+        Every field is zero if the channel does not exist. Once it is over the deployed contract keeps ``finalized``
+        alone and wipes the rest (docs/protocol.md, section 4): what was captured stands in the ``ChannelClosed`` event.
+        """
         query = (
             "SELECT finalized, close_requested_at, payer, payee, token, authorized_signer, deposit, settled "
             "FROM channels WHERE id = ?"
@@ -56,7 +69,7 @@ class Escrow:
         if deposit == 0:
             raise Revert("ZeroDeposit()")
         channel = self.identity(sender, payee, token, salt, authorized_signer)
-        if self.get(channel).exists:
+        if self.get(channel) != NO_CHANNEL:
             raise Revert("ChannelAlreadyExists()")
         state = Channel(False, 0, sender, payee, token, authorized_signer, deposit, 0)
         named = abi.account(token), abi.account(authorized_signer), salt, abi.uint(deposit)
@@ -90,6 +103,8 @@ class Escrow:
     def close(self, sender: str, channel: bytes, cumulative: int, signature: bytes) -> None:
         """Settle a last voucher, refund the rest to the payer, and finalize the channel."""
         state = self._for_payee(sender, channel)
+        if cumulative < state.settled:
+            raise Revert("AmountNotIncreasing()")
         if cumulative > state.settled:
             state = self._pay(channel, state, cumulative, signature)
         self._refund(channel, state)
@@ -115,10 +130,10 @@ class Escrow:
 
     def _live(self, channel: bytes) -> Channel:
         state = self.get(channel)
-        if not state.exists:
-            raise Revert("ChannelNotFound()")
         if state.finalized:
             raise Revert("ChannelFinalized()")
+        if not state.exists:
+            raise Revert("ChannelNotFound()")
         return state
 
     def _for_payee(self, sender: str, channel: bytes) -> Channel:
@@ -144,7 +159,7 @@ class Escrow:
         refund = state.deposit - state.settled
         self._log(CLOSED, channel, state, abi.uint(state.settled), abi.uint(refund))
         self.ledger.move(state.token, self.address, state.payer, refund)
-        self._put(channel, dataclasses.replace(state, finalized=True))
+        self._put(channel, dataclasses.replace(NO_CHANNEL, finalized=True))
 
     def _log(self, signature: str, channel: bytes, state: Channel, *words: bytes) -> None:
         self.ledger.log(self.address, signature, (channel, abi.account(state.payer), abi.account(state.payee)), *words)
@@ -224,6 +239,15 @@ def _compute_channel_id(escrow: Escrow, sender: str, data: bytes) -> bytes:
     return escrow.identity(*parties, salt, abi.to_account(signer))
 
 
+def _voucher_digest(escrow: Escrow, sender: str, data: bytes) -> bytes:
+    channel, amount = abi.words(data, 2)
+    return voucher_digest(channel, abi.to_uint(amount, 128), escrow=escrow.address, chain_id=escrow.chain_id)
+
+
+def _domain(escrow: Escrow, sender: str, data: bytes) -> bytes:
+    return domain_separator(V1, escrow.address, escrow.chain_id)
+
+
 OPEN = "open(address,address,uint128,bytes32,address)"
 TOP_UP = "topUp(bytes32,uint256)"
 SETTLE = "settle(bytes32,uint128,bytes)"
@@ -248,5 +272,9 @@ _FUNCTIONS: dict[bytes, Callable[[Escrow, str, bytes], bytes]] = {
     abi.selector("withdraw(bytes32)"): _withdraw,
     abi.selector(GET_CHANNEL): _get_channel,
     abi.selector("computeChannelId(address,address,address,bytes32,address)"): _compute_channel_id,
+    abi.selector("channels(bytes32)"): _get_channel,
+    abi.selector("getVoucherDigest(bytes32,uint128)"): _voucher_digest,
+    abi.selector("domainSeparator()"): _domain,
+    abi.selector("VOUCHER_TYPEHASH()"): lambda escrow, sender, data: VOUCHER_TYPEHASHES[V1],
     abi.selector("CLOSE_GRACE_PERIOD()"): lambda escrow, sender, data: abi.uint(CLOSE_GRACE_PERIOD),
 }

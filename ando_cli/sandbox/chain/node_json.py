@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ando_cli.sandbox.chain.execution import BASE_FEE
 from ando_cli.sandbox.chain.logs import log_json
 from ando_cli.sandbox.chain.transaction import TRANSACTION_TYPE
 from ando_cli.sandbox.primitives import ZERO_ADDRESS, to_hex
@@ -58,7 +57,9 @@ def transaction_json(decoded: Transaction, receipt: dict[str, Any]) -> dict[str,
     }
 
 
-def block_json(number: int, block_hash: str, parent: str, timestamp: int, transactions: list[Any]) -> dict[str, Any]:
+def block_json(
+    number: int, block_hash: str, parent: str, timestamp: int, transactions: list[Any], base_fee: int
+) -> dict[str, Any]:
     """Render a block."""
     nothing = to_hex(bytes(32))
     return {
@@ -69,7 +70,7 @@ def block_json(number: int, block_hash: str, parent: str, timestamp: int, transa
         "transactions": transactions,
         "gasLimit": hex(BLOCK_GAS_LIMIT),
         "gasUsed": "0x0",
-        "baseFeePerGas": hex(BASE_FEE),
+        "baseFeePerGas": hex(base_fee),
         "miner": ZERO_ADDRESS,
         "difficulty": "0x0",
         "extraData": "0x",

@@ -4,6 +4,9 @@ The payload is ``0x76 ‖ rlp([chain_id, max_priority_fee, max_fee, gas_limit, c
 valid_before, valid_after, fee_token, fee_payer_signature, authorization_list, sender_signature])``. The sender signs it
 without the last field and, if a fee payer is to sign too, with an empty fee token and the placeholder 0x00 as the fee
 payer's signature. The fee payer signs ``0x78 ‖ rlp(…)`` with the fee token it pays in and the sender in its own place.
+
+What a sender hands to a fee payer comes in two forms (docs/protocol.md, section 3): ``0x78``, with the sender's
+address in place of the fee payer's signature, or ``0x76`` with the placeholder there. Neither can be broadcast.
 """
 
 from __future__ import annotations
@@ -68,10 +71,11 @@ def decode(raw: bytes) -> Transaction:
     """Decode ``raw`` and recover its signers.
 
     Raises:
-        TransactionError: The bytes are malformed, use a feature that the sandbox lacks, or hold an invalid signature.
+        TransactionError: The bytes are malformed, use a feature that the sandbox lacks, hold an invalid signature, or
+            name another sender than the one who signed.
     """
     try:
-        return _decode(raw)
+        return _decode(_normalised(raw))
     except (rlp.RlpError, SignatureError) as error:
         raise TransactionError(str(error)) from error
 
@@ -84,7 +88,10 @@ def _decode(raw: bytes) -> Transaction:
     fee_token = _optional_account(fields[FEE_TOKEN])
     preimage = _sender_preimage(fields)
     sender = recover(keccak(preimage), _bytes(fields[SENDER_SIGNATURE]))
-    awaits = fields[FEE_PAYER_SIGNATURE] == PLACEHOLDER
+    handed_off = raw[0] == FEE_PAYER_TYPE
+    if handed_off and _optional_account(fields[FEE_PAYER_SIGNATURE]) != sender:
+        raise TransactionError("the transaction names another sender than the one who signed it")
+    awaits = handed_off or fields[FEE_PAYER_SIGNATURE] == PLACEHOLDER
     fee_payer = sender
     if not awaits and fields[FEE_PAYER_SIGNATURE]:
         fee_payer = recover(_fee_payer_digest(fields, sender), _fee_payer_signature(fields[FEE_PAYER_SIGNATURE]))
@@ -142,7 +149,10 @@ def build(
 
 
 def sponsor(raw: bytes, private_key: bytes, fee_token: str) -> bytes:
-    """Countersign a transaction that waits for a fee payer; the fee is paid in ``fee_token``.
+    """Countersign a transaction that waits for a fee payer, in either form; the fee is paid in ``fee_token``.
+
+    Returns:
+        The transaction as it is broadcast, which is of type 0x76 in both cases.
 
     Raises:
         TransactionError: The transaction does not wait for a fee payer, or is malformed.
@@ -161,12 +171,23 @@ def sponsor(raw: bytes, private_key: bytes, fee_token: str) -> bytes:
 
 
 def _fields(raw: bytes) -> list[rlp.Item]:
-    if raw[:1] != bytes([TRANSACTION_TYPE]):
-        raise TransactionError("only transactions of type 0x76 are supported")
+    if raw[:1] not in (bytes([TRANSACTION_TYPE]), bytes([FEE_PAYER_TYPE])):
+        raise TransactionError("only transactions of type 0x76 are supported, and of type 0x78 for a fee payer")
     fields = _list(rlp.decode(raw[1:]))
+    if len(fields) == FIELDS + 1:
+        raise TransactionError("key authorizations are not supported by the sandbox")
     if len(fields) != FIELDS:
         raise TransactionError(f"expected {FIELDS} fields, got {len(fields)}")
     return fields
+
+
+def _normalised(raw: bytes) -> bytes:
+    """Write a sender's ``v`` of 0 or 1 as 27 or 28, as nodes do before they hash a transaction."""
+    fields = _fields(raw)
+    signature = _bytes(fields[SENDER_SIGNATURE])
+    if len(signature) != 65 or signature[64] > 1:
+        return raw
+    return raw[:1] + rlp.encode([*fields[:SENDER_SIGNATURE], signature[:64] + bytes([signature[64] + 27])])
 
 
 def _sender_preimage(fields: list[rlp.Item]) -> bytes:

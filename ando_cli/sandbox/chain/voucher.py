@@ -17,6 +17,7 @@ VOUCHER_TYPEHASHES = {
     V1: keccak(b"Voucher(bytes32 channelId,uint128 cumulativeAmount)"),
     V2: keccak(b"Voucher(bytes32 channelId,uint96 cumulativeAmount)"),
 }
+CLOSE_TYPEHASH = keccak(b"CloseAuthorization(bytes32 channelId,uint96 cumulativeAmount)")
 UINT128_MAX = 2**128 - 1
 
 
@@ -97,5 +98,15 @@ def domain_separator(protocol: str, escrow: str, chain_id: int) -> bytes:
 
 def voucher_digest(channel: bytes, cumulative_amount: int, *, escrow: str, chain_id: int, protocol: str = V1) -> bytes:
     """Compute the EIP-712 digest that a voucher's signer signs."""
-    content = keccak(VOUCHER_TYPEHASHES[protocol] + channel + abi.uint(cumulative_amount))
-    return keccak(b"\x19\x01" + domain_separator(protocol, escrow, chain_id) + content)
+    return _digest(
+        VOUCHER_TYPEHASHES[protocol], channel, cumulative_amount, domain_separator(protocol, escrow, chain_id)
+    )
+
+
+def close_digest(channel: bytes, cumulative_amount: int, *, escrow: str, chain_id: int) -> bytes:
+    """Compute the EIP-712 digest of the authorization of a v2 close (docs/protocol.md, section 4)."""
+    return _digest(CLOSE_TYPEHASH, channel, cumulative_amount, domain_separator(V2, escrow, chain_id))
+
+
+def _digest(typehash: bytes, channel: bytes, amount: int, domain: bytes) -> bytes:
+    return keccak(b"\x19\x01" + domain + keccak(typehash + channel + abi.uint(amount)))

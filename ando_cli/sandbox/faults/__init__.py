@@ -1,4 +1,4 @@
-"""Make the gateway misbehave on purpose."""
+"""Make the gateway, and the node of its chain, misbehave on purpose."""
 
 from ando_cli.sandbox.faults.fault import Fault, Faults
 

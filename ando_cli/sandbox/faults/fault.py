@@ -7,7 +7,7 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ando_cli.sandbox.faults import streams
+from ando_cli.sandbox.faults import nodes, streams
 from ando_cli.sandbox.faults.lies import CHALLENGE_LIES
 from ando_cli.sandbox.openai.bearer import ROUTES
 from ando_cli.sandbox.problems import CODES
@@ -15,7 +15,7 @@ from ando_cli.sandbox.settings import ERROR_SHAPES
 from ando_cli.sandbox.wire import ACTIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 TARGETS = ("any", "unpaid", "paid", "free", "rpc", "bearer", *ACTIONS, *ROUTES.values())
 DROPS = ("before", "after", "headers")
@@ -50,6 +50,7 @@ class Fault:
         body_bytes: answer with a body of this many bytes.
         body_text: answer with this text as the body.
         redirect: answer with a redirect (307, or ``status``) to this URL.
+        rpc: how the chain's node misbehaves, where ``on`` is ``rpc``; see ``faults.nodes.check``.
         stream: how to spoil the answer if it is a stream of events; see ``faults.streams.spoil``.
     """
 
@@ -71,6 +72,7 @@ class Fault:
     body_text: str | None = None
     redirect: str | None = None
     stream: Mapping[str, Any] = field(default_factory=dict)
+    rpc: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Check the values.
@@ -93,6 +95,9 @@ class Fault:
             raise ValueError("delay and body_bytes cannot be negative, and delay is at most an hour")
         if set(self.challenge_lies) - CHALLENGE_LIES:
             raise ValueError("challenge_lies: unknown lie")
+        if self.rpc and self.on != "rpc":
+            raise ValueError("rpc: only a fault on rpc has it")
+        nodes.check(self.rpc)
         streams.check(self.stream, MAX_DELAY)
 
     @property
@@ -131,11 +136,14 @@ class Faults:
         with self._lock:
             self._queue.clear()
 
-    def take(self, action: str) -> Fault | None:
-        """Use up the first fault for a request with this action; return ``None`` if no fault matches."""
+    def take(self, action: str, methods: Sequence[str] = ()) -> Fault | None:
+        """Use up the first fault for a request with this action; return ``None`` if no fault matches.
+
+        ``methods`` are those that a request to the chain calls.
+        """
         with self._lock:
             for index, (fault, left) in enumerate(self._queue):
-                if not _matches(fault.on, action):
+                if not _matches(fault.on, action) or not nodes.concerns(fault.rpc, methods):
                     continue
                 if left is not None:
                     self._queue[index : index + 1] = [(fault, left - 1)] if left > 1 else []

@@ -44,6 +44,7 @@ class Request:
         settled: the amount of its channel that was settled on chain.
         max_cost: the most that the request can cost; the session must have that much left.
         stale: whether a voucher lower than one accepted before counts as that one, instead of being refused.
+        min_rise: by how much the voucher must rise if it rises, in base units.
     """
 
     challenge_id: str
@@ -51,6 +52,7 @@ class Request:
     settled: int
     max_cost: int
     stale: bool
+    min_rise: int = 0
 
 
 class InFlight(Exception):  # noqa: N818 - a state, not an error
@@ -138,6 +140,21 @@ class Accounts:
             save_session(connection, session)
         raise Exhausted(session)
 
+    def accept(self, request: Request, answer: Answer) -> Answer:
+        """Accept a verified voucher without charging anything, and store the answer, in one transaction.
+
+        Raises:
+            InFlight: Another request uses the challenge.
+            Problem: The voucher is too low or rises by too little, or the session has ended.
+        """
+        with self._database.transaction() as connection:
+            session = _accept(connection, request)
+            answer = answer.receipted(session)
+            if not save_answer(connection, request.challenge_id, answer):
+                raise InFlight
+            save_session(connection, session)
+        return answer
+
     def reserve(self, request: Request, seconds: float) -> None:
         """Accept a verified voucher, and reserve the highest possible cost of the request for some seconds.
 
@@ -218,6 +235,8 @@ def _accept(connection: sqlite3.Connection, request: Request) -> Session:
         if request.stale:
             return session
         raise Problem("mpp_payment_verification_failed", "The voucher is lower than one accepted before.")
+    if 0 < voucher.cumulative - session.accepted < request.min_rise:
+        raise Problem("session/delta-too-small", f"The voucher must rise by at least {request.min_rise}.")
     known: dict[str, Any] = {
         "accepted": voucher.cumulative,
         "signature": voucher.signature,

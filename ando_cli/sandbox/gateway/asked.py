@@ -54,7 +54,8 @@ class Asked:
         priced: Quote | Problem | None = None
         if request.path == CHAT_PATH and request.method == "POST":
             try:
-                priced = quotes.quote(body, settings)
+                managing = not body and not request.query_string
+                priced = quotes.NOTHING if managing else quotes.quote(body, settings)
             except Problem as problem:
                 priced = problem
             if authorization is not None:

@@ -30,6 +30,13 @@ class Backend(Protocol):
             RpcError: The call failed.
         """
 
+    def behind(self, count: int, head: int | None) -> Backend:
+        """Return the same chain as a node answers that lags ``count`` blocks, or knows no block after ``head``.
+
+        Raises:
+            RpcError: The chain is an outside one.
+        """
+
     async def close(self) -> None:
         """Release all resources."""
 
@@ -43,6 +50,10 @@ class LocalBackend:
     async def rpc(self, method: str, params: list[Any]) -> Any:
         """Answer from the ledger, without leaving the process."""
         return self._chain.rpc(method, params)
+
+    def behind(self, count: int, head: int | None) -> Backend:
+        """Answer from an earlier state of the ledger."""
+        return LocalBackend(self._chain.behind(count, head=head))
 
     async def close(self) -> None:
         """Do nothing: the chain belongs to its owner."""
@@ -69,6 +80,10 @@ class HttpBackend:
             details = error_object if isinstance(error_object, dict) else {}
             raise RpcError(int(details.get("code", UNREACHABLE)), str(details.get("message", "no answer")))
         return answer.get("result")
+
+    def behind(self, count: int, head: int | None) -> Backend:
+        """Refuse: nothing here can make an outside chain lag."""
+        raise RpcError(UNREACHABLE, "an outside chain cannot be made to lag")
 
     async def close(self) -> None:
         """Close the connections."""

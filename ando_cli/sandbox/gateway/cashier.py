@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ando_cli.sandbox.chain.node import RpcError
 from ando_cli.sandbox.chain.transaction import build, sponsor
-from ando_cli.sandbox.gateway import quotes
+from ando_cli.sandbox.gateway import quotes, sponsorship
 from ando_cli.sandbox.gateway.accounts import Accounts, Exhausted, InFlight, Request
 from ando_cli.sandbox.gateway.backend import UNREACHABLE, Backend, broadcast, chain_time
 from ando_cli.sandbox.gateway.challenges import INTENT, METHOD, Network, Terms, timestamp
@@ -113,15 +113,18 @@ class Cashier:
     async def _open(self, order: Order) -> Answer:
         voucher = order.credential.voucher
         protocol = self._protocol(order)
-        pending = protocol.pending(order.credential, order.terms)
-        protocol.check_voucher(voucher, pending)
 
         async def is_open(_: str) -> bool:
             channel = await protocol.channel(order.credential, order.terms)
             return channel.exists and channel.deposit > 0
 
         # If the channel is open on chain already, only the answer got lost: the open is not sent or paid twice.
-        transaction_hash = None if await is_open("") else await self._send(order, "open", is_open)
+        opened = await is_open("")
+        if not opened:
+            await self._check_fee_payer(order)
+        pending = protocol.pending(order.credential, order.terms)
+        protocol.check_voucher(voucher, pending)
+        transaction_hash = None if opened else await self._send(order, "open", is_open)
         channel = await self._channel(order)
         return await self._serve(order, channel, transaction_hash)
 
@@ -130,10 +133,17 @@ class Cashier:
         return await self._serve(order, channel, None)
 
     async def _serve(self, order: Order, channel: Channel, transaction_hash: str | None) -> Answer:
-        """Accept the voucher, get the answer and charge its cost; reserve the cost first if the model is slow."""
+        """Accept the voucher, get the answer and charge its cost; reserve the cost first if the model is slow.
+
+        A management request has no answer and no cost.
+        """
         settings = order.settings
         self._protocol(order).check_voucher(order.credential.voucher, channel)
         request = _request(order, channel)
+        if order.quoted.management:
+            return self._accounts.accept(
+                request, Answer(order.fingerprint, 204, _receipt(order, transaction_hash), b"")
+            )
         body, usage = quotes.answer(order.quoted, settings)
         answer = Answer(order.fingerprint, 200, _receipt(order, transaction_hash), body)
         try:
@@ -151,6 +161,7 @@ class Cashier:
     async def _top_up(self, order: Order) -> Answer:
         credential = order.credential
         before = await self._channel(order)
+        await self._check_fee_payer(order)
         self._protocol(order).check_top_up(credential)
 
         async def is_mined(transaction_hash: str) -> bool:
@@ -168,13 +179,17 @@ class Cashier:
         voucher = order.credential.voucher
         channel = await self._channel(order)
         self._protocol(order).check_voucher(voucher, channel)
+        self._protocol(order).check_close(order.credential, channel, order.settings.require_close_signature)
         key = to_hex(voucher.channel_id)
         session = self._accounts.begin_close(key, channel.settled)
         closed = False
         try:
-            if voucher.cumulative_amount < session.spent:
-                raise refused("The voucher is lower than the amount spent.")
-            transaction_hash = await self._close_on_chain(order, session.spent)
+            # The escrow captures no less than what was settled before.
+            captures = max(session.spent, channel.settled)
+            if voucher.cumulative_amount < captures:
+                why = "spent" if captures == session.spent else "on-chain settled"
+                raise refused(f"close voucher amount must be >= {captures} ({why})")
+            transaction_hash = await self._close_on_chain(order, captures)
             captured = {"acceptedCumulative": str(voucher.cumulative_amount)}
             receipt = _receipt(order, transaction_hash) | session.amounts() | captured
             answer = Answer(order.fingerprint, 204, receipt, b"")
@@ -185,8 +200,8 @@ class Cashier:
                 self._accounts.cancel_close(key)
         return answer
 
-    async def _close_on_chain(self, order: Order, spent: int) -> str:
-        call = self._protocol(order).close_call(order.credential, spent)
+    async def _close_on_chain(self, order: Order, captures: int) -> str:
+        call = self._protocol(order).close_call(order.credential, captures)
         try:
             raw = build(
                 self._key,
@@ -204,6 +219,16 @@ class Cashier:
             raise Problem("mpp_session_close_failed", "The close transaction reverted.")
         return str(receipt["transactionHash"])
 
+    async def _check_fee_payer(self, order: Order) -> None:
+        """Check that who is to pay the fee of the transaction is who the challenge says, and agrees to pay it."""
+        transaction = transaction_of(order.credential)
+        if transaction.awaits_fee_payer != order.terms.fee_payer:
+            offered = "offers a" if order.terms.fee_payer else "offered no"
+            raise refused(f"The challenge {offered} fee payer.")
+        if transaction.awaits_fee_payer:
+            form = self._protocol(order).sponsored_form(order.credential.action)
+            sponsorship.check(transaction, form, self._network, order.terms, await chain_time(self._backend))
+
     async def _send(self, order: Order, what: str, is_done: Callable[[str], Awaitable[bool]]) -> str:
         """Broadcast the transaction of the credential, countersigned if it waits for a fee payer; return its hash.
 
@@ -211,14 +236,13 @@ class Cashier:
         """
         raw = order.credential.transaction
         if transaction_of(order.credential).awaits_fee_payer:
-            if not order.terms.fee_payer:
-                raise refused("The challenge offered no fee payer.")
             raw = sponsor(raw, self._key, self._network.token)
         try:
             receipt = await broadcast(self._backend, raw)
         except RpcError as error:
             if error.code == UNREACHABLE:
-                raise
+                # It may have arrived: nobody here can say that nothing happened.
+                raise Problem("internal-payment-error") from error
             transaction_hash = to_hex(keccak(raw))
             if await is_done(transaction_hash):
                 return transaction_hash
@@ -264,7 +288,9 @@ def _request(order: Order, channel: Channel) -> Request:
         descriptor=json.dumps(credential.descriptor.to_json()) if credential.has_descriptor else "",
     )
     stale = order.settings.takes_stale_vouchers
-    return Request(order.terms.id, accepted, channel.settled, order.quoted.max_cost, stale)
+    # An open sets the first voucher; only one after it rises.
+    min_rise = 0 if credential.action == "open" else order.settings.min_voucher_delta or 0
+    return Request(order.terms.id, accepted, channel.settled, order.quoted.max_cost, stale, min_rise)
 
 
 def _receipt(order: Order, transaction_hash: str | None) -> dict[str, Any]:

@@ -58,6 +58,7 @@ class Terms:
     fee_payer: bool
     protocol: str
     operator: str
+    expires: float
 
 
 def body_digest(body: bytes, form: str) -> str:
@@ -84,6 +85,8 @@ def issue(
     details: dict[str, Any] = {"escrowContract": network.escrows[protocol], "chainId": network.chain_id}
     if settings.fee_payer:
         details["feePayer"] = True
+    if settings.min_voucher_delta is not None:
+        details["minVoucherDelta"] = str(settings.min_voucher_delta)
     if protocol == V2:
         details["sessionProtocol"] = V2
         if settings.operator is not None:
@@ -105,7 +108,7 @@ def issue(
         "request": encode_json(request),
         "expires": timestamp(now + settings.expiry_seconds),
     }
-    if settings.digest_form != "none":
+    if settings.digest_form != "none" and not quoted.management:
         parameters["digest"] = body_digest(body, settings.digest_form)
     opaque = _binding(settings, quoted, path, body) | {"nonce": secrets.token_hex(16)}
     parameters |= {"description": DESCRIPTION, "opaque": encode_json(opaque)}
@@ -134,7 +137,13 @@ def check_echo(
     if not hmac.compare_digest(sealed["id"].encode(), echo.get("id", "").encode()) or set(echo) - KNOWN:
         raise Problem("mpp_invalid_challenge", "The challenge was not issued here, or was changed.")
     try:
-        return _check_binding(echo, settings, network, _binding(settings, quoted, path, body), now)
+        binding = _binding(settings, quoted, path, body)
+        if quoted.management:
+            if "digest" in echo:
+                raise Problem("mpp_invalid_challenge", "The challenge is bound to a body, and none came.")
+            # Nothing is bought, so that the challenge of a request that buys something is good, too.
+            binding = {"http": binding["http"]}
+        return _check_binding(echo, settings, network, binding, now)
     except (ValueError, KeyError, TypeError):
         # Only a challenge that was falsified (faults.lies) can have the right id and be unreadable.
         raise Problem("mpp_invalid_challenge") from None
@@ -151,10 +160,11 @@ def _check_binding(
     # The id does not cover these two parameters, so they are compared with what the gateway always sends.
     if echo.get("description") != DESCRIPTION or echo.get("header") != settings.credential_header:
         raise Problem("mpp_invalid_challenge", "The challenge was not echoed as it was sent.")
-    if now >= datetime.fromisoformat(echo["expires"]).timestamp():
+    expires = datetime.fromisoformat(echo["expires"]).timestamp()
+    if now >= expires:
         raise Problem("mpp_invalid_challenge", "The challenge has expired.")
     opaque = decode_json(echo["opaque"])
-    if opaque["body"] != binding["body"]:
+    if opaque["body"] != binding.get("body", opaque["body"]):
         raise Problem("mpp_body_digest_mismatch")
     if any(opaque[name] != value for name, value in binding.items()):
         raise Problem("mpp_request_quote_invalid")
@@ -173,6 +183,7 @@ def _check_binding(
         fee_payer=bool(details.get("feePayer")),
         protocol=protocol,
         operator=operator or ZERO_ADDRESS,
+        expires=expires,
     )
 
 

@@ -12,7 +12,8 @@ from aiohttp import web
 
 from ando_cli.sandbox.chain.ledger import FEE_COLLECTOR
 from ando_cli.sandbox.chain.node import RpcError
-from ando_cli.sandbox.faults import Fault
+from ando_cli.sandbox.faults import Fault, nodes
+from ando_cli.sandbox.gateway.replies import drop
 
 if TYPE_CHECKING:
     from ando_cli.sandbox.gateway.accounts import Accounts
@@ -89,30 +90,42 @@ class Control:
         return str(int(await self._backend.rpc("eth_call", [{"to": self._network.token, "data": data}, "latest"]), 16))
 
     async def _rpc(self, request: web.Request) -> web.StreamResponse:
-        fault = self._gateway.faults.take("rpc") or Fault()
-        await asyncio.sleep(fault.delay)
-        if fault.drop is not None:
-            if request.transport is not None:
-                request.transport.close()
-            return web.Response()
-        if fault.replaces_answer:
-            return web.Response(status=fault.status or 500, text=fault.body_text or "")
         try:
             calls = await request.json()
         except ValueError:
+            calls = None
+        listed = calls if isinstance(calls, list) and calls else [calls]
+        methods = [str(call.get("method")) for call in listed if isinstance(call, dict)]
+        fault = self._gateway.faults.take("rpc", methods) or Fault()
+        await asyncio.sleep(fault.delay)
+        if fault.drop == "before":
+            return drop(request)
+        if fault.replaces_answer and "error" not in fault.rpc:
+            return web.Response(status=fault.status or 500, text=fault.body_text or "", headers=fault.headers)
+        answers = [await self._answer(call, fault.rpc) for call in listed] if calls is not None else []
+        if fault.drop is not None:
+            return drop(request)
+        if calls is None:
             return web.json_response(_rpc_error(None, PARSE_ERROR, "parse error"))
-        if isinstance(calls, list) and calls:
-            return web.json_response([await self._answer(call) for call in calls])
-        return web.json_response(await self._answer(calls))
+        content = answers if listed is calls else answers[0]
+        return web.json_response(content, status=fault.status or 200, headers=fault.headers)
 
-    async def _answer(self, call: object) -> dict[str, Any]:
+    async def _answer(self, call: object, fault: Mapping[str, Any]) -> dict[str, Any]:
         if not isinstance(call, dict) or not isinstance(call.get("method"), str):
             return _rpc_error(None, INVALID_REQUEST, "invalid request")
-        params = call.get("params", [])
+        method, params = call["method"], call.get("params", [])
         if not isinstance(params, list):
             return _rpc_error(call.get("id"), INVALID_REQUEST, "params must be a list")
+        if not nodes.concerns(fault, (method,)):
+            fault = {}
+        if "error" in fault:
+            return {"jsonrpc": "2.0", "id": call.get("id"), "error": fault["error"]}
         try:
-            result = await self._backend.rpc(call["method"], params)
+            backend = self._backend
+            if "lag" in fault or "head" in fault:
+                backend = backend.behind(fault.get("lag", 0), fault.get("head"))
+            result = fault["result"] if "result" in fault else await backend.rpc(method, params)
+            result = nodes.falsify(fault, method, params, result)
         except RpcError as error:
             return _rpc_error(call.get("id"), error.code, error.message, error.data)
         return {"jsonrpc": "2.0", "id": call.get("id"), "result": result}

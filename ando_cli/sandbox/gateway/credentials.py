@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ando_cli.sandbox.chain.descriptor import Descriptor
 from ando_cli.sandbox.chain.voucher import UINT128_MAX
-from ando_cli.sandbox.primitives import address, from_hex
+from ando_cli.sandbox.primitives import address, checksummed, from_hex
 from ando_cli.sandbox.problems import Problem
 from ando_cli.sandbox.wire import ACTIONS, decode_json
 
@@ -82,6 +82,11 @@ class Credential:
         return self._read("descriptor", Descriptor.from_json)
 
     @property
+    def close_signature(self) -> bytes | None:
+        """Return the second signature of a v2 close, or ``None`` without one."""
+        return self._read("closeSignature", from_hex) if "closeSignature" in self.payload else None
+
+    @property
     def additional_deposit(self) -> int:
         """Return the amount that the top-up adds, in base units."""
         return self._read("additionalDeposit", amount)
@@ -120,15 +125,26 @@ def parse(header: str) -> Credential:
     challenge, payload = value.get("challenge"), value.get("payload")
     if not isinstance(challenge, dict) or not isinstance(payload, dict):
         raise Problem("mpp_malformed_credential", "A credential must have a challenge and a payload.")
-    if not all(isinstance(item, str) and item.isascii() for item in challenge.values()):
-        raise Problem("mpp_malformed_credential", "A parameter of the challenge is not a string of ASCII characters.")
+    if not all(isinstance(item, str) and _is_text(item) for item in challenge.values()):
+        raise Problem("mpp_malformed_credential", "A parameter of the challenge is not a text.")
     if payload.get("action") not in ACTIONS:
         raise Problem("mpp_malformed_credential", f"The action must be one of {', '.join(ACTIONS)}.")
     return Credential(challenge, _source(value.get("source")), payload["action"], payload)
+
+
+def _is_text(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # half of a surrogate pair
+        return False
+    return True
 
 
 def _source(value: object) -> Source:
     match = _SOURCE.fullmatch(value) if isinstance(value, str) else None
     if match is None:
         raise Problem("mpp_malformed_credential", "The source is not a did:pkh of an eip155 account.")
-    return Source(int(match[1]), match[2].lower())
+    account = match[2].lower()
+    if match[2] not in (account, checksummed(account)):
+        raise Problem("mpp_malformed_credential", "The address in the source has a wrong checksum.")
+    return Source(int(match[1]), account)

@@ -22,7 +22,7 @@ from ando_cli.sandbox.gateway.failures import REQUEST_ID_HEADER, new_request_id
 from ando_cli.sandbox.gateway.replies import drop, send, send_events, send_half, send_huge
 from ando_cli.sandbox.gateway.snapshots import SESSION_HEADER, SNAPSHOT_HEADER, Snapshots
 from ando_cli.sandbox.openai.bearer import BearerRequest, BearerRoutes
-from ando_cli.sandbox.problems import CODES, Problem, render
+from ando_cli.sandbox.problems import SPECIFICATION_CODES, STOCK_CODES, Problem, kind_of, render
 from ando_cli.sandbox.wire import Reply, encode_json, header_value, seal
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ FREE_TEXT = "This resource of the ando sandbox is free.\n"
 LOG_LENGTH = 10_000
 
 NO_FAULT = Fault()
+PROBLEM_DETAILS = frozenset((*SPECIFICATION_CODES, *STOCK_CODES))
+"""The codes that are always answered as RFC 9457 Problem Details."""
 
 AccessLog = Callable[[str], None]
 
@@ -187,7 +189,7 @@ class Gateway:
 
     async def _refuse(self, problem: Problem, asked: Asked, fault: Fault) -> Reply:
         """Build the answer to a refused request, with a fresh challenge if the client can try again."""
-        kind = CODES[problem.code]
+        kind = kind_of(problem.code, self.settings.malformed_status)
         headers: list[tuple[str, str]] = [("Allow", asked.allowed_method)] if kind.status == 405 else []
         challenged = kind.challenged if fault.challenge is None else fault.challenge
         extensions = problem.extensions
@@ -196,7 +198,7 @@ class Gateway:
             headers += [("WWW-Authenticate", value) for value in values]
             extensions = {"challengeId": challenge_id, **extensions}
         usual = "openai" if asked.bearer_route is not None else self.settings.error_shape
-        shape = "rfc9457" if "/" in problem.code else usual
+        shape = "rfc9457" if problem.code in PROBLEM_DETAILS else usual
         status = fault.status or kind.status
         error = render(problem.code, problem.message, status, fault.shape or shape, extensions)
         return Reply(status, error.content_type, error.data, (*headers, *fault.headers.items()))

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ando_cli.sandbox.gateway.challenges import Network, Terms
     from ando_cli.sandbox.gateway.credentials import Credential, Voucher
     from ando_cli.sandbox.gateway.session_rows import Session
+    from ando_cli.sandbox.gateway.sponsorship import Form
 
 
 class SessionProtocol(ABC):
@@ -67,6 +68,18 @@ class SessionProtocol(ABC):
         """Return the call with which the payee closes a channel on which ``spent`` base units were spent."""
 
     @abstractmethod
+    def sponsored_form(self, action: str) -> Form:
+        """Return the call that a fee payer signs for, for an ``open`` or a ``topUp``."""
+
+    def check_close(self, credential: Credential, channel: Channel, required: bool) -> None:
+        """Check what authorizes a close beside its voucher; in v1 that is nothing.
+
+        Raises:
+            Problem: The authorization is wrong, or missing although it is ``required``.
+        """
+        del credential, channel, required
+
+    @abstractmethod
     def sources(self, channel: Channel) -> tuple[str, ...]:
         """Return the accounts that may be the ``source`` of a credential for a channel."""
 
@@ -76,10 +89,11 @@ class SessionProtocol(ABC):
         Raises:
             Problem: The source cannot pay this gateway from the channel.
         """
-        if not channel.exists or channel.deposit == 0:
-            raise Problem("session/channel-not-found")
+        # A v1 channel that is over has no payer and no deposit any more.
         if channel.finalized or channel.close_requested_at:
             raise Problem("session/channel-finalized")
+        if not channel.exists or channel.deposit == 0:
+            raise Problem("session/channel-not-found")
         if (channel.payee, channel.token) != (self.network.payee, self.network.token):
             raise refused("The channel pays another account, or in another token.")
         if credential.source.payer not in self.sources(channel):

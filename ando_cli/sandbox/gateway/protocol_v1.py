@@ -10,6 +10,7 @@ from ando_cli.sandbox.chain.transaction import Call, Transaction
 from ando_cli.sandbox.chain.voucher import UINT128_MAX, V1, Channel, channel_id
 from ando_cli.sandbox.gateway.backend import get_channel
 from ando_cli.sandbox.gateway.protocol import SessionProtocol, arguments, refused, transaction_of
+from ando_cli.sandbox.gateway.sponsorship import APPROVE, Form
 from ando_cli.sandbox.primitives import from_hex
 from ando_cli.sandbox.problems import Problem
 
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
     from ando_cli.sandbox.gateway.challenges import Terms
     from ando_cli.sandbox.gateway.credentials import Credential
     from ando_cli.sandbox.gateway.session_rows import Session
-
-APPROVE = "approve(address,uint256)"
 
 
 class ProtocolV1(SessionProtocol):
@@ -72,6 +71,12 @@ class ProtocolV1(SessionProtocol):
         voucher = credential.voucher
         words = voucher.channel_id, abi.uint(voucher.cumulative_amount), abi.uint(96)
         return Call(self.escrow, 0, abi.call(CLOSE, *words, abi.dynamic_bytes(voucher.signature)))
+
+    def sponsored_form(self, action: str) -> Form:
+        """Expect an approval of exactly the amount, and the call of the contract."""
+        if action == "open":
+            return Form(self.escrow, OPEN, words=5, amount=2, approved=True)
+        return Form(self.escrow, TOP_UP, words=2, amount=1, approved=True)
 
     def sources(self, channel: Channel) -> tuple[str, ...]:
         """Return the payer alone."""

@@ -11,9 +11,10 @@ from ando_cli.sandbox.chain.node import RpcError
 from ando_cli.sandbox.chain.reserve import State
 from ando_cli.sandbox.chain.reserve_abi import CLOSE, GET_CHANNEL_STATE, OPEN, TOP_UP
 from ando_cli.sandbox.chain.transaction import Call
-from ando_cli.sandbox.chain.voucher import V2, Channel
+from ando_cli.sandbox.chain.voucher import V2, Channel, close_digest
 from ando_cli.sandbox.gateway.protocol import SessionProtocol, arguments, refused, transaction_of
-from ando_cli.sandbox.primitives import from_hex, to_hex
+from ando_cli.sandbox.gateway.sponsorship import Form
+from ando_cli.sandbox.primitives import SignatureError, from_hex, recover, to_hex
 
 if TYPE_CHECKING:
     from ando_cli.sandbox.gateway.challenges import Terms
@@ -67,6 +68,28 @@ class ProtocolV2(SessionProtocol):
         named = credential.descriptor.encode() + abi.uint(credential.additional_deposit)
         if b"".join(words) != named:
             raise refused("The transaction does not make the top-up that the credential names.")
+
+    def sponsored_form(self, action: str) -> Form:
+        """Expect the call of the precompile alone."""
+        if action == "open":
+            return Form(self.escrow, OPEN, words=6, amount=3, approved=False)
+        return Form(self.escrow, TOP_UP, words=WORDS + 1, amount=WORDS, approved=False)
+
+    def check_close(self, credential: Credential, channel: Channel, required: bool) -> None:
+        """Verify the ``closeSignature``: of payer or signer, over the channel and the amount of the voucher."""
+        signature, voucher = credential.close_signature, credential.voucher
+        if signature is None:
+            if required:
+                raise refused("The close carries no closeSignature.")
+            return
+        amount = voucher.cumulative_amount
+        digest = close_digest(voucher.channel_id, amount, escrow=self.escrow, chain_id=self.network.chain_id)
+        try:
+            signer = recover(digest, signature)
+        except SignatureError as error:
+            raise refused(f"The closeSignature is invalid: {error}.") from None
+        if signer not in self.sources(channel):
+            raise refused("The closeSignature is not that of the payer or the authorized signer.")
 
     def close_call(self, credential: Credential, spent: int) -> Call:
         """Capture what was spent; the voucher may authorize more."""

@@ -18,13 +18,22 @@ OPTIMISED_MODEL = "sandbox/optimised"
 
 @dataclass(frozen=True)
 class Quote:
-    """Hold what a request asks for and what it can cost at most, in base units."""
+    """Hold what a request asks for and what it can cost at most, in base units.
+
+    Attributes:
+        management: whether the request only manages its session: no model answers, and nothing is charged.
+    """
 
     plan: str
     model: str
     prompt_tokens: int
     max_tokens: int
     max_cost: int
+    management: bool = False
+
+
+NOTHING = Quote("", "", 0, 0, 0, management=True)
+"""The quote of a management request, which asks for no answer: a POST without a body and without a query."""
 
 
 def quote(body: bytes, settings: Settings) -> Quote:

@@ -7,14 +7,17 @@ a fee.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from ando_cli.errors import Code, InsufficientFundsError, PaymentError
 from ando_cli.frozen import frozen
 from ando_cli.money import amount
+from ando_cli.session.act import fees as owed
 from ando_cli.session.act import settling
 from ando_cli.session.act.chain import TRANSACTION_SECONDS
 from ando_cli.session.channel import State
+from ando_cli.tempo.fees import Operation, max_fee
 from ando_cli.tempo.protocol import Protocol
 from ando_cli.times import duration
 
@@ -30,15 +33,40 @@ if TYPE_CHECKING:
 
 _POLLS = 20
 _POLL_SECONDS = 0.25
+_POLLS_OF_EVENTS = 7
+"""Each how many polls the events are searched, which takes longer than a poll."""
 
 
 @frozen
 class Ended:
-    """What a closed channel came to, in base units, and the transaction that did it where it is known."""
+    """What a closed channel came to, in base units, and the transaction that did it where it is known.
 
-    captured: int
-    refunded: int
+    Attributes:
+        captured: what the payee took in all; ``None`` where nothing proved it yet.
+        at_most: the most that it can be.
+        deposit: what was put into the channel: what was not captured came back.
+        transaction: the hash, as it was said.
+    """
+
+    captured: int | None
+    at_most: int
+    deposit: int
     transaction: str | None = None
+
+    @property
+    def refunded(self) -> int | None:
+        """What came back; ``None`` where that is not proven yet."""
+        return None if self.captured is None else max(0, self.deposit - self.captured)
+
+    @property
+    def refunded_at_least(self) -> int:
+        """The least that came back."""
+        return max(0, self.deposit - (self.at_most if self.captured is None else self.captured))
+
+    def __str__(self) -> str:
+        if self.captured is None or self.refunded is None:
+            return f"up to {amount(self.at_most)} captured, at least {amount(self.refunded_at_least)} refunded"
+        return f"{amount(self.captured)} captured, {amount(self.refunded)} refunded"
 
 
 @frozen
@@ -54,29 +82,37 @@ class Grace:
         return max(0, self.closes_at - self.now)
 
 
-def confirm(session: Session, channel: Channel, captured: int) -> Ended:
+def confirm(session: Session, channel: Channel, transaction: str | None = None) -> Ended:
     """Wait for the chain to show a close that the gateway said it carried out, and record it.
 
     Args:
         session: the parts.
         channel: as it is on record.
-        captured: what was signed for the closing, which counts where the chain tells nothing of closed channels.
+        transaction: the hash of the closing transaction, where the gateway named it. Its receipt proves what was
+            taken, whoever named it; the gateway's word alone proves nothing.
 
     Raises:
         PaymentError: the chain does not show it.
         NetworkError: the chain could not be queried.
     """
     chain = session.chain.checked()
-    for _ in range(_POLLS):
+    for poll in range(_POLLS):
         state = _state(chain, channel)
-        if state is None or state.finalized:
-            return _ended(session, channel, captured if state is None else state.settled)
+        if state is not None and state.finalized:
+            return _ended(session, channel, state, transaction)
+        if state is None and channel.terms.protocol is Protocol.V2 and poll % _POLLS_OF_EVENTS == 0:
+            taken = session.chain.captured(channel, transaction)
+            if taken is not None:
+                return _over(session, channel, taken, transaction)
         session.clock.sleep(_POLL_SECONDS)
-    raise PaymentError(
-        "the gateway says that it closed the channel, but the chain does not show it",
-        hint="look again with `ando session sync`",
-        code=Code.CLOSE_UNCONFIRMED,
-    )
+    ended = over(session, channel)  # where events are not served, an absence that can be believed ends a v2 channel
+    if ended is None:
+        raise PaymentError(
+            "the gateway says that it closed the channel, but the chain does not show it",
+            hint="look again with `ando session sync`",
+            code=Code.CLOSE_UNCONFIRMED,
+        )
+    return ended
 
 
 def over(session: Session, channel: Channel) -> Ended | None:
@@ -84,13 +120,13 @@ def over(session: Session, channel: Channel) -> Ended | None:
 
     Raises:
         NetworkError: the chain could not be asked.
-        PaymentError: the chain does not show a channel that is too young to be given up.
+        PaymentError: the chain does not show the channel, and that proves nothing.
     """
     seen, _ = settling.look(session, channel)
     if seen.state is not State.CLOSED:
         return None
     settling.record(session, seen)
-    return Ended(seen.spent, max(0, channel.deposit - seen.spent))
+    return _came_to(channel, seen.captured, None)
 
 
 def request(session: Session, channel: Channel) -> Grace | Ended:
@@ -111,7 +147,7 @@ def request(session: Session, channel: Channel) -> Grace | Ended:
     state = _open_state(session, chain, channel)
     if not isinstance(state, Ended) and state.close_requested_at == 0:
         session.store.closing(channel.channel_id, 0)
-        _transact(session, chain, channel, request_close_transaction)
+        _transact(session, chain, channel, request_close_transaction, Operation.REQUEST_CLOSE)
         state = _open_state(session, chain, channel)
     return state if isinstance(state, Ended) else _grace(session, chain, channel, state)
 
@@ -157,20 +193,17 @@ def withdraw(session: Session, channel: Channel) -> Ended:
     state = _open_state(session, chain, channel)
     if isinstance(state, Ended):
         return state
-    transaction = _transact(session, chain, channel, withdraw_transaction)
-    ended = _ended(session, channel, state.settled)
-    return Ended(ended.captured, ended.refunded, transaction)
+    transaction = _transact(session, chain, channel, withdraw_transaction, Operation.WITHDRAW)
+    return _ended(session, channel, None, transaction)
 
 
-def _transact(session: Session, chain: Chain, channel: Channel, build: Callable[..., str]) -> str:
+def _transact(session: Session, chain: Chain, channel: Channel, build: Callable[..., str], operation: Operation) -> str:
     """Sign and send one of the payer's own transactions; returns its hash.
 
     Raises:
         PaymentError: the wallet cannot pay the fee, or the chain refused it.
     """
-    from ando_cli.tempo.fees import max_fee
-
-    fees: Fees = chain.fees()
+    fees: Fees = chain.fees(operation)
     key: PrivateKey = session.keys.wallet()
     terms: ChannelTerms = channel.terms
     needed = max_fee(fees)
@@ -179,10 +212,13 @@ def _transact(session: Session, chain: Chain, channel: Channel, build: Callable[
             f"the wallet cannot pay the transaction's fee of up to {amount(needed)}",
             hint="send it to the address that `ando wallet address` shows",
         )
-    # The chain's clock counts: it is what the transaction is held against, and it may be ahead of ours. An idle chain's
-    # is behind, until its next block.
-    valid_before = max(int(session.clock.now()), chain.latest_timestamp()) + TRANSACTION_SECONDS
-    mined = chain.broadcast(build(terms, key=key, fees=fees, valid_before=valid_before))
+    # The chain's clock counts: it is what the transaction is held against. However wrong ours is, money that comes back
+    # must not wait for it.
+    valid_before = session.chain_now(chain.latest_timestamp(), math.inf) + TRANSACTION_SECONDS
+    signed = build(terms, key=key, fees=fees, valid_before=valid_before)
+    owed.owe(session, channel, operation, signed, fees)
+    mined = chain.broadcast(signed)
+    owed.settle(session, channel)
     if not mined.succeeded:
         raise PaymentError(
             "the chain refused the transaction",
@@ -219,10 +255,17 @@ def _grace(session: Session, chain: Chain, channel: Channel, state: ChannelState
     return grace
 
 
-def _ended(session: Session, channel: Channel, captured: int) -> Ended:
-    """Record the end. On v2 the event of the closing is the word of the chain; without it, ``captured`` is."""
-    if channel.terms.protocol is Protocol.V2:
-        taken = session.chain.captured(channel)
-        captured = captured if taken is None else taken
-    settling.end(session, channel, State.CLOSED, captured)
-    return Ended(captured, max(0, channel.deposit - captured))
+def _ended(session: Session, channel: Channel, state: ChannelState | None, transaction: str | None) -> Ended:
+    """Record the end. The event of the closing is the word of the chain, which wipes its record of the channel."""
+    kept = state is not None and state.deposit > 0
+    taken = state.settled if state is not None and kept else session.chain.captured(channel, transaction)
+    return _over(session, channel, taken, transaction)
+
+
+def _over(session: Session, channel: Channel, taken: int | None, transaction: str | None) -> Ended:
+    settling.end(session, channel, State.CLOSED, taken, transaction)
+    return _came_to(channel, taken, transaction)
+
+
+def _came_to(channel: Channel, taken: int | None, transaction: str | None) -> Ended:
+    return Ended(taken, channel.captured_at_most, channel.deposit, transaction)

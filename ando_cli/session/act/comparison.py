@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from ando_cli.errors import PaymentError
 from ando_cli.frozen import frozen
-from ando_cli.session.act import settling
-from ando_cli.session.channel import FUNDED, Channel
+from ando_cli.session.act import fees, settling
+from ando_cli.session.channel import FUNDED, Channel, State
 from ando_cli.session.decide import comparison
 
 if TYPE_CHECKING:
@@ -31,7 +31,17 @@ def compare(session: Session, channel: Channel) -> Comparison:
         NetworkError: the chain could not be queried.
         PaymentError: it is another chain.
     """
-    return comparison.compared(channel, session.chain.state(channel))
+    block, state = session.chain.at(channel)
+    return comparison.compared(channel, state, proven=settling.young(channel, block))
+
+
+def doubtful(session: Session, channel: Channel) -> bool:
+    """Tell whether the chain may have more to say of ``channel``.
+
+    There may be money in it, nothing proved its end, or a fee is not known.
+    """
+    unended = channel.state in FUNDED or channel.state is State.ABANDONED or channel.unproven
+    return unended or bool(session.store.owed(channel.channel_id))
 
 
 def sync(session: Session, channel: Channel, *, dry_run: bool = False) -> Synced:
@@ -49,8 +59,10 @@ def sync(session: Session, channel: Channel, *, dry_run: bool = False) -> Synced
     session.chain.checked()
     with session.exclusive(channel.key):
         before = session.store.channel(channel.channel_id)
-        if before is None or before.state not in FUNDED:
+        if before is None or not doubtful(session, before):
             return Synced(before or channel, (), "ended meanwhile")
+        if not dry_run:
+            fees.settle(session, before)
         try:
             after, state = settling.look(session, before)
         except PaymentError as error:

@@ -12,8 +12,9 @@ import typing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ando_cli.errors import Code, KeyringUnusableError, PaymentError, StoreError, WalletMissingError
+from ando_cli.errors import Code, KeyringUnusableError, StoreError, WalletMissingError
 from ando_cli.frozen import frozen
+from ando_cli.session.act import fees as owed
 from ando_cli.session.act.chain import TRANSACTION_SECONDS
 from ando_cli.session.act.session import Deposit
 from ando_cli.session.channel import Channel, ChannelKey, Pending, State
@@ -21,6 +22,7 @@ from ando_cli.session.decide import policy
 from ando_cli.session.decide.policy import Committed
 from ando_cli.tempo.abi import ZERO_ADDRESS
 from ando_cli.tempo.channel import ChannelTerms
+from ando_cli.tempo.fees import Operation, forced_close_fee, max_fee
 from ando_cli.tempo.protocol import Protocol
 
 if TYPE_CHECKING:
@@ -42,14 +44,30 @@ def _unbooked(_: Channel, __: Committed) -> None:
 
 @frozen
 class _Means:
-    """What there is to deposit: the fees of a transaction, the wallet's balance, what of it the fees may take."""
+    """What there is to deposit: the fees of a transaction, the wallet's balance, what of it the fees may take.
+
+    ``offset`` is what has to be added to this computer's clock for the chain's time, in seconds.
+    """
 
     fees: Fees
     balance: int
     reserve: int
+    offset: float
+
+    def valid_before(self, session: Session) -> int:
+        """Until when a transaction that is signed now is valid, by the chain's clock."""
+        return int(session.clock.now() + self.offset) + TRANSACTION_SECONDS
 
 
-def open_channel(session: Session, key: ChannelKey, request: SessionRequest, book: Book = _unbooked) -> Channel:
+def open_channel(
+    session: Session,
+    key: ChannelKey,
+    request: SessionRequest,
+    book: Book = _unbooked,
+    *,
+    route: str = "",
+    replaces: str | None = None,
+) -> Channel:
     """Decide the deposit, ask for consent, sign the transaction, and record the channel as opening.
 
     Args:
@@ -57,32 +75,40 @@ def open_channel(session: Session, key: ChannelKey, request: SessionRequest, boo
         key: what the channel is for.
         request: what the gateway asks for.
         book: writes into the ledger what is committed, in the same step as the record.
+        route: the request that it is opened with, as ``Channel.route`` has it.
+        replaces: the pinned payee in whose place the user accepted the one of ``key``.
 
     Raises:
-        PaymentError: a limit or the balance is too small, the clock is wrong, or the answer was no.
+        PaymentError: a limit or the balance is too small, the clock is wrong, the answer was no, or another payee was
+            pinned meanwhile.
         NetworkError: the chain could not be asked.
         WalletError: the channel is to have a key of its own, and there is no place to keep it.
     """
     keys = session.keys
     keys.check_for_new()
     session.check_budgets(request.amount)
-    means = _means(session, request)
+    means = _means(session, request, Operation.OPEN)
     deposit = _opening_deposit(session, request, means.balance, means.reserve)
     policy.check_raise(request.amount, session.limits.caps, session.tally.committed)
-    session.user.consent(Deposit(True, deposit, key.gateway, session.network.token_symbol))
+    price = None if request.suggested_deposit or session.limits.deposit else request.amount
+    session.user.consent(
+        Deposit(True, deposit, key.gateway, session.network.token_symbol, step=request.amount, price=price)
+    )
     import ando_cli.tempo.transaction  # noqa: F401 - it takes its time, and the store is held while it signs
 
     signer = keys.signer_for_new(key.payer)
     try:
         with session.store.transaction():
             warning = session.check_budgets(request.amount)
-            channel = _sign_open(session, key, request, deposit, means.fees, signer)
-            session.store.add(channel)
+            channel = replace(_sign_open(session, key, request, deposit, means, signer), route=route)
+            session.store.add(channel, replaces=replaces)
+            _owe(session, channel, request, Operation.OPEN, means.fees)
             book(channel, Committed(deposited=deposit, raised=request.amount))
     except Exception:
         keys.drop(signer, key.payer)  # no channel exists that it could sign for
         raise
     session.tally.add(deposited=deposit, raised=request.amount)
+    session.tally.opened.append(channel.channel_id)
     if warning:
         session.user.warn(warning)
     return channel
@@ -107,19 +133,26 @@ def expected_deposit(session: Session, request: SessionRequest, needed: int | No
     except (WalletMissingError, KeyringUnusableError):
         balance, reserve = sys.maxsize, 0
     else:
-        means = _means(session, request, owner)
+        operation = Operation.OPEN if needed is None else Operation.TOP_UP
+        means = _means(session, request, operation, owner)
         balance, reserve = means.balance, means.reserve
     if needed is None:
         return _opening_deposit(session, request, balance, reserve)
-    return policy.top_up_amount(request, session.deposit_caps(), session.tally.committed, needed, balance, reserve)
+    return _top_up_amount(session, request, needed, balance, reserve)
 
 
 def _opening_deposit(session: Session, request: SessionRequest, balance: int, reserve: int) -> int:
     caps, committed, wanted = session.deposit_caps(), session.tally.committed, session.limits.deposit
     if wanted is None:
-        return policy.opening_deposit(request, caps, committed, balance, reserve)
+        wished = policy.wished_deposit(request, session.budget_left())
+        return policy.opening_deposit(request, wished, caps, committed, balance, reserve)
     policy.check_size(wanted, Protocol(request.session_protocol))
     return policy.explicit_deposit(wanted, request.amount, caps, committed, balance, reserve)
+
+
+def _top_up_amount(session: Session, request: SessionRequest, needed: int, balance: int, reserve: int) -> int:
+    wished = policy.wished_deposit(request, session.budget_left())
+    return policy.top_up_amount(wished, session.deposit_caps(), session.tally.committed, needed, balance, reserve)
 
 
 def _terms(key: ChannelKey, request: SessionRequest, signer: str) -> ChannelTerms:
@@ -133,19 +166,24 @@ def _terms(key: ChannelKey, request: SessionRequest, signer: str) -> ChannelTerm
 
 
 def _sign_open(
-    session: Session, key: ChannelKey, request: SessionRequest, deposit: int, fees: Fees, signer: str
+    session: Session, key: ChannelKey, request: SessionRequest, deposit: int, means: _Means, signer: str
 ) -> Channel:
     from ando_cli.tempo.transaction import open_transaction
 
     terms = _terms(key, request, signer)
-    valid_before = int(session.clock.now()) + TRANSACTION_SECONDS
+    valid_before = means.valid_before(session)
     signed = open_transaction(
-        terms, deposit, key=session.keys.wallet(), fees=fees, valid_before=valid_before, fee_payer=request.fee_payer
+        terms,
+        deposit,
+        key=session.keys.wallet(),
+        fees=means.fees,
+        valid_before=valid_before,
+        fee_payer=request.fee_payer,
     )
     return Channel(
         channel_id=signed.terms.channel_id, gateway=key.gateway, network=key.network, terms=signed.terms,
         state=State.OPENING, deposit=deposit, cumulative_amount=request.amount,
-        pending=Pending(signed.transaction, deposit, valid_before),
+        pending=Pending(signed.transaction, deposit, valid_before), step=request.amount,
     )  # fmt: skip
 
 
@@ -164,11 +202,10 @@ def top_up(session: Session, channel: Channel, request: SessionRequest, needed: 
         NetworkError: the chain could not be queried.
     """
     session.keys.signer(channel)  # what cannot be spent is not added to
-    means = _means(session, request)
-    additional = policy.top_up_amount(
-        request, session.deposit_caps(), session.tally.committed, needed, means.balance, means.reserve
-    )
-    return _add(session, channel, request, additional, means.fees, book)
+    means = _means(session, request, Operation.TOP_UP)
+    additional = _top_up_amount(session, request, needed, means.balance, means.reserve)
+    price = None if request.suggested_deposit else request.amount
+    return _add(session, channel, request, _Addition(additional, means, price), book)
 
 
 def top_up_by(
@@ -180,23 +217,32 @@ def top_up_by(
         PaymentError, NetworkError: as ``top_up``.
     """
     session.keys.signer(channel)
-    means = _means(session, request)
+    means = _means(session, request, Operation.TOP_UP)
     policy.explicit_deposit(
         additional, 1, session.deposit_caps(), session.tally.committed, means.balance, means.reserve
     )
-    return _add(session, channel, request, additional, means.fees, book)
+    return _add(session, channel, request, _Addition(additional, means), book)
 
 
-def _add(
-    session: Session, channel: Channel, request: SessionRequest, additional: int, fees: Fees, book: Book
-) -> Channel:
+@frozen
+class _Addition:
+    """What is added to a deposit, and with which means; ``price`` as in ``Deposit``."""
+
+    amount: int
+    means: _Means
+    price: int | None = None
+
+
+def _add(session: Session, channel: Channel, request: SessionRequest, addition: _Addition, book: Book) -> Channel:
     from ando_cli.tempo.transaction import top_up_transaction
 
+    additional, fees = addition.amount, addition.means.fees
     policy.check_size(channel.deposit + additional, channel.terms.protocol)
-    session.user.consent(Deposit(False, additional, channel.gateway, session.network.token_symbol))
+    symbol = session.network.token_symbol
+    session.user.consent(Deposit(False, additional, channel.gateway, symbol, price=addition.price))
     # Nothing else tells two equal top-ups of one second apart, and the chain mines the same transaction once.
     fees = replace(fees, gas_limit=fees.gas_limit - int.from_bytes(os.urandom(2)))
-    valid_before = int(session.clock.now()) + TRANSACTION_SECONDS
+    valid_before = addition.means.valid_before(session)
     transaction = top_up_transaction(
         channel.terms, additional, key=session.keys.wallet(), fees=fees, valid_before=valid_before,
         fee_payer=request.fee_payer,
@@ -210,41 +256,27 @@ def _add(
                 code=Code.STORE_CONFLICT,
                 retryable=True,
             )
+        _owe(session, replace(channel, pending=pending), request, Operation.TOP_UP, fees)
         book(channel, Committed(deposited=additional))
     session.tally.add(deposited=additional)
     return replace(channel, pending=pending)
 
 
-def _means(session: Session, request: SessionRequest, owner: str | None = None) -> _Means:
-    """Ask the chain what there is. Where ``owner`` is given, no key is read."""
-    from ando_cli.tempo.fees import max_fee
-
-    chain = session.chain.checked()
-    _check_clock(session, chain.latest_timestamp())
-    fees = chain.fees()
-    balance = chain.balance(request.currency, owner or session.keys.wallet().address)
-    return _Means(fees, balance, 0 if request.fee_payer else max_fee(fees))
+def _owe(session: Session, channel: Channel, request: SessionRequest, operation: Operation, fees: Fees) -> None:
+    """Record the fee of the pending transaction, unless a sponsor pays it."""
+    if channel.pending is not None and not request.fee_payer:
+        owed.owe(session, channel, operation, channel.pending.transaction, fees)
 
 
-def _check_clock(session: Session, chain_time: int) -> None:
-    """Check that a transaction that is signed now will be valid.
+def _means(session: Session, request: SessionRequest, operation: Operation, owner: str | None = None) -> _Means:
+    """Ask the chain what there is. Where ``owner`` is given, no key is read.
 
-    Raises:
-        PaymentError: this computer's clock is wrong.
+    What a close without the gateway costs stays in the wallet: without it the deposit could not be got back alone.
     """
-    now = session.clock.now()
-    ahead = chain_time - now
-    if ahead > TRANSACTION_SECONDS / 2:
-        raise PaymentError(
-            f"this computer's clock is {ahead:.0f} seconds behind the chain's",
-            hint="set the clock; a transaction signed now would be refused",
-            code=Code.CLOCK_WRONG,
-        )
-    # An idle chain's last block is old, so that alone says nothing; with the gateway of one mind it does.
-    ahead_of_both = min(-ahead, now - (session.tally.gateway_time or now))
-    if ahead_of_both > TRANSACTION_SECONDS:
-        raise PaymentError(
-            f"this computer's clock is {ahead_of_both:.0f} seconds ahead of the gateway's and the chain's",
-            hint="set the clock; a transaction signed now would be refused",
-            code=Code.CLOCK_WRONG,
-        )
+    chain = session.chain.checked()
+    now = session.chain_now(chain.latest_timestamp())
+    sponsored = request.fee_payer
+    fees = chain.fees(operation, sponsored=sponsored)
+    balance = chain.balance(request.currency, owner or session.keys.wallet().address)
+    reserve = forced_close_fee(fees, sponsored=sponsored) + (0 if sponsored else max_fee(fees))
+    return _Means(fees, balance, reserve, now - session.clock.now())

@@ -6,6 +6,7 @@ before, in a run whose record was lost, or on another machine.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from ando_cli.session.channel import State
@@ -40,8 +41,12 @@ def adopt(session: Session, key: ChannelKey, snapshot: Mapping[str, Any]) -> Cha
         return None
     state = session.chain.checked().channel(key.escrow, proven.terms.channel_id, Protocol.V2)
     channel = snapshots.adopted(proven, state, key)
-    if channel is not None:
-        session.store.adopt(channel)
+    if channel is None:
+        return None
+    # Nobody here consented to what the chain says was deposited: what may be signed is within the limit of one deposit.
+    within = max(channel.cumulative_amount, session.limits.caps.max_deposit)
+    channel = replace(channel, deposit=min(channel.deposit, within))
+    session.store.adopt(channel)
     return channel
 
 
@@ -69,7 +74,8 @@ def catch_up(session: Session, channel: Channel, snapshot: Mapping[str, Any]) ->
         before = store.channel(channel.channel_id)
         if before is None or not store.raise_cumulative(channel.channel_id, channel.cumulative_amount, raised):
             return False
-        store.opened(channel.channel_id, found.deposit)
+        # No node's word raises what may be signed above what was deposited from here, or is proven to be signed for.
+        store.opened(channel.channel_id, min(found.deposit, max(before.deposit, raised)))
         store.receipted(channel.channel_id, found.accepted, found.spent)
         store.carry(
             channel.channel_id,

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 from ando_cli.errors import AndoError, Code, WalletError
 from ando_cli.session.act.locks import once
-from ando_cli.tempo.voucher import sign_voucher
+from ando_cli.tempo.protocol import Protocol
+from ando_cli.tempo.voucher import sign_close, sign_voucher
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -131,6 +132,19 @@ class Keys:
             self.signer(channel), channel.channel_id, cumulative_amount,
             escrow=terms.escrow, chain_id=terms.chain_id, protocol=terms.protocol,
         )  # fmt: skip
+
+    def sign_close(self, channel: Channel, cumulative_amount: int) -> str | None:
+        """Sign the authorization of a close at ``cumulative_amount`` base units, which v2 alone has.
+
+        Raises:
+            WalletError: the key that signs for ``channel`` is not at hand.
+        """
+        terms = channel.terms
+        if terms.protocol is not Protocol.V2:
+            return None
+        return sign_close(
+            self.signer(channel), channel.channel_id, cumulative_amount, escrow=terms.escrow, chain_id=terms.chain_id
+        )
 
     def check_for_new(self) -> None:
         """Check that a new channel can have its signer: a delegated key must have a place.

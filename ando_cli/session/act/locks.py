@@ -25,22 +25,23 @@ WAIT_SECONDS = 120.0
 """How long a request waits for others on its channel."""
 
 
-def busy() -> StoreError:
-    """Return the error for a channel that others did not release in time."""
+def busy(seconds: float = WAIT_SECONDS) -> StoreError:
+    """Return the error for a channel that others did not release in ``seconds``."""
     return StoreError(
-        f"another ando was busy with this channel for {WAIT_SECONDS:.0f} seconds",
+        f"another ando was busy with this channel for {seconds:.0f} seconds",
         hint="see whether it waits for an answer; then try again",
         code=Code.STORE_BUSY,
     )
 
 
 @contextmanager
-def exclusive(folder: Path, key: ChannelKey) -> Iterator[None]:
+def exclusive(folder: Path, key: ChannelKey, left: float = WAIT_SECONDS) -> Iterator[None]:
     """Hold the lock for deposits into ``key``'s channel, across processes.
 
     Args:
         folder: where the lock files are; it is made, readable by the user alone.
         key: what the channel is for. The name of its lock file tells nothing of it.
+        left: seconds that the command has left: the lock is waited for no longer.
 
     Raises:
         StoreError: another process held the lock for too long, or the lock file cannot be made.
@@ -48,12 +49,13 @@ def exclusive(folder: Path, key: ChannelKey) -> Iterator[None]:
     from filelock import FileLock, Timeout  # only where a deposit is made
 
     path = folder / (hashlib.sha256(repr(key).encode()).hexdigest()[:32] + ".lock")
+    patience = min(WAIT_SECONDS, left)
     try:
         make_private_folder(folder)
-        lock = FileLock(path, timeout=WAIT_SECONDS, mode=0o600)
+        lock = FileLock(path, timeout=patience, mode=0o600)
         lock.acquire()
     except Timeout:
-        raise busy() from None
+        raise busy(patience) from None
     except OSError as error:
         raise StoreError(
             f"the session state cannot be written: {error.strerror}",

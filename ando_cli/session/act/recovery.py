@@ -35,7 +35,7 @@ class Outcome(StrEnum):
     SPARE = "spare"  # on record now, but nothing is paid from it: another channel is live
     DELEGATED = "delegated"  # on record now, but nothing can be paid from it: another key signs for it
     CLOSING = "closing"  # on record now: its close was requested already
-    RAISED = "raised"  # was on record, with less authorised
+    RAISED = "raised"  # was on record, with less authorised or deposited
     KNOWN = "known"  # was on record as it is
     OTHER_PAYEE = "other_payee"  # left alone: the gateway is paid at another account
     OTHER_TOKEN = "other_token"  # noqa: S105 - left alone: it holds another currency
@@ -99,8 +99,8 @@ class Recovery:
         """
         return self._take(*self._locate(channel_id, from_block))
 
-    def by_terms(self, terms: ChannelTerms) -> Found:
-        """Take the channel that is made of ``terms`` on record.
+    def by_terms(self, terms: ChannelTerms, authorised: int) -> Found:
+        """Take the channel that is made of ``terms`` on record, of which ``authorised`` base units are known.
 
         Raises:
             PaymentError, NetworkError: as ``by_id``.
@@ -108,7 +108,11 @@ class Recovery:
         state = self._session.chain.checked().channel(terms.escrow, terms.channel_id, terms.protocol)
         if state is None:
             raise _not_found()
-        return self._take(terms, state)
+        self._authorised, before = authorised, self._authorised
+        try:
+            return self._take(terms, state)
+        finally:
+            self._authorised = before
 
     def _take(self, terms: ChannelTerms, state: ChannelState) -> Found:
         if terms.payer != self._session.keys.payer:
@@ -157,7 +161,9 @@ class Recovery:
                 f"--authorised is for one channel, and {len(opened)} are open",
                 hint="leave it out, or give one id: ando session recover ID --authorised AMOUNT",
             )
-        return Search([self._adopt(terms, state) for terms, state in opened], incomplete)
+        taken = {channel.channel_id for channel in self._taken}
+        placed = [self._adopt(terms, state) for terms, state in opened if terms.channel_id not in taken]
+        return Search(placed, incomplete)
 
     def _opened(
         self, escrow: str, protocol: Protocol, from_block: int
@@ -235,7 +241,7 @@ class Recovery:
         with self._session.exclusive(found.key):
             channel, outcome = self._place(found, store.channel(terms.channel_id), state)
             if outcome is not Outcome.KNOWN and not self._dry_run:
-                store.adopt(channel)
+                store.adopt(channel, replaces=self._pinned if accepted else None)
         self._pinned = terms.payee if known is None else self._pinned
         self._taken.append(channel)
         return Found(channel, outcome, state.settled)
@@ -268,7 +274,7 @@ class Recovery:
                 channel = replace(channel, state=State.OPEN)  # it stays in use, wherever its key is now
             if known.state is State.CLOSING:
                 channel = replace(channel, state=State.CLOSING)  # what we asked for may be under way
-            if channel.cumulative_amount > known.cumulative_amount:
+            if channel.cumulative_amount > known.cumulative_amount or channel.deposit > known.deposit:
                 outcome = Outcome.RAISED
             elif channel.state is known.state:
                 outcome = Outcome.KNOWN

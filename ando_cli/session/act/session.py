@@ -12,8 +12,11 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from ando_cli.frozen import frozen
+from ando_cli.http.deadline import Deadline
 from ando_cli.session.act.locks import exclusive
 from ando_cli.session.channel import ChannelKey
+from ando_cli.session.decide import clock
+from ando_cli.session.decide.clock import MOST
 from ando_cli.session.decide.policy import Committed
 
 if TYPE_CHECKING:
@@ -34,8 +37,8 @@ def _never() -> bool:
     return False
 
 
-def _allow(_: Deposit) -> None:
-    """Allow every deposit within the limits."""
+def _allow(_: Deposit | Rise) -> None:
+    """Allow everything within the limits."""
 
 
 def _ignore(_: str) -> None:
@@ -44,10 +47,26 @@ def _ignore(_: str) -> None:
 
 @frozen
 class Deposit:
-    """A deposit that is about to be signed for, as the user is asked about it. ``amount`` in base units."""
+    """A deposit that is about to be signed for, as the user is asked about it. Amounts in base units.
+
+    ``step`` is by how much vouchers will rise at most for one request; 0 where that is agreed on already. ``price`` is
+    what one request is authorised for, where the gateway suggests no deposit and this one was chosen here.
+    """
 
     opening: bool
     amount: int
+    gateway: str
+    symbol: str
+    step: int = 0
+    price: int | None = None
+
+
+@frozen
+class Rise:
+    """A raise above the agreed step, as the user is asked about it. ``amount`` and ``step`` are in base units."""
+
+    amount: int
+    step: int
     gateway: str
     symbol: str
 
@@ -74,11 +93,12 @@ class User:
     """How to ask and warn the user.
 
     Attributes:
-        consent: asked before each deposit; raises ``PaymentError`` where the answer is no.
+        consent: asked before each deposit, and before each raise above the agreed step; raises
+            ``PaymentError`` where the answer is no.
         warn: told what the user must know although the command goes on.
     """
 
-    consent: Callable[[Deposit], None] = _allow
+    consent: Callable[[Deposit | Rise], None] = _allow
     warn: Callable[[str], None] = _ignore
 
 
@@ -95,18 +115,28 @@ class Tally:
 
     Attributes:
         committed: what the command has committed so far.
-        gateway_time: the gateway's clock in unix seconds, as its last challenge said it; ``None`` where it did not.
+        gateway_offset: by how many seconds the gateway's clock was ahead of this computer's when its last challenge
+            came; ``None`` where it did not say.
+        opened: the ids of the channels that the command opened.
     """
 
     def __init__(self) -> None:
         self.committed = Committed()
-        self.gateway_time: float | None = None
+        self.gateway_offset: float | None = None
+        self.opened: list[str] = []
+        self._off: int | None = None
         self._lock = threading.Lock()
 
     def add(self, *, deposited: int = 0, raised: int = 0) -> None:
         """Count what was just committed, in base units."""
         with self._lock:
             self.committed = Committed(self.committed.deposited + deposited, self.committed.raised + raised)
+
+    def tells(self, offset: int) -> bool:
+        """Say whether the user is still to be told that the clock is off by as much."""
+        with self._lock:
+            told, self._off = self._off, offset
+        return told is None or abs(told - offset) > clock.NOTED
 
 
 @frozen
@@ -121,6 +151,7 @@ class Session:
         limits: what the user allows.
         user: how to ask and warn the user.
         clock: the time, and waiting.
+        deadline: when the command has to be done.
         tally: what changes while the command runs.
     """
 
@@ -131,6 +162,7 @@ class Session:
     limits: Limits
     user: User = User()
     clock: Clock = Clock()
+    deadline: Deadline = field(default_factory=Deadline)
     tally: Tally = field(default_factory=Tally)
 
     @property
@@ -169,7 +201,31 @@ class Session:
         Raises:
             StoreError: another process held it for too long, or the lock file cannot be made.
         """
-        return exclusive(self.locks, key)
+        return exclusive(self.locks, key, self.deadline.left())
+
+    def challenge_time(self) -> float:
+        """Return the time by which a challenge may be over: the gateway's, where this computer's clock is ahead of it.
+
+        A clock that is behind makes no challenge stale: the gateway says so itself.
+        """
+        return self.clock.now() + min(0.0, self.tally.gateway_offset or 0.0)
+
+    def chain_now(self, chain_time: int, most: float = MOST) -> int:
+        """Return the time by which to sign a transaction, where the chain's latest block is of ``chain_time``.
+
+        Raises:
+            PaymentError: this computer's clock is off by more than ``most`` seconds.
+        """
+        now = self.clock.now()
+        offset = clock.correction(now, chain_time, self.tally.gateway_offset, most)
+        if abs(offset) >= clock.NOTED and self.tally.tells(offset):
+            self.user.warn(f"this computer's clock is {clock.describe(offset)}; it is allowed for")
+        return int(now) + offset
+
+    def budget_left(self) -> int | None:
+        """Return what may still be authorised within the budgets; ``None`` where there are none."""
+        budgets = self.limits.budgets
+        return None if budgets is None else min(standing.left for standing in self._standings(budgets))
 
     def check_budgets(self, by: int, network: str | None = None) -> str | None:
         """Refuse to authorise ``by`` more than before, on ``network`` if it is another one, where it passes a budget.
@@ -195,7 +251,7 @@ class Session:
         limits = self.limits
         if limits.budgets is None or not limits.by_budget():
             return limits.caps
-        return replace(limits.caps, budget_left=min(standing.left for standing in self._standings(limits.budgets)))
+        return replace(limits.caps, budget_left=self.budget_left())
 
     def _standings(self, budgets: Budgets, network: str | None = None) -> list[Standing]:
         from ando_cli.session.decide import budget

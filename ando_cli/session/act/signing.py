@@ -58,4 +58,10 @@ def close_payload(session: Session, channel: Channel, cumulative_amount: int) ->
     """
     if cumulative_amount > channel.cumulative_amount:
         raise InvariantError("a channel would be closed at more than was authorised")
-    return ClosePayload(channel.channel_id, cumulative_amount, session.keys.sign(channel, cumulative_amount))
+    keys = session.keys
+    return ClosePayload(
+        channel.channel_id,
+        cumulative_amount,
+        keys.sign(channel, cumulative_amount),
+        keys.sign_close(channel, cumulative_amount),
+    )

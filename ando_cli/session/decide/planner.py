@@ -13,7 +13,8 @@ No I/O, no clock, no randomness. The rules, in the order in which they are appli
 7. Otherwise: the same cumulative voucher again. It is an authorisation, not a charge.
 
 A raise is the challenge amount, once in a request, opening included; never past the deposit (then: top up first), and
-never past the user's caps. What the gateway claims to have accepted or spent, or to need, is not an input here.
+never past the user's caps. One that is larger than what was agreed when the channel was opened is asked for first.
+What the gateway claims to have accepted or spent, or to need, is not an input here.
 
 Many requests share one channel: rules 8 to 12, in ``turns``.
 """
@@ -28,7 +29,7 @@ from ando_cli.mpp.problem import ProblemCode
 from ando_cli.session.channel import Channel, State
 from ando_cli.session.decide.policy import exceeds_max_spend
 from ando_cli.session.decide.situation import Phase, Progress, Situation
-from ando_cli.session.decide.steps import Open, Reason, Refresh, Refuse, Resend, Resolve, Step, TopUp, Voucher
+from ando_cli.session.decide.steps import Agree, Open, Reason, Refresh, Refuse, Resend, Resolve, Step, TopUp, Voucher
 from ando_cli.session.decide.turns import in_turn, others_explain
 
 if TYPE_CHECKING:
@@ -152,10 +153,17 @@ def _raise(situation: Situation, channel: Channel) -> Step:
         return Refuse(Reason.DELTA_TOO_SMALL)
     if exceeds_max_spend(request.amount, situation.caps, situation.committed):
         return Refuse(Reason.MAX_SPEND)
+    if request.amount > max(_agreed_step(channel), situation.progress.agreed):
+        return Agree(request.amount)
     raised = channel.cumulative_amount + request.amount
     if raised <= channel.deposit:
         return Voucher(raised, raised_by=request.amount)
     return _top_up(channel, situation.progress, raised - channel.deposit)
+
+
+def _agreed_step(channel: Channel) -> int:
+    """The largest raise that needs no consent. Of a channel without one on record the next offer is it, once."""
+    return channel.step or max(channel.deposit, channel.cumulative_amount)
 
 
 def _top_up(channel: Channel, progress: Progress, needed: int) -> Step:
@@ -186,7 +194,8 @@ def _outrun(situation: Situation) -> bool:
     lower = (ProblemCode.MPP_VOUCHER_BUCKET_REFRESH_REQUIRED, ProblemCode.MPP_PAYMENT_VERIFICATION_FAILED)
     if code not in lower or channel is None or channel.state is not State.OPEN:
         return False
-    return channel.accepted < situation.progress.sent
+    # What was accepted before and cannot be verified now is below what was accepted since: the record is old.
+    return code is ProblemCode.MPP_PAYMENT_VERIFICATION_FAILED or channel.accepted < situation.progress.sent
 
 
 def _anew(situation: Situation) -> Step:

@@ -15,6 +15,8 @@ from ando_cli.money import amount
 from ando_cli.tempo.protocol import Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ando_cli.mpp.session import SessionRequest
     from ando_cli.tempo.network import Network
 
@@ -100,6 +102,19 @@ def check_trust(request: SessionRequest, trust: Trust) -> None:
         )
 
 
+def fitting(request: SessionRequest, trust: Trust) -> int:
+    """Count what a request names as ``check_trust`` wants it, in that order, up to the first thing that it does not."""
+    network, protocols = trust.network, tuple(Protocol)
+    checks: tuple[Callable[[], bool], ...] = (
+        lambda: request.session_protocol in protocols,
+        lambda: request.chain_id == network.chain_id,
+        lambda: network.trusts(request.escrow_contract, Protocol(request.session_protocol)),
+        lambda: request.currency == network.token,
+        lambda: trust.pinned_payee in (None, request.recipient),
+    )
+    return next((number for number, check in enumerate(checks) if not check()), len(checks))
+
+
 def check_size(units: int, protocol: Protocol) -> None:
     """Refuse an amount, of a deposit or of a voucher, that is more than the protocol's integers hold.
 
@@ -115,29 +130,49 @@ def check_size(units: int, protocol: Protocol) -> None:
         )
 
 
-def opening_deposit(request: SessionRequest, caps: Caps, committed: Committed, balance: int, fee_reserve: int) -> int:
-    """The deposit of a new channel: the least of what is suggested, allowed, and there.
+REQUESTS_AHEAD = 100
+"""For how many requests is deposited where the gateway suggests nothing, within the limits."""
+
+
+def wished_deposit(request: SessionRequest, budget_left: int | None) -> int:
+    """Return what to deposit before any limit: what the gateway suggests, or else enough for many requests.
+
+    A deposit for one request would need a transaction for each. What no budget allows to authorise now is not deposited
+    unasked either.
+    """
+    if request.suggested_deposit:
+        return request.suggested_deposit
+    many = REQUESTS_AHEAD * request.amount
+    return many if budget_left is None else min(many, budget_left)
+
+
+def opening_deposit(
+    request: SessionRequest, wished: int, caps: Caps, committed: Committed, balance: int, fee_reserve: int
+) -> int:
+    """The deposit of a new channel: the least of what is wished, allowed, and there.
 
     Args:
+        request: what the gateway asks for.
+        wished: as ``wished_deposit`` has it.
+        caps: the user's limits.
+        committed: what this command has committed so far.
         balance: what the wallet holds of the token.
-        fee_reserve: what of it the opening transaction may cost; 0 where a fee payer pays.
+        fee_reserve: what of it has to stay there for fees: those of the opening transaction unless a fee payer pays,
+            and those of a close without the gateway.
 
     Raises:
         PaymentError: the least of them does not cover one challenge amount; the message names it.
     """
-    suggested = request.suggested_deposit or request.amount
-    return _least(request.amount, max(suggested, request.amount), caps, committed, balance, fee_reserve)
+    return _least(request.amount, max(wished, request.amount), caps, committed, balance, fee_reserve)
 
 
-def top_up_amount(
-    request: SessionRequest, caps: Caps, committed: Committed, needed: int, balance: int, fee_reserve: int
-) -> int:
-    """What to add to a channel that lacks ``needed``: as much as suggested, within the same limits as a new one.
+def top_up_amount(wished: int, caps: Caps, committed: Committed, needed: int, balance: int, fee_reserve: int) -> int:
+    """What to add to a channel that lacks ``needed``: as much as is wished, within the same limits as a new one.
 
     Raises:
         PaymentError: a limit does not cover ``needed``; the message names it.
     """
-    return _least(needed, max(request.suggested_deposit or needed, needed), caps, committed, balance, fee_reserve)
+    return _least(needed, max(wished, needed), caps, committed, balance, fee_reserve)
 
 
 def explicit_deposit(wanted: int, needed: int, caps: Caps, committed: Committed, balance: int, fee_reserve: int) -> int:
@@ -151,6 +186,12 @@ def explicit_deposit(wanted: int, needed: int, caps: Caps, committed: Committed,
             f"a deposit of {amount(wanted)} does not cover the gateway's {amount(needed)}",
             hint=f"use --deposit {amount(needed)} or more",
             code=Code.DEPOSIT_TOO_SMALL,
+        )
+    if balance - fee_reserve < wanted <= balance:
+        raise InsufficientFundsError(
+            f"the wallet holds {amount(balance)}, and a deposit of {amount(wanted)} leaves too little for the fees",
+            hint=f"deposit {amount(max(0, balance - fee_reserve))} or less: the rest pays this transaction and a close "
+            "without the gateway",
         )
     return _least(wanted, wanted, caps, committed, balance, fee_reserve)
 
@@ -190,7 +231,7 @@ def _least(needed: int, wanted: int, caps: Caps, committed: Committed, balance: 
         return least
     short, price = amount(least), amount(needed)
     if which == "balance":
-        fee = f" (with {amount(fee_reserve)} kept for the transaction fee)" if fee_reserve else ""
+        fee = f" (with {amount(fee_reserve)} kept for fees)" if fee_reserve else ""
         raise InsufficientFundsError(
             f"the wallet holds {amount(balance)}{fee}, and the channel needs {price}",
             hint="send funds to the address that `ando wallet address` shows",

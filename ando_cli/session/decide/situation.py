@@ -33,6 +33,7 @@ class Progress:
 
     ``sent`` is the cumulative amount of the last voucher sent; ``raised`` whether this request raised it, ``reserved``
     whether it counts on a part of what was there; ``crowded`` whether others were in flight when it was sent;
+    ``agreed`` is the raise above the channel's step that the user agreed to for this request, in base units;
     ``resolved`` whether the chain was asked; ``refreshed`` whether an invalid challenge was already replaced once.
     """
 
@@ -47,6 +48,7 @@ class Progress:
     refreshed: bool = False
     reservations_failed: int = 0
     answer_lost: bool = False
+    agreed: int = 0
 
     def after_refresh(self, rejection: Problem) -> Progress:
         """Return the progress after a ``Refresh`` in answer to ``rejection``: what may happen once has happened."""

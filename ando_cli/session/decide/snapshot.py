@@ -30,9 +30,6 @@ if TYPE_CHECKING:
 SESSION_HEADER = "Payment-Session"
 SNAPSHOT_HEADER = "Payment-Session-Snapshot"
 
-_URL_SAFE = str.maketrans("+/", "-_")
-"""In this one header mppx writes plain base64 with its padding, unlike in all others."""
-
 
 @frozen
 class Proven:
@@ -49,7 +46,7 @@ def from_headers(headers: Mapping[str, str]) -> dict[str, Any] | None:
     if value is None:
         return None
     try:
-        snapshot = decode_object(value.translate(_URL_SAFE).rstrip("="))
+        snapshot = decode_object(value)
     except MalformedError:
         return None
     named = headers.get(SESSION_HEADER)

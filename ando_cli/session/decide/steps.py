@@ -115,6 +115,15 @@ class TopUp(_Needs):
 
 
 @frozen
+class Agree(_Needs):
+    """Ask the user for a raise by ``amount``, which is larger than what was agreed on when the channel was opened."""
+
+    frees_lock = True
+
+    amount: int
+
+
+@frozen
 class Refresh(_Needs):
     """Send the request unpaid once more, after ``delay`` seconds, to be given a fresh challenge."""
 
@@ -149,4 +158,4 @@ class Refuse(_Needs):
     outrun: bool = False
 
 
-Step = Open | Resolve | Resend | Voucher | Wait | TopUp | Refresh | Refuse
+Step = Open | Agree | Resolve | Resend | Voucher | Wait | TopUp | Refresh | Refuse

@@ -12,7 +12,7 @@ from ando_cli.session.record.schema import CHANNEL_COLUMNS, channel_row, read_ch
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ando_cli.session.channel import Channel, ChannelKey, Pending, State
+    from ando_cli.session.channel import Channel, ChannelKey, Doubt, Pending, State
 
 _LIVE_FIRST = "state NOT IN ('opening', 'open'), created_at DESC"
 _NOTHING_PENDING = "pending_transaction = NULL, pending_amount = NULL, pending_valid_before = NULL"
@@ -38,16 +38,18 @@ def read(db: sqlite3.Connection) -> list[Channel]:
 
 def insert(db: sqlite3.Connection, channel: Channel, now: int) -> None:
     """Write a channel that was not on record."""
-    db.execute(f"INSERT INTO channels ({CHANNEL_COLUMNS}) VALUES ({', '.join('?' * 25)})", channel_row(channel, now))
+    row = channel_row(channel, now)
+    db.execute(f"INSERT INTO channels ({CHANNEL_COLUMNS}) VALUES ({', '.join('?' * len(row))})", row)
 
 
-def pin(db: sqlite3.Connection, gateway: str, network: str, payee: str, now: int) -> None:
-    """Write whom a gateway is paid at on a network, in the place of whoever it was before."""
+def pin(db: sqlite3.Connection, gateway: str, network: str, payee: str, now: int, *, replaces: str | None) -> bool:
+    """Write whom a gateway is paid at on a network, for good, or in the place of ``replaces``; False if another is."""
+    db.execute("INSERT INTO pins VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING", (gateway, network, payee, now))
     db.execute(
-        "INSERT INTO pins VALUES (?, ?, ?, ?) "
-        "ON CONFLICT DO UPDATE SET payee = excluded.payee, pinned_at = excluded.pinned_at",
-        (gateway, network, payee, now),
+        "UPDATE pins SET payee = ?, pinned_at = ? WHERE gateway = ? AND network = ? AND payee = ?",
+        (payee, now, gateway, network, replaces),
     )
+    return pinned_payee(db, gateway, network) == payee
 
 
 def pinned_payee(db: sqlite3.Connection, gateway: str, network: str) -> str | None:
@@ -69,9 +71,20 @@ def receipted(db: sqlite3.Connection, channel_id: str, accepted: int, spent: int
     row = db.execute("SELECT accepted, spent, metered FROM channels WHERE channel_id = ?", (channel_id,)).fetchone()
     if row is not None and (accepted > int(row[0]) or spent > int(row[1]) or metered > row[2]):
         _change(
-            db, "accepted = ?, spent = ?, metered = ?", "channel_id = ?",
+            db, "accepted = ?, spent = ?, metered = ?, doubt = CASE WHEN doubt = 1 THEN 0 ELSE doubt END",
+            "channel_id = ?",
             (str(max(accepted, int(row[0]))), str(max(spent, int(row[1]))), metered or row[2], now, channel_id),
         )  # fmt: skip
+
+
+def doubt(db: sqlite3.Connection, channel_id: str, degree: Doubt, now: int) -> None:
+    """Write that receipts do not tell all that was spent. A greater doubt stays."""
+    _change(db, "doubt = ?", "channel_id = ? AND doubt < ?", (degree, now, channel_id, degree))
+
+
+def agree(db: sqlite3.Connection, channel_id: str, step: int, now: int) -> None:
+    """Write the agreed step of a channel that has none."""
+    _change(db, "step = ?", "channel_id = ? AND step = '0'", (str(step), now, channel_id))
 
 
 def opened(db: sqlite3.Connection, channel_id: str, deposit: int, now: int) -> None:
@@ -91,7 +104,8 @@ def take_over(db: sqlite3.Connection, known: Channel, found: Channel, now: int) 
     """Replace ``known`` by ``found``, the same channel. Its amounts only rise."""
     _change(
         db,
-        "state = ?, deposit = ?, cumulative_amount = ?, accepted = ?, spent = ?, closes_at = ?, " + _NOTHING_PENDING,
+        "state = ?, deposit = ?, cumulative_amount = ?, accepted = ?, spent = ?, closes_at = ?, captured = NULL, "
+        + _NOTHING_PENDING,
         "channel_id = ?",
         (
             found.state, str(found.deposit), str(max(known.cumulative_amount, found.cumulative_amount)),
@@ -123,11 +137,11 @@ def end(db: sqlite3.Connection, channel_id: str, state: State, now: int) -> None
     _change(db, f"state = ?, {_NOTHING_PENDING}", "channel_id = ?", (state, now, channel_id))
 
 
-def spend(db: sqlite3.Connection, channel_id: str, spent: int, now: int) -> int:
-    """Write what was spent for good; returns by how much that is more than what was on record."""
+def capture(db: sqlite3.Connection, channel_id: str, captured: int, now: int) -> int:
+    """Write what the payee took in all, which is what was spent; returns by how much that is more than on record."""
     before = db.execute("SELECT spent FROM channels WHERE channel_id = ?", (channel_id,)).fetchone()
-    _change(db, "spent = ?", "channel_id = ?", (str(spent), now, channel_id))
-    return spent - int(before[0]) if before is not None else 0
+    _change(db, "spent = ?, captured = ?", "channel_id = ?", (str(captured), str(captured), now, channel_id))
+    return captured - int(before[0]) if before is not None else 0
 
 
 def forget(db: sqlite3.Connection, channel_id: str) -> None:

@@ -2,16 +2,17 @@
 
 A claim is a row that a request has in the store from when its payment is recorded until its answer is booked or it is
 given up. It says what of the authorised amount the request counts on, whether a credential is on its way, and whether
-others have to hold back. A claim is only as alive as its process: what a killed one leaves behind binds nobody.
+others have to hold back. A claim is only as alive as its process: what a killed one leaves behind binds nobody. Where
+the process cannot be asked for, as in another container, the claim binds until the deadline that it was written with.
 """
 
 from __future__ import annotations
 
 import os
-import sys
 from typing import TYPE_CHECKING
 
 from ando_cli.errors import InvariantError
+from ando_cli.session.record.processes import Process, runs, this_process
 from ando_cli.session.traffic import Claim, Hold, Traffic
 
 if TYPE_CHECKING:
@@ -24,20 +25,27 @@ SCHEMA = """
     ) STRICT
 """
 
-_LAPSE_SECONDS = 3600
-"""After that long a claim binds nobody, whatever process has its number now."""
+DEADLINES = """
+    ALTER TABLE claims ADD COLUMN lapses INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE claims ADD COLUMN host TEXT NOT NULL DEFAULT '';
+    ALTER TABLE claims ADD COLUMN started TEXT NOT NULL DEFAULT '';
+    DELETE FROM claims
+"""
+"""The migration that adds a claim's deadline, and what its process is known by. Older claims cannot be judged by it."""
 
 
 def read(db: sqlite3.Connection, channel_id: str, mine: int | None, now: int) -> Traffic:
-    """The claims on the channel but ``mine``; those of dead processes are dropped."""
+    """The claims on the channel but ``mine``; those of dead processes and those past their deadline are dropped."""
     rows = db.execute(
-        "SELECT id, amount, sent, hold, at, pid, process FROM claims WHERE channel_id = ?", (channel_id,)
+        "SELECT id, amount, sent, hold, at, lapses, process, pid, host, started FROM claims WHERE channel_id = ?",
+        (channel_id,),
     ).fetchall()
     claimed, in_flight, loose, hold = 0, 0, 0, Hold.NOTHING
-    for number, amount, sent, held, at, pid, process in rows:
+    for number, amount, sent, held, at, lapses, process, *writer in rows:
         if number == mine:
             continue
-        if not _alive(pid, process) or abs(now - at) > _LAPSE_SECONDS:
+        # A clock that was set back does not keep a claim alive for longer.
+        if abs(now - at) > lapses - at or not _alive(process, Process(*writer)):
             db.execute("DELETE FROM claims WHERE id = ?", (number,))
             continue
         claimed += int(amount)
@@ -49,16 +57,30 @@ def read(db: sqlite3.Connection, channel_id: str, mine: int | None, now: int) ->
 
 def write(db: sqlite3.Connection, number: int | None, claim: Claim, now: int) -> int:
     """Record a claim, or what an earlier one has become; returns its number."""
+    lapses = now + claim.seconds
     if number is not None:
         changed = db.execute(
-            "UPDATE claims SET channel_id = ?, amount = ?, sent = ?, hold = ?, at = ? WHERE id = ?",
-            (claim.channel_id, str(claim.amount), claim.sent, claim.hold, now, number),
+            "UPDATE claims SET channel_id = ?, amount = ?, sent = ?, hold = ?, at = ?, lapses = ? WHERE id = ?",
+            (claim.channel_id, str(claim.amount), claim.sent, claim.hold, now, lapses, number),
         ).rowcount
         if changed:
             return number
+    me = this_process()
     cursor = db.execute(
-        "INSERT INTO claims (channel_id, amount, sent, hold, at, pid, process) VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (claim.channel_id, str(claim.amount), claim.sent, claim.hold, now, os.getpid(), _this_process()),
+        "INSERT INTO claims (channel_id, amount, sent, hold, at, lapses, process, pid, host, started) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            claim.channel_id,
+            str(claim.amount),
+            claim.sent,
+            claim.hold,
+            now,
+            lapses,
+            _name(),
+            me.pid,
+            me.host,
+            me.started,
+        ),
     )
     if cursor.lastrowid is None:
         raise InvariantError("a record was written without a number to find it by")
@@ -73,20 +95,13 @@ def drop(db: sqlite3.Connection, number: int) -> None:
 _names: dict[int, str] = {}
 
 
-def _this_process() -> str:
+def _name() -> str:
     """A name that no other process has, not even one that gets the same number later, nor a fork of this one."""
     return _names.setdefault(os.getpid(), os.urandom(8).hex())
 
 
-def _alive(pid: int, process: str) -> bool:
-    if pid == os.getpid():
-        return process == _this_process()
-    if sys.platform == "win32":
-        return True  # there is no way to ask that does no harm; the claim lapses
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
+def _alive(name: str, writer: Process) -> bool:
+    me = this_process()
+    if (writer.pid, writer.host) == (me.pid, me.host):
+        return name == _name()
+    return runs(writer)

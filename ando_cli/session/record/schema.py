@@ -5,7 +5,7 @@ Amounts are decimal text: they can pass 64 bits.
 
 from __future__ import annotations
 
-from ando_cli.session.channel import Channel, Pending, State
+from ando_cli.session.channel import Channel, Doubt, Pending, State
 from ando_cli.session.record import claims
 from ando_cli.tempo.abi import ZERO_HASH
 from ando_cli.tempo.channel import ChannelTerms
@@ -47,11 +47,57 @@ MIGRATIONS = (
     CREATE INDEX ledger_raises ON ledger (network, at, authorised, outcome)
         WHERE authorised <> '0' AND outcome <> 'carried'
     """,
+    # What a close took is known where the chain proved it. Versions before this one booked for it what a wiped record
+    # of the contract said, or what had been offered: that is taken back until it is proven.
+    """
+    ALTER TABLE channels ADD COLUMN captured TEXT;
+    ALTER TABLE ledger ADD COLUMN fee TEXT;
+    ALTER TABLE ledger ADD COLUMN fee_at_most TEXT;
+    ALTER TABLE ledger ADD COLUMN tx_hash TEXT;
+    CREATE INDEX ledger_transactions ON ledger (session, outcome) WHERE outcome IN ('fee', 'closed', 'close_unproven');
+    UPDATE channels SET spent = CAST(CAST(spent AS INTEGER) - ifnull((SELECT sum(CAST(ledger.spent AS INTEGER))
+        FROM ledger WHERE session = number AND outcome = 'closed'), 0) AS TEXT)
+        WHERE state = 'closed' AND length(spent) < 18;
+    DELETE FROM ledger WHERE outcome = 'closed'
+        AND session IN (SELECT number FROM channels WHERE state = 'closed' AND length(channels.spent) < 18);
+    INSERT INTO ledger (at, rail, gateway, network, session, path, outcome)
+        SELECT updated_at, 'mpp', gateway, network, number, '', 'close_unproven' FROM channels
+        WHERE state = 'closed'
+    """,
+    # The agreed step of a channel that was opened before there was one is its first raise.
+    """
+    ALTER TABLE channels ADD COLUMN step TEXT NOT NULL DEFAULT '0';
+    ALTER TABLE channels ADD COLUMN doubt INTEGER NOT NULL DEFAULT 0;
+    UPDATE channels SET step = ifnull((
+        SELECT authorised FROM ledger
+        WHERE session = number AND authorised <> '0' AND outcome NOT IN ('carried', 'by_hand') ORDER BY id LIMIT 1
+    ), '0')
+    """,
+    # The request that a channel was opened with: where its gateway is asked to top it up and to close it.
+    "ALTER TABLE channels ADD COLUMN route TEXT NOT NULL DEFAULT ''",
+    # What of an authorisation the close of its channel proved to be free. Budgets count the rest.
+    """
+    ALTER TABLE ledger ADD COLUMN freed TEXT NOT NULL DEFAULT '0';
+    DROP INDEX ledger_raises;
+    CREATE INDEX ledger_raises ON ledger (network, at, authorised, freed, outcome)
+        WHERE authorised <> '0' AND outcome <> 'carried'
+    """,
+    claims.DEADLINES,
+    # A dot at the end of a host's name makes no other gateway. Where both spellings were in use, the plain one stays.
+    """
+    UPDATE OR IGNORE channels SET gateway = substr(gateway, 1, length(gateway) - 1) WHERE gateway LIKE '%.';
+    UPDATE OR IGNORE channels SET gateway = replace(gateway, '.:', ':') WHERE gateway LIKE '%.:%';
+    UPDATE OR IGNORE pins SET gateway = substr(gateway, 1, length(gateway) - 1) WHERE gateway LIKE '%.';
+    UPDATE OR IGNORE pins SET gateway = replace(gateway, '.:', ':') WHERE gateway LIKE '%.:%';
+    UPDATE OR IGNORE ledger SET gateway = substr(gateway, 1, length(gateway) - 1) WHERE gateway LIKE '%.';
+    UPDATE OR IGNORE ledger SET gateway = replace(gateway, '.:', ':') WHERE gateway LIKE '%.:%';
+    """,
 )
 CHANNEL_COLUMNS = (
     "channel_id, gateway, network, chain_id, escrow, token, payee, payer, authorized_signer, salt, protocol, operator, "
     "expiring_nonce_hash, state, deposit, cumulative_amount, accepted, spent, metered, pending_transaction, "
-    "pending_amount, pending_valid_before, closes_at, created_at, updated_at"
+    "pending_amount, pending_valid_before, closes_at, created_at, updated_at, captured, "
+    "step, doubt, route"
 )
 
 
@@ -65,6 +111,8 @@ def channel_row(channel: Channel, now: int) -> tuple[object, ...]:
         channel.state, str(channel.deposit), str(channel.cumulative_amount), str(channel.accepted), str(channel.spent),
         channel.metered, pending and pending.transaction, str(pending.amount) if pending else None,
         pending and pending.valid_before, channel.closes_at, now, now,
+        None if channel.captured is None else str(channel.captured),
+        str(channel.step), channel.doubt, channel.route,
     )  # fmt: skip
 
 
@@ -73,7 +121,7 @@ def read_channel(row: tuple[object, ...]) -> Channel:
     (
         channel_id, gateway, network, chain_id, escrow, token, payee, payer, signer, salt, protocol, operator,
         nonce_hash, state, deposit, cumulative_amount, accepted, spent, metered, transaction, amount,
-        valid_before, closes_at, created_at, updated_at,
+        valid_before, closes_at, created_at, updated_at, captured, step, doubt, route,
     ) = row  # fmt: skip
     terms = ChannelTerms(
         payer=str(payer), payee=str(payee), token=str(token), salt=str(salt or ZERO_HASH),
@@ -89,4 +137,7 @@ def read_channel(row: tuple[object, ...]) -> Channel:
         deposit=int(str(deposit)), cumulative_amount=int(str(cumulative_amount)), accepted=int(str(accepted)),
         spent=int(str(spent)), pending=pending, metered=bool(metered), closes_at=int(str(closes_at)),
         created_at=int(str(created_at)), updated_at=int(str(updated_at)),
+        captured=None if captured is None else int(str(captured)),
+        step=int(str(step)), doubt=Doubt(int(str(doubt))),
+        route=str(route),
     )  # fmt: skip

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ando_cli.errors import InvariantError
-from ando_cli.session.channel import FUNDED
+from ando_cli.errors import Code, InvariantError, UntrustedError
+from ando_cli.session.channel import FUNDED, State
 from ando_cli.session.record import channels, claims, ledger
 from ando_cli.session.record.database import Database
 from ando_cli.session.record.ledger import Outcome
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ando_cli.inference.usage import Usage
-    from ando_cli.session.channel import Channel, ChannelKey, Pending, State
+    from ando_cli.session.channel import Channel, ChannelKey, Doubt, Pending
     from ando_cli.session.record.ledger import Entry, Row
     from ando_cli.session.traffic import Claim, Traffic
 
@@ -51,20 +51,36 @@ class Store(Database):
         with self._read() as db:
             return channels.read(db)
 
-    def add(self, channel: Channel) -> None:
-        """Record a channel that is about to be opened, and pin its payee.
+    def add(self, channel: Channel, *, replaces: str | None = None) -> None:
+        """Record a channel that is about to be opened, and pin its payee (``pin``).
 
         Raises:
             StoreError: there is a live channel for the same key already.
+            UntrustedError: another payee is pinned.
         """
         with self._write() as db:
             channels.insert(db, channel, self._now())
-            self.pin(channel.gateway, channel.network, channel.terms.payee)
+            self.pin(channel.gateway, channel.network, channel.terms.payee, replaces=replaces)
 
-    def pin(self, gateway: str, network: str, payee: str) -> None:
-        """Record whom this gateway is paid at on this network, in the place of whoever it was before."""
+    def pin(self, gateway: str, network: str, payee: str, *, replaces: str | None = None) -> None:
+        """Record whom this gateway is paid at on this network. Once is for good, unless the user accepts another.
+
+        Args:
+            gateway: who is paid.
+            network: where.
+            payee: at whose address.
+            replaces: the pinned payee in whose place the user accepted this one.
+
+        Raises:
+            UntrustedError: another payee is pinned.
+        """
         with self._write() as db:
-            channels.pin(db, gateway, network, payee, self._now())
+            if not channels.pin(db, gateway, network, payee, self._now(), replaces=replaces):
+                raise UntrustedError(
+                    "the gateway names another payee than the one it was first paid at",
+                    hint="nothing was sent; ask again to see what changed",
+                    code=Code.PAYEE_CHANGED,
+                )
 
     def pinned_payee(self, gateway: str, network: str) -> str | None:
         """Return the payee that this gateway was first paid at on this network."""
@@ -89,6 +105,16 @@ class Store(Database):
         """
         with self._write() as db:
             channels.receipted(db, channel_id, accepted, spent, self._now(), metered=metered)
+
+    def doubt(self, channel_id: str, degree: Doubt) -> None:
+        """Record that receipts do not tell all that was spent from the channel."""
+        with self._write() as db:
+            channels.doubt(db, channel_id, degree, self._now())
+
+    def agree(self, channel_id: str, step: int) -> None:
+        """Record the largest raise that is agreed for one request, where none is on record yet. In base units."""
+        with self._write() as db:
+            channels.agree(db, channel_id, step, self._now())
 
     def traffic(self, channel_id: str, mine: int | None) -> Traffic:
         """Return what other requests than the one with the claim ``mine`` are doing with the channel."""
@@ -115,10 +141,10 @@ class Store(Database):
         with self._write() as db:
             channels.seen(db, channel_id, deposit, self._now())
 
-    def adopt(self, channel: Channel) -> None:
-        """Record a channel as it was found on the chain, new or known, and pin its payee.
+    def adopt(self, channel: Channel, *, replaces: str | None = None) -> None:
+        """Record a channel as it was found on the chain, new or known, and pin a new one's payee if none is.
 
-        Of a known one the amounts only rise, whatever another process did meanwhile.
+        Of a known one the amounts only rise, whatever another process did meanwhile. ``replaces`` as in ``pin``.
 
         Raises:
             StoreError: it would be the second live channel for the same key.
@@ -126,10 +152,14 @@ class Store(Database):
         with self._write() as db:
             known = channels.find(db, channel.channel_id)
             if known is None:
-                self.add(channel)
+                channels.insert(db, channel, self._now())
+                # Another pin stays: that a channel was found is no reason to pay its payee from now on.
+                payee = channel.terms.payee
+                channels.pin(db, channel.gateway, channel.network, payee, self._now(), replaces=replaces)
                 self.carry(channel.channel_id, authorised=channel.cumulative_amount, spent=channel.spent)
                 return
             channels.take_over(db, known, channel, self._now())
+            ledger.reopen(db, channel.channel_id)
             self.carry(
                 channel.channel_id,
                 authorised=max(0, channel.cumulative_amount - known.cumulative_amount),
@@ -151,10 +181,13 @@ class Store(Database):
         with self._write() as db:
             channels.closing_at(db, channel_id, closes_at, self._now())
 
-    def ended(self, channel_id: str, state: State, captured: int | None = None) -> None:
-        """Record that the channel is closed, with what the payee took, or that it never came to be.
+    def ended(self, channel_id: str, state: State, captured: int | None = None, tx_hash: str | None = None) -> None:
+        """Record that the channel is closed, or that it never came to be.
 
-        What the payee took is what was spent, whatever receipts said; the ledger has the difference as a row.
+        What the payee took is what was spent, whatever receipts said; the ledger has the difference as a row, and what
+        was authorised beyond it no longer counts for budgets. Where nothing proved yet how much that is, ``captured``
+        is ``None``, and ``tx_hash`` the transaction that is said to have closed the channel: the ledger's row says that
+        it is not known.
 
         Raises:
             InvariantError: ``state`` is not one that ends a channel.
@@ -163,9 +196,37 @@ class Store(Database):
             raise InvariantError(f"a channel would be recorded as over that is {state}")
         with self._write() as db:
             if captured is not None:
-                beyond = channels.spend(db, channel_id, captured, self._now())
-                ledger.adjust(db, channel_id, Outcome.CLOSED, self._now(), spent=beyond)
+                beyond = channels.capture(db, channel_id, captured, self._now())
+                ledger.close(db, channel_id, beyond, self._now())
+                ledger.free(db, channel_id, captured)
+            elif state is State.CLOSED:
+                ledger.close(db, channel_id, None, self._now(), tx_hash)
             channels.end(db, channel_id, state, self._now())
+
+    def closing_transaction(self, channel_id: str) -> str | None:
+        """Return the transaction that is said to have closed a channel of which nothing proved what was taken."""
+        with self._read() as db:
+            return ledger.closing_transaction(db, channel_id)
+
+    def owe(self, channel_id: str, tx_hash: str, what: str, at_most: int) -> None:
+        """Record a transaction of the wallet's own before it is sent: what it does, and its fee at most."""
+        with self._write() as db:
+            ledger.owe(db, channel_id, tx_hash, what, at_most, self._now())
+
+    def asked_to_close(self, channel_id: str) -> bool:
+        """Tell whether the wallet ever signed a request to close a channel."""
+        with self._read() as db:
+            return ledger.asked_to_close(db, channel_id)
+
+    def owed(self, channel_id: str) -> list[tuple[str, int]]:
+        """Return the transactions of a channel whose fee is not known, each with the most that it can be."""
+        with self._read() as db:
+            return ledger.owed(db, channel_id)
+
+    def pay(self, tx_hash: str, fee: int) -> None:
+        """Record what a transaction cost, in base units."""
+        with self._write() as db:
+            ledger.pay(db, tx_hash, fee)
 
     def forget(self, channel_id: str) -> None:
         """Delete the record of a channel. Its money stays on the chain, but we no longer know what we signed.
@@ -198,7 +259,7 @@ class Store(Database):
     def authorised(self, network: str, since: Sequence[int]) -> list[int]:
         """Return what was authorised here on ``network`` from each of the times in ``since`` on, in base units."""
         with self._read() as db:
-            return ledger.authorised(db, network, since)
+            return ledger.authorised(db, network, since, self._now())
 
     def books(self) -> tuple[list[Channel], list[Row]]:
         """Return all channels and all rows of the ledger, as they were at one moment."""

@@ -104,14 +104,18 @@ def audit(account: Account, compared: Comparison | None, captured: int | None = 
     Args:
         account: the channel, and what its rows add up to.
         compared: what the chain says of the channel; ``None`` where it was not asked.
-        captured: what the event of its closing says, for a channel that the chain keeps nothing else of.
+        captured: what the event of its closing says, of which the chain keeps nothing else.
     """
     found, taken = [*_books(account), *_close(account)], captured
     if compared is not None:
-        taken = captured if compared.state is None else compared.state.settled
+        state = compared.state
+        # A contract wipes what it knew of a channel that is closed; then zeros say nothing.
+        taken = captured if state is None or (state.finalized and not state.deposit) else state.settled
         found += _chain(account, compared)
     if taken is not None:
         found += _taken(account, taken)
+    elif account.channel.unproven:
+        found.append(_unproven(account.channel))
     return Audit(account, taken, tuple(found))
 
 
@@ -167,12 +171,18 @@ def _close(account: Account) -> list[Finding]:
 def _chain(account: Account, compared: Comparison) -> list[Finding]:
     """Whether the chain shows the channel as it is on record."""
     channel, state, found = account.channel, compared.state, []
-    if "state" in compared.differences:
+    if channel.state is State.CLOSING and state is not None and not (state.finalized or state.close_requested_at):
+        # What is recorded before it is sent: nothing is paid from the channel, so nothing can be missing.
+        text = f"its close did not reach the chain: ando session close --force {short(channel.channel_id)}"
+        found.append(Finding("state", 0, True, text))
+    elif "state" in compared.differences:
         shown = "closed" if state is None or state.finalized else "open"
         found.append(Finding("state", 0, False, f"the chain shows it {shown}: ando session sync"))
     if state is not None and "deposit" in compared.differences:
         text = f"the chain shows a deposit of {amount(state.deposit)}, the record {amount(channel.deposit)}"
-        found.append(Finding("deposit", state.deposit - channel.deposit, False, f"{text}: ando session sync"))
+        more = state.deposit > channel.deposit
+        advice = f"ando session recover {short(channel.channel_id)}" if more else "ando session sync"
+        found.append(Finding("deposit", state.deposit - channel.deposit, False, f"{text}: {advice}"))
     return found
 
 
@@ -183,12 +193,24 @@ def _taken(account: Account, taken: int) -> list[Finding]:
         above, named = taken - channel.cumulative_amount, short(channel.channel_id)
         text = f"{amount(above)} more was taken than was signed for here: ando session recover {named}"
         return [Finding("above_authorised", above, False, text)]
+    if channel.unproven:
+        text = f"the chain says that {amount(taken)} was taken, which is not on record: ando session sync"
+        return [Finding("settled", taken - channel.spent, False, text)]
     if channel.state is State.CLOSED and taken != channel.spent:
         text = f"the chain says that {amount(taken)} was taken, the record {amount(channel.spent)}"
         return [Finding("settled", taken - channel.spent, False, text)]
     if taken > channel.spent:
         return [_unreceipted("settled", taken - channel.spent, account, "is settled")]
     return []
+
+
+def _unproven(channel: Channel) -> Finding:
+    most = channel.captured_at_most
+    text = (
+        f"it is not known what the close took, up to {amount(most)}: ando session sync, "
+        "with another --rpc-url if this one serves no events"
+    )
+    return Finding("close_unproven", most, False, text)
 
 
 def _unreceipted(code: str, units: int, account: Account, what: str) -> Finding:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+from contextlib import suppress
 from enum import StrEnum
 from typing import Any
 
@@ -122,12 +123,13 @@ def _credential(members: dict[str, Any]) -> dict[str, Any]:
 def _opened(echo: dict[str, Any]) -> dict[str, Any]:
     """The parameters of a challenge, with what is encoded in them decoded."""
     decoded: dict[str, Any] = {}
-    for name in ("request", "opaque"):
-        if name in echo:
-            try:
-                decoded[name] = decode_object(fields.text(echo[name], name))
-            except MalformedError as error:
-                raise MalformedError(f"{name}: {error}") from None
+    try:
+        decoded["request"] = decode_object(fields.text(echo["request"], "request"))
+    except MalformedError as error:
+        raise MalformedError(f"request: {error}") from None
+    if "opaque" in echo:
+        with suppress(MalformedError):  # it is the server's own affair, and need not be JSON
+            decoded["opaque"] = decode_object(fields.text(echo["opaque"], "opaque"))
     return echo | decoded
 
 

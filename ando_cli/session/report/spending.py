@@ -44,6 +44,9 @@ class Totals:
         carried: what was spent elsewhere before a channel came on record here; not in ``spent``.
         authorised: by how much vouchers were raised.
         deposited: what was signed to be deposited.
+        unproven: closes of which nothing proved yet what the payee took; ``at_most`` covers them too.
+        fees: what the network took for the wallet's own transactions; not in ``spent``.
+        fees_at_most: what those transactions can have cost beyond ``fees`` whose receipts were not seen.
     """
 
     requests: int
@@ -58,6 +61,9 @@ class Totals:
     carried: int
     authorised: int
     deposited: int
+    unproven: int = 0
+    fees: int = 0
+    fees_at_most: int = 0
 
 
 @frozen
@@ -85,7 +91,7 @@ def total(rows: Sequence[Row]) -> Totals:
     requests = [row for row in rows if row.is_request]
     own = [row for row in rows if row.outcome is not Outcome.CARRIED]
     # Requests of one channel can have cost what its vouchers leave, but not each of them.
-    leaves = {row.channel_id: row.unspent for row in requests if row.uncertain}
+    leaves = {row.channel_id: row.unspent for row in rows if row.uncertain}
     at_most: int | None = 0
     for unspent in leaves.values():
         at_most = None if at_most is None or unspent is None else at_most + unspent
@@ -102,6 +108,9 @@ def total(rows: Sequence[Row]) -> Totals:
         carried=sum(row.spent or 0 for row in rows if row.outcome is Outcome.CARRIED),
         authorised=sum(row.authorised for row in own),
         deposited=sum(row.deposited for row in own),
+        unproven=_count(rows, Outcome.CLOSE_UNPROVEN),
+        fees=sum(row.fee or 0 for row in rows),
+        fees_at_most=sum(row.fee_at_most for row in rows if row.fee is None),
     )
 
 

@@ -17,6 +17,9 @@ interface ITIP20 {
 /// - `settled` is what the payee took; it only rises, never above a signed voucher and never above the deposit.
 ///
 /// `topUp` cancels a pending close request, as the deployed contract does: who puts money in wants the channel to go on.
+///
+/// The end of a channel wipes its record, as the deployed contract does: `getChannel` then returns finalized = true and
+/// zeros. What was captured stands in `ChannelClosed` alone. (protocol.md, section 4.)
 contract TempoStreamChannel {
     struct Channel {
         bool finalized;
@@ -102,7 +105,7 @@ contract TempoStreamChannel {
     {
         if (payee == address(0)) revert InvalidPayee();
         channelId = computeChannelId(msg.sender, payee, token, salt, authorizedSigner);
-        if (_channels[channelId].payer != address(0)) revert ChannelAlreadyExists();
+        if (_channels[channelId].payer != address(0) || _channels[channelId].finalized) revert ChannelAlreadyExists();
 
         _channels[channelId] = Channel({
             finalized: false,
@@ -148,9 +151,9 @@ contract TempoStreamChannel {
         uint128 delta = 0;
         if (cumulativeAmount < channel.settled) revert AmountNotIncreasing();
         if (cumulativeAmount > channel.settled) delta = _capture(channel, channelId, cumulativeAmount, signature);
-        uint128 refund = _finalize(channel, channelId);
-        _push(channel.token, channel.payee, delta);
-        _push(channel.token, channel.payer, refund);
+        (Channel memory ended, uint128 refund) = _finalize(channel, channelId);
+        _push(ended.token, ended.payee, delta);
+        _push(ended.token, ended.payer, refund);
     }
 
     /// Starts the grace period. Asking again does not start it anew.
@@ -167,11 +170,11 @@ contract TempoStreamChannel {
         uint64 requestedAt = channel.closeRequestedAt;
         if (requestedAt == 0 || block.timestamp < requestedAt + CLOSE_GRACE_PERIOD) revert CloseNotReady();
         emit ChannelExpired(channelId, channel.payer, channel.payee);
-        uint128 refund = _finalize(channel, channelId);
-        _push(channel.token, channel.payer, refund);
+        (Channel memory ended, uint128 refund) = _finalize(channel, channelId);
+        _push(ended.token, ended.payer, refund);
     }
 
-    /// All zero for a channel that was never opened.
+    /// All zero for a channel that was never opened; all zero but for `finalized` once it is over.
     function getChannel(bytes32 channelId) external view returns (Channel memory) {
         return _channels[channelId];
     }
@@ -209,8 +212,8 @@ contract TempoStreamChannel {
 
     function _alive(bytes32 channelId) private view returns (Channel storage channel) {
         channel = _channels[channelId];
-        if (channel.payer == address(0)) revert ChannelNotFound();
         if (channel.finalized) revert ChannelFinalized();
+        if (channel.payer == address(0)) revert ChannelNotFound();
     }
 
     /// Raises `settled` to a voucher's amount, if the voucher is good, and returns what is owed for it.
@@ -225,10 +228,16 @@ contract TempoStreamChannel {
         channel.settled = cumulativeAmount;
     }
 
-    function _finalize(Channel storage channel, bytes32 channelId) private returns (uint128 refund) {
-        channel.finalized = true;
-        refund = channel.deposit - channel.settled;
-        emit ChannelClosed(channelId, channel.payer, channel.payee, channel.settled, refund);
+    /// Wipes the record, and returns what it was.
+    function _finalize(Channel storage channel, bytes32 channelId)
+        private
+        returns (Channel memory ended, uint128 refund)
+    {
+        ended = channel;
+        refund = ended.deposit - ended.settled;
+        delete _channels[channelId];
+        _channels[channelId].finalized = true;
+        emit ChannelClosed(channelId, ended.payer, ended.payee, ended.settled, refund);
     }
 
     function _recover(bytes32 digest, bytes calldata signature) private pure returns (address signer) {

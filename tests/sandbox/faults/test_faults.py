@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from ando_cli.sandbox.faults import Fault
-from ando_cli.sandbox.problems import SPECIFICATION_CODES, STABLE_CODES
+from ando_cli.sandbox.problems import SPECIFICATION_CODES, STABLE_CODES, STOCK_CODES, kind_of
 from tests.support.sandbox_payer import BODY, COST, MILLION, Payer, challenge_of, code_of, receipt_of, unb64url
 
 OTHER = "0x" + "34" * 20
@@ -32,10 +32,10 @@ def test_there_are_sixteen_stable_codes() -> None:
     assert len(STABLE_CODES) == 16
 
 
-@pytest.mark.parametrize("code", [*STABLE_CODES, *SPECIFICATION_CODES])
+@pytest.mark.parametrize("code", [*STABLE_CODES, *SPECIFICATION_CODES, *STOCK_CODES])
 def test_every_code_can_be_produced(payer: Payer, code: str) -> None:
     payer.opened()
-    kind = (STABLE_CODES | SPECIFICATION_CODES)[code]
+    kind = kind_of(code, malformed_status=402)
     payer.sandbox.faults.push(Fault(on="voucher", code=code))
     response = payer.pay(payer.voucher_payload())
     assert (response.status_code, code_of(response)) == (kind.status, code)

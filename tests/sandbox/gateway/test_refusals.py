@@ -40,7 +40,7 @@ def high_s(signature: str) -> str:
 @pytest.mark.parametrize(
     ("body", "code"),
     [
-        (b"", "invalid_request"),
+        (b" ", "invalid_request"),
         (b"[]", "invalid_request"),
         (b"[" * 100_000, "invalid_request"),
         (b'{"a":' * 100_000, "invalid_request"),
@@ -93,7 +93,7 @@ def credential_json(payer: Payer) -> dict[str, Any]:
 )
 def test_a_credential_that_is_no_json_object_is_malformed(payer: Payer, header: str) -> None:
     response = payer.http.post(payer.url, content=BODY, headers={"authorization": header.encode("latin-1")})
-    assert (response.status_code, code_of(response)) == (400, MALFORMED)
+    assert (response.status_code, code_of(response)) == (402, MALFORMED)
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_a_credential_with_a_wrong_member_is_malformed(payer: Payer, change: Cal
     value = credential_json(payer)
     change(value)
     response = payer.post(authorization=f"Payment {b64url(value)}")
-    assert (response.status_code, code_of(response)) == (400, MALFORMED)
+    assert (response.status_code, code_of(response)) == (402, MALFORMED)
 
 
 def test_a_virtual_key_does_not_belong_here(payer: Payer) -> None:
@@ -307,7 +307,7 @@ def test_an_open_has_to_do_what_it_says(payer: Payer) -> None:
         payer.transaction(opening),
         payer.transaction(approve, opening, gas_limit=100_000),
         stranger.transaction(approve, opening),
-        payer.transaction(approve, opening)[:-2] + "00",
+        payer.transaction(approve, opening)[:-2] + "05",
         "0x76",
         "0x",
     ):

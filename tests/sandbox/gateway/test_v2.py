@@ -309,6 +309,8 @@ def test_a_snapshot_can_lie(payer: PayerV2) -> None:
 
 def test_both_protocols_can_be_offered(payer: PayerV2) -> None:
     settings(payer, protocol="both")
+    assert [details(offer).get("sessionProtocol") for offer in offers(payer.post())] == ["v2", None]
+    settings(payer, first_protocol="v1")
     v1, v2 = offers(payer.post())
     assert (details(v1)["escrowContract"], details(v1).get("sessionProtocol")) == (ESCROW, None)
     assert (details(v2)["escrowContract"], details(v2).get("sessionProtocol")) == (RESERVE, "v2")
@@ -340,8 +342,8 @@ def test_a_protocol_that_is_no_longer_offered_is_refused(payer: PayerV2) -> None
 def test_the_state_shows_sessions_of_both_protocols(payer: PayerV2) -> None:
     settings(payer, protocol="both")
     older = Payer(payer.sandbox, key=payer.key)
-    older.pay(older.open_payload(), challenge=offers(payer.post())[0])
-    payer.pay(payer.open_payload(), challenge=offers(payer.post())[1])
+    older.pay(older.open_payload(), challenge=offers(payer.post())[1])
+    payer.pay(payer.open_payload(), challenge=offers(payer.post())[0])
     state = httpx.get(f"{origin(payer)}/sandbox/state").json()
     by_channel = {session["channel_id"]: session for session in state["sessions"]}
     assert by_channel[payer.channel]["descriptor"] == payer.descriptor

@@ -85,13 +85,22 @@ def test_what_is_left_can_be_withdrawn_from_the_very_second_that_the_grace_perio
     assert len(bench.chain.sent) == 1
     bench.clock.now += 1
     ended = closing.withdraw(bench.session, bench.known)
-    assert ended == Ended(MILLION, 4 * MILLION, "0x" + "ab" * 32)
+    assert ended == Ended(None, MILLION, 5 * MILLION, "0x" + "ab" * 32), "nothing here proves what the payee took"
     found = bench.store.channel(bench.known.channel_id)
     assert found is not None
-    assert (found.state, found.spent) == (State.CLOSED, MILLION)
+    assert (found.state, found.captured) == (State.CLOSED, None)
 
 
 def test_a_close_that_was_requested_is_not_requested_again(bench: Bench) -> None:
     first = closing.request(bench.session, bench.known)
     assert closing.request(bench.session, bench.known) == first
     assert len(bench.chain.sent) == 1
+
+
+@pytest.mark.parametrize("off", [3600, 3601, 345_600])
+def test_money_comes_back_however_wrong_this_computers_clock_is(bench: Bench, off: int) -> None:
+    closing.request(bench.session, bench.known)
+    bench.chain.ahead = off
+    bench.clock.now += GRACE
+    closing.withdraw(bench.session, bench.known)
+    assert len(bench.chain.sent) == 2

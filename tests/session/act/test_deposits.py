@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from tests.support.session_bench import Bench
 
 VALID_BEFORE = NOW + TRANSACTION_SECONDS
+CLOSE_FEE = 5_500
+"""What a close without the gateway can cost at the price of ``FEES``, in base units."""
 
 
 def test_an_open_is_recorded_with_its_transaction_when_it_is_handed_out(bench: Bench) -> None:
@@ -47,13 +49,21 @@ def test_two_channels_of_the_same_parties_have_different_ids(bench: Bench) -> No
 def test_the_user_is_asked_for_the_very_amount_that_is_deposited(bench: Bench) -> None:
     bench.chain.funds = 3 * MILLION
     opened = deposits.open_channel(bench.session, bench.key, session_request())
-    assert bench.consent.asked == [Deposit(True, 3 * MILLION - FEE, GATEWAY, "TST")]
-    assert opened.deposit == 3 * MILLION - FEE
+    deposit = 3 * MILLION - FEE - CLOSE_FEE
+    assert bench.consent.asked == [Deposit(True, deposit, GATEWAY, "TST", step=MILLION)]
+    assert opened.step == MILLION
+    assert opened.deposit == deposit
 
 
-def test_a_gateway_that_pays_the_fee_leaves_the_whole_balance_for_the_deposit(bench: Bench) -> None:
+def test_where_the_gateway_pays_the_fee_a_close_without_it_can_be_paid_too(bench: Bench) -> None:
     bench.chain.funds = 3 * MILLION
-    assert deposits.open_channel(bench.session, bench.key, session_request(fee_payer=True)).deposit == 3 * MILLION
+    opened = deposits.open_channel(bench.session, bench.key, session_request(fee_payer=True))
+    assert opened.deposit == 3 * MILLION - 2 * CLOSE_FEE
+
+
+def test_the_question_says_how_many_requests_a_deposit_is_for_that_nobody_suggested(bench: Bench) -> None:
+    deposits.open_channel(bench.session, bench.key, session_request(suggested_deposit=None))
+    assert bench.consent.asked == [Deposit(True, 5 * MILLION, GATEWAY, "TST", step=MILLION, price=MILLION)]
 
 
 def test_a_deposit_that_the_user_named_is_what_is_deposited(bench: Bench) -> None:
@@ -111,57 +121,47 @@ def test_a_live_channel_for_the_same_key_is_not_doubled(bench: Bench) -> None:
     assert len(bench.store.channels()) == 1
 
 
-def test_a_clock_behind_the_chains_signs_nothing(bench: Bench) -> None:
-    bench.chain.ahead = TRANSACTION_SECONDS
+@pytest.mark.parametrize(
+    ("chain", "gateway", "allowed_for"),
+    [
+        (25, None, 25),  # a chain's clock is never behind its last block
+        (3600, 0, 3600),
+        (-11, -12, -11),
+        (-3600, -3600, -3600),
+        (-7200, 0, 0),  # a chain that has not moved for a while is no wrong clock
+        (0, -3600, 0),  # a gateway's clock can be wrong
+        (-7200, 60, 0),
+        (-15, None, -15),
+        (-16, None, 0),
+    ],
+)
+def test_a_transaction_is_signed_by_the_chains_time(
+    bench: Bench, chain: int, gateway: int | None, allowed_for: int
+) -> None:
+    bench.chain.ahead = chain
+    bench.session.tally.gateway_offset = gateway
+    opened = deposits.open_channel(bench.session, bench.key, session_request())
+    assert opened.pending is not None
+    assert opened.pending.valid_before == VALID_BEFORE + allowed_for
+
+
+@pytest.mark.parametrize(("chain", "gateway"), [(3601, None), (-3601, -3601)])
+def test_a_clock_that_is_off_by_more_than_an_hour_signs_nothing(bench: Bench, chain: int, gateway: int | None) -> None:
+    bench.chain.ahead = chain
+    bench.session.tally.gateway_offset = gateway
     with pytest.raises(PaymentError) as caught:
         deposits.open_channel(bench.session, bench.key, session_request())
     assert caught.value.code == "clock_wrong"
-    bench.chain.ahead = -3600  # a chain that has not moved for a while is no wrong clock
-    deposits.open_channel(bench.session, bench.key, session_request())
-
-
-def test_a_clock_ahead_of_the_gateways_and_the_chains_signs_nothing(bench: Bench) -> None:
-    bench.chain.ahead = -3600
-    bench.session.tally.gateway_time = bench.clock() - 3600
-    with pytest.raises(PaymentError) as caught:
-        deposits.open_channel(bench.session, bench.key, session_request())
-    assert caught.value.code == "clock_wrong"
-    assert "3600 seconds ahead" in caught.value.message
+    assert f"3601 s {'behind' if chain > 0 else 'ahead'}" in caught.value.message
     assert (bench.consent.asked, bench.store.channels()) == ([], [])
 
 
-@pytest.mark.parametrize(("seconds", "refused"), [(12.5, False), (12.75, True)])
-def test_a_clock_may_be_behind_the_chains_by_half_of_what_a_transaction_stays_valid(
-    bench: Bench, seconds: float, refused: bool
-) -> None:
-    bench.clock.now = NOW + 13 - seconds  # the chain's own time is in whole seconds
-    bench.chain.ahead = seconds
-    assert outcome(bench) == ("clock_wrong" if refused else "opened")
-
-
-@pytest.mark.parametrize(
-    ("chain", "gateway", "refused"), [(25, 25, False), (26, 26, True), (26, 25, False), (25, 26, False)]
-)
-def test_a_clock_may_be_ahead_of_one_of_both_and_of_the_other_as_long_as_a_transaction_stays_valid(
-    bench: Bench, chain: int, gateway: int, refused: bool
-) -> None:
-    bench.chain.ahead = -chain
-    bench.session.tally.gateway_time = bench.clock() - gateway
-    assert outcome(bench) == ("clock_wrong" if refused else "opened")
-
-
-def outcome(bench: Bench) -> str:
-    """What comes of opening a channel: ``opened``, or the code of the error."""
-    try:
-        deposits.open_channel(bench.session, bench.key, session_request())
-    except PaymentError as error:
-        return error.code
-    return "opened"
-
-
-def test_a_gateway_whose_clock_is_wrong_is_not_believed_alone(bench: Bench) -> None:
-    bench.session.tally.gateway_time = bench.clock() - 3600
-    deposits.open_channel(bench.session, bench.key, session_request())
+def test_a_challenge_is_over_by_the_gateways_clock_where_ours_is_ahead(bench: Bench) -> None:
+    assert bench.session.challenge_time() == NOW
+    bench.session.tally.gateway_offset = -600.0
+    assert bench.session.challenge_time() == NOW - 600
+    bench.session.tally.gateway_offset = 600.0
+    assert bench.session.challenge_time() == NOW
 
 
 # Topping up

@@ -137,9 +137,9 @@ def test_the_key_is_kept_before_the_open_is_recorded(bench: Bench, monkeypatch: 
     kept_at: list[int] = []
     add = bench.store.add
 
-    def observed(made: Channel) -> None:
+    def observed(made: Channel, **options: Any) -> None:
         kept_at.append(len(bench.kept.keys))
-        add(made)
+        add(made, **options)
 
     monkeypatch.setattr(bench.store, "add", observed)
     deposits.open_channel(bench.session, bench.key, session_request())
@@ -168,7 +168,7 @@ def test_where_no_key_can_be_kept_nobody_is_asked_and_nothing_is_signed_or_recor
 def test_no_key_stays_behind_where_no_channel_came_to_be(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, trouble: str
 ) -> None:
-    def full(_: Channel) -> None:
+    def full(_: Channel, **__: Any) -> None:
         raise StoreError("the disk is full")
 
     if trouble == "consent":
@@ -270,19 +270,22 @@ def test_the_key_goes_when_the_chain_shows_that_its_channel_is_closed(bench: Ben
     assert bench.kept.keys == {}
 
 
-def test_the_key_goes_when_its_channel_never_came_to_be(bench: Bench) -> None:
+def test_the_key_stays_although_the_chain_does_not_show_its_channel(bench: Bench) -> None:
     made = deposits.open_channel(bench.session, bench.key, session_request())
     settling.resolve(bench.session, made)
     assert list(bench.kept.keys) == [made.terms.authorized_signer], "it may come yet"
     bench.clock.now = NOW + 1_000
     settling.resolve(bench.session, made)
-    assert bench.kept.keys == {}
+    ended = bench.store.channel(made.channel_id)
+    assert ended is not None
+    assert ended.state is State.ABANDONED
+    assert list(bench.kept.keys) == [made.terms.authorized_signer], "an absence proves nothing"
 
 
 def test_the_key_goes_with_a_confirmed_close(bench: Bench) -> None:
     opened = bench.opened()
     bench.chain.show(opened, finalized=True)
-    closing.confirm(bench.session, opened, 0)
+    closing.confirm(bench.session, opened)
     assert bench.kept.keys == {}
     recorded = bench.store.channel(opened.channel_id)
     assert recorded is not None

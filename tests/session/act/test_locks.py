@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from ando_cli.errors import AndoError, StoreError, WalletError
+from ando_cli.http.deadline import Deadline
 from ando_cli.session.act import locks
 from tests.support.session_doubles import PAYEE, session_request
 
@@ -25,6 +27,14 @@ def test_a_lock_that_another_holds_is_waited_for_and_then_an_error(
     assert caught.value.code == "store_busy"
     with bench.make().exclusive(bench.key):
         pass
+
+
+def test_a_lock_is_waited_for_no_longer_than_the_command_may_take(bench: Bench) -> None:
+    hurried = replace(bench.make(), deadline=Deadline(0.2))
+    started = time.monotonic()
+    with bench.session.exclusive(bench.key), pytest.raises(StoreError), hurried.exclusive(bench.key):
+        pass
+    assert time.monotonic() - started < 5
 
 
 def test_a_lock_is_released_when_what_it_guarded_fails(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

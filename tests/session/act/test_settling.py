@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from tests.support.session_bench import Bench
 
 VALID_BEFORE = NOW + TRANSACTION_SECONDS
-SETTLED = 60
-"""Seconds after which our own clock may say that a transaction is over, although the chain's does not move."""
 
 
 def test_an_open_that_the_chain_does_not_show_yet_stays_opening(bench: Bench) -> None:
@@ -35,30 +34,54 @@ def test_an_open_is_given_up_when_the_chains_time_has_passed_it(bench: Bench) ->
     assert bench.store.live(bench.key) is None
 
 
-def test_an_open_is_given_up_by_our_own_clock_only_after_a_grace(bench: Bench) -> None:
+@pytest.mark.parametrize("ahead", [90, 10_000])
+def test_our_own_clock_ends_no_open_that_is_under_way(bench: Bench, ahead: int) -> None:
     known = bench.have(opening())
-    bench.clock.now, bench.chain.ahead = VALID_BEFORE + SETTLED - 1, -10_000
+    bench.clock.now, bench.chain.ahead = VALID_BEFORE + ahead, -ahead - 1
     assert bench.resolved(known).state is State.OPENING
-    bench.clock.now += 1
+    bench.chain.ahead += 1
     assert bench.resolved(known).state is State.ABANDONED
 
 
-def test_the_time_is_read_before_the_state_so_that_nothing_is_mined_between_them(bench: Bench) -> None:
-    order: list[str] = []
-    time_of, channel_of = bench.chain.latest_timestamp, bench.chain.channel
+def test_time_and_state_are_those_of_one_block(bench: Bench) -> None:
+    asked: list[object] = []
+    channel_of = bench.chain.channel
 
-    def time() -> int:
-        order.append("time")
-        return time_of()
+    def state(escrow: str, channel_id: str, protocol: object = None, block: int | None = None) -> ChannelState | None:
+        asked.append(block)
+        return channel_of(escrow, channel_id, protocol)
 
-    def state(*of: Any) -> ChannelState | None:
-        order.append("state")
-        return channel_of(*of)
-
-    bench.chain.latest_timestamp = time  # type: ignore[method-assign]
     bench.chain.channel = state  # type: ignore[method-assign]
     bench.resolved(bench.have(opening()))
-    assert order == ["time", "state"]
+    assert asked == [bench.chain.latest_block().number]
+
+
+@pytest.mark.parametrize("known", [opening(), channel()], ids=["opening", "open"])
+def test_an_absence_is_believed_when_it_is_seen_again_some_seconds_later(bench: Bench, known: Channel) -> None:
+    bench.have(known)
+    bench.clock.now += 10_000
+    sleep = bench.clock.sleep
+
+    def shown_meanwhile(seconds: float) -> None:
+        sleep(seconds)
+        bench.chain.show(known)
+
+    bench.clock.sleep = shown_meanwhile  # type: ignore[method-assign]
+    assert bench.resolved(known).state is State.OPEN
+    assert bench.clock.slept == [3.0]
+    bench.clock.sleep = sleep  # type: ignore[method-assign]
+    bench.chain.channels.clear()
+    assert bench.resolved(channel()).state is State.ABANDONED
+
+
+def test_a_node_that_lags_behind_the_opening_proves_nothing_however_old_our_record_is(bench: Bench) -> None:
+    known = bench.have(channel())
+    created = known.created_at
+    bench.clock.now += 10_000
+    bench.chain.ahead = created + TRANSACTION_SECONDS - 1 - bench.clock.now
+    with pytest.raises(PaymentError) as caught:
+        settling.resolve(bench.session, known)
+    assert (caught.value.code, bench.store.channel(known.channel_id)) == ("deposit_in_flight", known)
 
 
 @pytest.mark.parametrize("late", [0, 1000])
@@ -109,13 +132,13 @@ def test_a_young_channel_that_the_chain_does_not_show_is_not_given_up(bench: Ben
         settling.resolve(bench.session, known)
     assert caught.value.code == "deposit_in_flight"
     assert bench.store.channel(known.channel_id) == known
-    bench.clock.now += TRANSACTION_SECONDS + SETTLED
+    bench.clock.now += TRANSACTION_SECONDS
     assert bench.resolved(known).state is State.ABANDONED
 
 
-def test_a_channel_is_young_until_its_transactions_and_a_grace_are_over(bench: Bench) -> None:
+def test_an_absence_counts_from_the_second_in_which_the_opening_is_over(bench: Bench) -> None:
     known = bench.have(channel())
-    bench.clock.now += TRANSACTION_SECONDS + SETTLED - 1
+    bench.clock.now += TRANSACTION_SECONDS - 1
     with pytest.raises(PaymentError) as caught:
         settling.resolve(bench.session, known)
     assert caught.value.code == "deposit_in_flight"
@@ -188,3 +211,55 @@ def test_a_top_up_that_the_chain_never_shows_is_not_believed_and_not_forgotten(b
         settling.confirm_top_up(bench.session, known)
     assert caught.value.code == "deposit_in_flight"
     assert bench.store.channel(known.channel_id) == known
+
+
+# A close that nobody here asked for
+
+
+def asks_to_close(bench: Bench, known: Channel, at: int) -> None:
+    bench.chain.show(known)
+    shown = bench.chain.channels[known.channel_id]
+    bench.chain.channels[known.channel_id] = replace(shown, close_requested_at=at)
+
+
+def lies_once(bench: Bench, known: Channel, lie: ChannelState) -> None:
+    """Have the node answer ``lie`` to the next question about ``known``, and the truth from then on."""
+    truth, answers = bench.chain.channel, [lie]
+
+    def answer(escrow: str, channel_id: str, protocol: object = None, block: int | None = None) -> ChannelState | None:
+        return answers.pop() if answers else truth(escrow, channel_id, protocol, block)
+
+    bench.chain.channel = answer  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("lie", [{"close_requested_at": 1}, {"finalized": True, "deposit": 0}], ids=["asked", "over"])
+def test_one_lying_answer_ends_no_channel(bench: Bench, lie: dict[str, int]) -> None:
+    known = bench.have(channel())
+    bench.chain.show(known)
+    lies_once(bench, known, replace(bench.chain.channels[known.channel_id], **lie))
+    assert bench.resolved(known).state is State.OPEN
+
+
+def test_a_request_to_close_that_is_seen_twice_makes_the_channel_closing(bench: Bench) -> None:
+    known = bench.have(channel())
+    asks_to_close(bench, known, NOW)
+    assert bench.resolved(known).state is State.CLOSING
+
+
+def test_a_channel_that_nobody_asked_to_close_is_open_again_by_the_chains_word(bench: Bench) -> None:
+    known = bench.have(channel())
+    asks_to_close(bench, known, NOW)
+    closing = bench.resolved(known)
+    bench.chain.show(known)
+    found = bench.resolved(closing)
+    assert (found.state, found.closes_at) == (State.OPEN, 0)
+
+
+def test_a_channel_that_we_asked_to_close_stays_closing_whatever_a_node_shows(bench: Bench) -> None:
+    known = bench.have(channel())
+    bench.store.closing(known.channel_id, 0)
+    bench.store.owe(known.channel_id, "0x" + "1" * 64, "requestClose", 1)
+    bench.chain.show(known)
+    closing = bench.store.channel(known.channel_id)
+    assert closing is not None
+    assert bench.resolved(closing).state is State.CLOSING

@@ -235,7 +235,7 @@ def test_threads_that_open_at_once_do_not_pass_it_together(bench: Bench) -> None
     def one(number: int) -> None:
         session = bench.session(DAILY)
         request = session_request(recipient=f"0x{number:040x}")
-        key = session.channel_key(GATEWAY, request)
+        key = session.channel_key(f"https://{number}.example", request)
 
         def book(opened: Any, committed: Any) -> None:
             entry = Entry(opened.channel_id, GATEWAY, NETWORK.name, "/p", authorised=committed.raised)
@@ -268,3 +268,37 @@ def test_a_channel_whose_open_cannot_be_booked_is_not_recorded_either(bench: Ben
     with pytest.raises(KeyboardInterrupt):
         deposits.open_channel(session, session.channel_key(GATEWAY, request), request, broken)
     assert (bench.store.channels(), bench.store.ledger(), bench.used(DAILY)) == ([], [], [0])
+
+
+def test_what_a_close_proves_to_be_free_is_given_back_to_the_day_on_which_it_was_authorised(bench: Bench) -> None:
+    known = channel()
+    bench.store.add(known)
+    entry = Entry(known.channel_id, GATEWAY, NETWORK.name, "/p", authorised=MILLION)
+    bench.store.book(None, entry)
+    bench.clock.now += DAY
+    bench.store.book(None, entry)
+    every = Budgets(day=1, total=1)
+    assert bench.used(every) == [2 * MILLION, MILLION]
+    bench.store.ended(known.channel_id, State.CLOSED, MILLION + MILLION // 4)
+    assert bench.used(every) == [MILLION + MILLION // 4, MILLION // 4]
+    bench.store.ended(known.channel_id, State.CLOSED, MILLION // 4)  # it was reported wrongly before
+    assert bench.used(every) == [MILLION // 4, 0]
+
+
+def test_a_close_whose_amount_is_not_known_gives_nothing_back(bench: Bench) -> None:
+    known = channel()
+    bench.store.add(known)
+    bench.store.book(None, Entry(known.channel_id, GATEWAY, NETWORK.name, "/p", authorised=MILLION))
+    bench.store.ended(known.channel_id, State.CLOSED)
+    assert bench.used(Budgets(total=1)) == [MILLION]
+
+
+def test_what_was_signed_for_a_channel_that_never_came_to_be_counts_for_a_day_more(bench: Bench) -> None:
+    never = opening()
+    bench.store.add(never)
+    bench.store.book(None, Entry(never.channel_id, GATEWAY, NETWORK.name, "/p", authorised=MILLION))
+    bench.store.ended(never.channel_id, State.ABANDONED)
+    bench.clock.now += DAY
+    assert bench.used(Budgets(total=1)) == [MILLION]
+    bench.clock.now += 1
+    assert bench.used(Budgets(total=1)) == [0]

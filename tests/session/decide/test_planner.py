@@ -18,6 +18,7 @@ from ando_cli.session.decide.planner import BACKOFF, MAX_PAID_ATTEMPTS, REACTION
 from ando_cli.session.decide.policy import Caps, Committed
 from ando_cli.session.decide.situation import Phase, Progress, Situation
 from ando_cli.session.decide.steps import (
+    Agree,
     Open,
     Reason,
     Refresh,
@@ -82,6 +83,38 @@ def test_what_is_nearly_used_up_is_not_raised() -> None:
 
 def test_a_raise_to_exactly_the_deposit_needs_no_top_up() -> None:
     assert step(channel(deposit=2 * MILLION, spent=MILLION)) == Voucher(2 * MILLION, raised_by=MILLION)
+
+
+@pytest.mark.parametrize("code", ["", ProblemCode.MPP_VOUCHER_BUCKET_REFRESH_REQUIRED])
+def test_a_raise_above_the_agreed_step_is_asked_for_first(code: str) -> None:
+    agreed = channel(spent=MILLION, step=MILLION)
+    within = step(agreed, code)
+    assert isinstance(within, Voucher)
+    assert within.raised_by == MILLION
+    larger = session_request(amount=MILLION + 1)
+    assert step(agreed, code, request=larger) == Agree(MILLION + 1)
+    for allowed in (MILLION + 1, 2 * MILLION):
+        found = step(agreed, code, Progress(agreed=allowed), request=larger)
+        assert isinstance(found, Voucher)
+        assert found.raised_by == MILLION + 1
+    assert step(agreed, code, Progress(agreed=MILLION), request=larger) == Agree(MILLION + 1)
+
+
+def test_no_top_up_is_made_for_a_raise_that_was_not_agreed_to() -> None:
+    larger = session_request(amount=9 * MILLION)
+    assert step(channel(spent=MILLION, step=MILLION), request=larger) == Agree(9 * MILLION)
+
+
+def test_where_no_step_is_on_record_the_next_offer_within_one_deposit_is_it() -> None:
+    unknown = channel(spent=MILLION)
+    found = step(unknown, request=session_request(amount=4 * MILLION))
+    assert isinstance(found, Voucher)
+    assert step(unknown, request=session_request(amount=5 * MILLION + 1)) == Agree(5 * MILLION + 1)
+
+
+def test_what_is_above_max_spend_is_refused_and_not_asked_for() -> None:
+    larger, caps = session_request(amount=2 * MILLION), Caps(5 * MILLION, max_spend=2 * MILLION - 1)
+    assert refusal(step(channel(spent=MILLION, step=MILLION), caps=caps, request=larger)) is Reason.MAX_SPEND
 
 
 def test_a_raise_past_the_deposit_tops_up_what_is_missing_first() -> None:
@@ -304,13 +337,13 @@ LOWER = ProblemCode.MPP_PAYMENT_VERIFICATION_FAILED
     ("known", "code", "outrun"),
     [
         (channel(accepted=MILLION - 1), LOWER, True),
-        (channel(accepted=MILLION), LOWER, False),
+        (channel(accepted=MILLION), LOWER, True),  # a store that was restored is below what was accepted since
         (channel(accepted=MILLION - 1), ProblemCode.MPP_PAYER_NOT_ALLOWED, False),
         (opening(), LOWER, False),
         (None, LOWER, False),
     ],
 )
-def test_a_gateway_may_hold_a_higher_voucher_only_where_it_turned_down_one_that_no_receipt_showed_as_accepted(
+def test_a_gateway_may_hold_a_higher_voucher_only_where_it_cannot_verify_one_of_an_open_channel(
     known: Channel | None, code: ProblemCode, outrun: bool
 ) -> None:
     assert step(known, code) == Refuse(Reason.FINAL, outrun=outrun)

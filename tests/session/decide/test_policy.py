@@ -21,6 +21,7 @@ from ando_cli.session.decide.policy import (
     fingerprint,
     opening_deposit,
     top_up_amount,
+    wished_deposit,
 )
 from ando_cli.tempo.network import PRECOMPILE
 from ando_cli.tempo.protocol import Protocol
@@ -114,10 +115,10 @@ def test_a_deposit_is_the_least_of_what_is_suggested_allowed_and_there(
         limits["max_spend"] = max(0, max_spend - deposited)
 
     def opens(_: int) -> int:
-        return opening_deposit(request, caps, committed, balance, reserve)
+        return opening_deposit(request, suggested or 0, caps, committed, balance, reserve)
 
     def tops_up(needed: int) -> int:
-        return top_up_amount(request, caps, committed, needed, balance, reserve)
+        return top_up_amount(suggested or 0, caps, committed, needed, balance, reserve)
 
     for needed, decide in ((price, opens), (price // 2 + 1, tops_up)):
         least = min(limits.values())
@@ -130,12 +131,37 @@ def test_a_deposit_is_the_least_of_what_is_suggested_allowed_and_there(
         assert limits[which] == least
 
 
-def test_without_a_suggestion_the_deposit_is_one_challenge_amount() -> None:
-    assert opening_deposit(session_request(suggested_deposit=None), Caps(5 * MILLION), Committed(), 10**9, 0) == MILLION
+@pytest.mark.parametrize(
+    ("suggested", "budget_left", "wished"),
+    [
+        (None, None, 100 * MILLION),
+        (0, None, 100 * MILLION),
+        (None, 3 * MILLION, 3 * MILLION),
+        (None, 101 * MILLION, 100 * MILLION),
+        (7 * MILLION, None, 7 * MILLION),
+        (7 * MILLION, 3 * MILLION, 7 * MILLION),
+    ],
+)
+def test_without_a_suggestion_a_deposit_is_for_many_requests(
+    suggested: int | None, budget_left: int | None, wished: int
+) -> None:
+    assert wished_deposit(session_request(suggested_deposit=suggested), budget_left) == wished
 
 
-def test_a_suggestion_below_the_challenge_amount_is_lifted_to_it() -> None:
-    assert opening_deposit(session_request(suggested_deposit=1), Caps(5 * MILLION), Committed(), 10**9, 0) == MILLION
+def test_a_wish_below_the_challenge_amount_is_lifted_to_it() -> None:
+    assert opening_deposit(session_request(), 1, Caps(5 * MILLION), Committed(), 10**9, 0) == MILLION
+
+
+def test_a_deposit_that_the_user_named_leaves_what_the_fees_may_take() -> None:
+    def decide(balance: int) -> int:
+        return explicit_deposit(2 * MILLION, MILLION, Caps(5 * MILLION), Committed(), balance, 7)
+
+    assert decide(2 * MILLION + 7) == 2 * MILLION
+    with pytest.raises(PaymentError) as caught:
+        decide(2 * MILLION + 6)
+    assert "deposit 1.999999 or less" in (caught.value.hint or "")
+    with pytest.raises(PaymentError, match="the wallet holds"):
+        decide(2 * MILLION - 1)
 
 
 @pytest.mark.parametrize(
@@ -148,14 +174,14 @@ def test_a_suggestion_below_the_challenge_amount_is_lifted_to_it() -> None:
             Caps(10**9),
             Committed(),
             MILLION + 6,
-            "wallet holds 1.000006 (with 0.000007 kept for the transaction fee)",
+            "wallet holds 1.000006 (with 0.000007 kept for fees)",
         ),
         (Caps(10**9), Committed(), 0, "the wallet holds 0.00"),
     ],
 )
 def test_what_is_too_small_is_named_with_its_amount(caps: Caps, committed: Committed, balance: int, says: str) -> None:
     with pytest.raises(PaymentError) as caught:
-        opening_deposit(session_request(), caps, committed, balance, 7)
+        opening_deposit(session_request(), 5 * MILLION, caps, committed, balance, 7)
     assert says in caught.value.message
     assert "1.00" in caught.value.message
 
@@ -163,9 +189,10 @@ def test_what_is_too_small_is_named_with_its_amount(caps: Caps, committed: Commi
 def test_the_limit_that_the_hint_names_is_enough() -> None:
     caps, committed = Caps(10**9, 2 * MILLION), Committed(deposited=MILLION + 1)
     with pytest.raises(PaymentError) as caught:
-        opening_deposit(session_request(), caps, committed, 10**9, 0)
+        opening_deposit(session_request(), 5 * MILLION, caps, committed, 10**9, 0)
     assert amount(2 * MILLION + 1) in (caught.value.hint or "")
-    assert opening_deposit(session_request(), Caps(10**9, 2 * MILLION + 1), committed, 10**9, 0) == MILLION
+    allowed = Caps(10**9, 2 * MILLION + 1)
+    assert opening_deposit(session_request(), 5 * MILLION, allowed, committed, 10**9, 0) == MILLION
 
 
 def test_a_limit_that_is_used_up_leaves_not_even_a_base_unit() -> None:
@@ -173,8 +200,8 @@ def test_a_limit_that_is_used_up_leaves_not_even_a_base_unit() -> None:
     used_up = Caps(MILLION, max_spend=MILLION), Committed(deposited=MILLION)
     for caps, committed, balance in ((*used_up, 10**9), (Caps(MILLION), Committed(), 7)):
         with pytest.raises(PaymentError):
-            opening_deposit(least, caps, committed, balance, 7)
-        assert opening_deposit(least, caps, Committed(deposited=committed.deposited - 1), balance + 1, 7) == 1
+            opening_deposit(least, 1, caps, committed, balance, 7)
+        assert opening_deposit(least, 1, caps, Committed(deposited=committed.deposited - 1), balance + 1, 7) == 1
 
 
 def test_a_deposit_that_the_user_named_is_taken_as_it_is_or_refused() -> None:

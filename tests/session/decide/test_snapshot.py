@@ -233,6 +233,12 @@ def test_a_channel_whose_record_was_lost_is_adopted_at_what_was_signed(bench: Be
     assert bench.session.tally.committed.raised == 0
 
 
+def test_of_a_channel_that_a_hint_led_to_no_more_is_used_than_one_deposit_may_be(bench: Bench) -> None:
+    bench.chain.channels[TERMS.channel_id] = on_chain(deposit=500 * MILLION)
+    assert hints.adopt(bench.session, PURPOSE, snapshot()) is not None
+    assert bench.known.deposit == bench.session.limits.caps.max_deposit == 5 * MILLION
+
+
 def delegated(bench: Bench, folder: Path, kept: FileDelegates | None) -> tuple[dict[str, Any], PrivateKey]:
     """A hint about a channel that a key of its own signs for, which is in ``folder``, to one who has ``kept``."""
     key = FileDelegates(folder).make()
@@ -275,7 +281,8 @@ def test_a_record_that_is_behind_catches_up_with_what_was_signed_elsewhere(bench
     [row] = bench.store.ledger()
     moved = SIGNED - before.cumulative_amount, SPENT - before.spent
     assert (row.outcome, row.authorised, row.spent) == ("carried", *moved)
-    assert (known.cumulative_amount, known.deposit, known.accepted, known.spent) == (SIGNED, DEPOSIT, SIGNED, SPENT)
+    assert (known.cumulative_amount, known.accepted, known.spent) == (SIGNED, SIGNED, SPENT)
+    assert known.deposit == SIGNED < DEPOSIT, "more than was signed for is one node's word"
     assert bench.session.tally.committed.raised == 0
 
 

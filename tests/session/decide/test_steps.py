@@ -7,7 +7,7 @@ from typing import get_args
 import pytest
 
 from ando_cli.session.decide.situation import Progress
-from ando_cli.session.decide.steps import Open, Refresh, Refuse, Resend, Resolve, Step, TopUp, Voucher, Wait
+from ando_cli.session.decide.steps import Agree, Open, Refresh, Refuse, Resend, Resolve, Step, TopUp, Voucher, Wait
 from ando_cli.session.traffic import Claim, Hold, Traffic
 from tests.support.session_doubles import MILLION, channel, session_request
 
@@ -15,7 +15,7 @@ from tests.support.session_doubles import MILLION, channel, session_request
 def test_what_makes_or_looks_up_a_deposit_needs_the_lock_and_what_waits_for_others_frees_it() -> None:
     steps = set(get_args(Step))
     assert {step for step in steps if step.needs_lock} == {Open, Resolve, Resend, TopUp}
-    assert {step for step in steps if step.frees_lock} == {Voucher, Wait}
+    assert {step for step in steps if step.frees_lock} == {Agree, Voucher, Wait}
 
 
 def test_what_sends_a_credential_needs_a_fresh_challenge() -> None:

@@ -185,3 +185,12 @@ def test_rows_of_a_forgotten_channel_stay_and_belong_to_none(store: Store) -> No
     store.add(channel(2))
     [row] = store.ledger()
     assert (row.channel_id, row.unspent, row.uncertain) == (None, None, True)
+
+
+def test_a_row_that_is_complete_is_never_touched_again(store: Store) -> None:
+    row = store.book(None, Entry(None, "https://gateway.example", "", "/p", rail=Rail.KEY))
+    store.finish(row, Outcome.ANSWERED, Usage(spent=7, prompt_tokens=3))
+    before = store.ledger()
+    for outcome in (Outcome.FAILED, Outcome.UNKNOWN, Outcome.ANSWERED):
+        store.finish(row, outcome, Usage(spent=9))
+    assert store.ledger() == before

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ando_cli.errors import InvariantError, StoreError
+from ando_cli.errors import InvariantError, StoreError, UntrustedError
 from ando_cli.inference.usage import Usage
 from ando_cli.session.channel import FUNDED, Pending, State
 from ando_cli.session.record import channels, claims, database, ledger
@@ -115,6 +116,35 @@ def test_a_file_of_an_older_version_is_migrated_and_keeps_what_it_holds(
     assert raw(path, "SELECT count(*) FROM next") == [(0,)]
 
 
+BEFORE_DOTS_COUNTED = len(database.MIGRATIONS) - 1
+
+
+def test_a_gateway_that_was_recorded_with_a_dot_at_the_end_is_found_without_it(path: Path) -> None:
+    dotted = "https://gateway.example."
+    old = Store(path, clock=Clock())
+    old.add(replace(channel(), gateway=dotted))
+    old.pin(dotted, NETWORK.name, PAYEE)
+    old.pin(f"{dotted}:8443", NETWORK.name, OTHER_PAYEE)
+    old.close()
+    raw(path, f"PRAGMA user_version = {BEFORE_DOTS_COUNTED}")
+    store = Store(path)
+    assert [known.gateway for known in store.channels()] == ["https://gateway.example"]
+    assert store.pinned_payee("https://gateway.example", NETWORK.name) == PAYEE
+    assert store.pinned_payee("https://gateway.example:8443", NETWORK.name) == OTHER_PAYEE
+
+
+def test_where_both_spellings_are_in_use_none_is_lost(path: Path) -> None:
+    old = Store(path, clock=Clock())
+    old.add(replace(channel(), gateway="https://gateway.example"))
+    old.add(replace(channel(), channel_id="0x" + "77" * 32, gateway="https://gateway.example."))
+    old.close()
+    raw(path, f"PRAGMA user_version = {BEFORE_DOTS_COUNTED}")
+    assert {known.gateway for known in Store(path).channels()} == {
+        "https://gateway.example",
+        "https://gateway.example.",
+    }
+
+
 def test_a_migration_that_fails_changes_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Store(path).close()
     version = len(database.MIGRATIONS)
@@ -211,7 +241,7 @@ def test_another_gateway_network_or_payee_has_a_channel_of_its_own(path: Path) -
     store.add(channel(1))
     store.add(channel(2, gateway="https://other.example"))
     store.add(channel(3, network="other"))
-    store.add(channel(4, payee=OTHER_PAYEE))
+    store.add(channel(4, payee=OTHER_PAYEE), replaces=PAYEE)
     assert len(store.channels()) == 4
     found = store.live(channel(4, payee=OTHER_PAYEE).key)
     assert found is not None
@@ -284,8 +314,41 @@ def test_a_payee_is_pinned_with_its_first_channel_and_with_nothing_less(path: Pa
     assert store.pinned_payee(GATEWAY, "other") is None
     with pytest.raises(StoreError):
         store.add(channel(2))
-    store.add(channel(3, payee=OTHER_PAYEE))
+
+
+def test_a_payee_is_pinned_once_unless_the_user_accepts_another_in_the_place_of_that_one(path: Path) -> None:
+    store = Store(path)
+    store.add(channel())
+    for replaces in (None, OTHER_PAYEE):
+        with pytest.raises(UntrustedError) as caught:
+            store.add(channel(3, payee=OTHER_PAYEE), replaces=replaces)
+        assert caught.value.code == "payee_changed"
+        assert store.channels() == [store.channel(channel().channel_id)], "nothing of it is recorded"
+        with pytest.raises(UntrustedError):
+            store.pin(GATEWAY, NETWORK.name, OTHER_PAYEE, replaces=replaces)
+    store.adopt(channel(4, payee=OTHER_PAYEE))
+    assert store.pinned_payee(GATEWAY, NETWORK.name) == PAYEE
+    store.add(channel(3, payee=OTHER_PAYEE, state=State.SPARE), replaces=PAYEE)
     assert store.pinned_payee(GATEWAY, NETWORK.name) == OTHER_PAYEE
+
+
+def test_the_step_of_an_older_channel_is_its_first_raise(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    latest = database.MIGRATIONS
+    at = next(number for number, script in enumerate(latest) if "ADD COLUMN step" in script)
+    store = Store(path)
+    store.add(channel())
+    store.add(channel(2, gateway="https://other.example"))
+    for number, amount in ((1, 3 * MILLION), (2, MILLION)):
+        store.book(None, Entry(channel().channel_id, GATEWAY, NETWORK.name, f"/{number}", authorised=amount))
+    store.carry(channel(2).channel_id, authorised=7, spent=0)
+    store.close()
+    with closing(sqlite3.connect(path)) as db, db:
+        db.executescript("ALTER TABLE channels DROP COLUMN step; ALTER TABLE channels DROP COLUMN doubt")
+        db.execute(f"PRAGMA user_version = {at}")
+    monkeypatch.setattr(database, "MIGRATIONS", latest[: at + 1])
+    assert {known.gateway: known.step for known in Store(path).channels()} == {
+        GATEWAY: 3 * MILLION, "https://other.example": 0,
+    }  # fmt: skip
 
 
 # Raising

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 QUARTER = MILLION // 4
 OPEN = channel(spent=QUARTER)
-CLOSED = replace(OPEN, state=State.CLOSED)
+CLOSED = replace(OPEN, state=State.CLOSED, captured=QUARTER)
 PAID = Row(
     at=NOW, rail=Rail.MPP, gateway=GATEWAY, network=NETWORK.name, path="/p", model=None, plan=None,
     outcome=Outcome.ANSWERED, authorised=MILLION, deposited=0, spent=QUARTER, prompt_tokens=3, completion_tokens=2,
@@ -63,6 +63,18 @@ def test_an_open_channel_of_which_no_more_is_settled_than_receipts_said_agrees(s
 
 def test_a_closed_channel_of_which_the_chain_says_the_same_agrees() -> None:
     assert audited(CLOSED, [PAID], on_chain(CLOSED, settled=QUARTER)).findings == ()
+
+
+def test_a_close_of_which_nothing_proves_what_it_took_never_agrees() -> None:
+    unproven = replace(CLOSED, captured=None)
+    wiped = on_chain(CLOSED, finalized=True, deposit=0, settled=0)
+    for compared in (None, wiped, Comparison(None, ())):
+        result = audited(unproven, [PAID], compared)
+        assert (codes(result), result.taken) == ([("close_unproven", MILLION, False)], None)
+        assert "ando session sync" in result.findings[0].message
+    assert codes(audited(unproven, [PAID], wiped, QUARTER)) == [("settled", 0, False)]
+    assert audited(CLOSED, [PAID], wiped, QUARTER).findings == ()
+    assert audited(CLOSED, [PAID], wiped).findings == (), "what was proven once stays proven"
 
 
 def test_without_the_chain_the_books_are_compared_alone() -> None:
@@ -122,6 +134,16 @@ def test_a_record_that_the_chain_contradicts_is_a_difference() -> None:
     shown = on_chain(OPEN, "state", "deposit", finalized=True, deposit=3 * MILLION)
     assert codes(audited(OPEN, [PAID], shown)) == [("state", 0, False), ("deposit", -2 * MILLION, False)]
     assert codes(audited(OPEN, [PAID], Comparison(None, ("state",)))) == [("state", 0, False)]
+
+
+def test_a_close_that_did_not_reach_the_chain_is_a_step_that_is_left_and_no_missing_money() -> None:
+    closing = replace(OPEN, state=State.CLOSING)
+    [finding] = audited(closing, [PAID], on_chain(closing, "state", close_requested_at=0)).findings
+    assert (finding.code, finding.amount, finding.explained) == ("state", 0, True)
+    assert "ando session close --force" in finding.message
+    assert audited(closing, [PAID], on_chain(closing, close_requested_at=NOW)).findings == ()
+    [finding] = audited(closing, [PAID], on_chain(closing, "state", close_requested_at=NOW, finalized=True)).findings
+    assert (finding.explained, "session sync" in finding.message) == (False, True)
 
 
 def test_of_a_closed_channel_that_is_gone_the_event_of_its_closing_tells_what_was_taken() -> None:
