@@ -49,7 +49,7 @@ def check_variables(environ: Mapping[str, str]) -> str | None:
         if any(word in name.upper() for word in _LIMITS):
             meant = _meant(name)
             raise UsageError(
-                f"{clean(name, 64)} is set, which limits nothing: there is no such setting",
+                f"{clean(name, 64)} is set, but ando has no such setting, so it limits nothing",
                 hint=f"did you mean {meant}?"
                 if meant
                 else "unset it; `ando config list` shows the limits that there are",
@@ -57,7 +57,7 @@ def check_variables(environ: Mapping[str, str]) -> str | None:
     said = [
         f"{clean(name, 64)} (did you mean {meant}?)" if (meant := _meant(name)) else clean(name, 64) for name in unknown
     ]
-    return f"unknown in the environment, and without effect: {', '.join(said[:8])}"
+    return f"ando does not know these environment variables, and ignores them: {', '.join(said[:8])}"
 
 
 def _meant(name: str) -> str | None:

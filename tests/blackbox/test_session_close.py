@@ -178,9 +178,9 @@ def test_a_number_that_is_no_amount_between_what_is_proven_and_signed_is_not_off
 def test_a_dry_close_tells_what_would_be_offered(opened: Gateway) -> None:
     shown = opened.box.run("session", "close", "--dry-run", "-j").worked().json
     assert (shown["offered"], shown["at_most"], shown["buys_receipt"]) == (session(opened.box)["spent"], "1.00", False)
-    assert "nothing more happens unasked" in opened.box.run("session", "close", "--dry-run").worked().stderr
+    assert "or else asks you first" in opened.box.run("session", "close", "--dry-run").worked().stderr
     buys = opened.box.run("session", "close", "--dry-run", "--buy-receipt").worked().stderr
-    assert "the smallest answer is bought" in buys
+    assert "pays for the smallest answer" in buys
 
 
 def test_where_the_answer_that_tells_what_was_spent_is_lost_it_may_have_been_charged(opened: Gateway) -> None:

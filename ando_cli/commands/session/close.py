@@ -261,5 +261,5 @@ def _if_more(shown: dict[str, Any]) -> str:
     offers = f"the gateway would be offered {shown['offered']}, as receipts show"
     if shown["offered"] == shown["at_most"]:
         return offers
-    then = "the smallest answer is bought to be told" if shown["buys_receipt"] else "nothing more happens unasked"
-    return f"{offers}; if it counts more, up to {shown['at_most']}, it is offered what it names, and else {then}"
+    then = "pays for the smallest answer to find out" if shown["buys_receipt"] else "asks you first"
+    return f"{offers}; if it counts more, ando offers the amount it names, up to {shown['at_most']}, or else {then}"
