@@ -8,7 +8,9 @@ carry their key in the path.
 from __future__ import annotations
 
 import itertools
+import json
 import math
+import secrets
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, cast
@@ -195,6 +197,8 @@ class _BoundedProvider(JSONBaseProvider):
     # web3's HTTPProvider retries five times, reads answers of any size, and its timeout starts anew with every byte.
     def __init__(self, url: httpx.URL, timeout: float, deadline: Deadline) -> None:
         super().__init__()
+        # Two processes must not number their questions alike: an answer that went astray would pass for another one.
+        self.request_counter = itertools.count(secrets.randbits(48))
         self._url = url
         self._deadline = Deadline(timeout, within=deadline)
         # Uncompressed, so that what is counted is what is kept.
@@ -218,6 +222,9 @@ class _BoundedProvider(JSONBaseProvider):
         if isinstance(answer, httpx.Response):
             answer.raise_for_status()
             raise WrongAnswerError("it is not a JSON-RPC response")
+        answered: Any = answer.get("id")
+        if answered != json.loads(question)["id"] and not (answered is None and "error" in answer):
+            raise WrongAnswerError("it is the answer to another question")
         result = answer.get("result")
         # web3 would fill up half a byte with a zero in front, and so turn a number cut short into a smaller one.
         if method == "eth_call" and isinstance(result, str) and len(result) % 2:

@@ -81,7 +81,15 @@ class Node:
         return [question["method"] for question in self.asked]
 
     def answer_json(self, **members: Any) -> None:
-        self.answer_with(json.dumps({"jsonrpc": "2.0", "id": 0, **members}).encode())
+        """Answer each question with ``members``, under its own id unless they name another one."""
+
+        def reply(handler: BaseHTTPRequestHandler) -> None:
+            self.answer_with(json.dumps({"jsonrpc": "2.0", "id": self.asked[-1]["id"], **members}).encode())
+            answer, self.reply = self.reply, reply
+            assert answer is not None
+            answer(handler)
+
+        self.reply = reply
 
 
 @contextmanager

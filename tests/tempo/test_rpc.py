@@ -563,3 +563,17 @@ def test_a_server_that_is_busy_can_be_asked_again(node: Node, status: int, again
     with Rpc(node.url) as rpc, pytest.raises(RpcError) as caught:
         rpc.chain_id()
     assert (caught.value.code, caught.value.retryable) == ("rpc_http_error", again)
+
+
+def test_the_answer_to_another_question_is_not_believed(node: Node) -> None:
+    node.answer_json(result=word(1), id=7)
+    with Rpc(node.url) as rpc, pytest.raises(NetworkError, match="another question"):
+        rpc.balance(TOKEN, PAYER)
+
+
+def test_two_processes_do_not_number_their_questions_alike(node: Node) -> None:
+    for _ in range(2):
+        with Rpc(node.url) as rpc:
+            rpc.chain_id()
+    first, second = (question["id"] for question in node.asked)
+    assert first != second
