@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import resource
 import sqlite3
 import subprocess
@@ -202,7 +203,9 @@ def test_an_rpc_that_talks_garbage_stops_an_open_before_anything_is_signed(gatew
 
 def test_an_rpc_of_another_chain_stops_an_open_before_anything_is_signed(gateway: Gateway) -> None:
     with relaying(gateway) as rpc:
-        rpc.instead = lambda _: RpcAnswer(body=b'{"jsonrpc":"2.0","id":0,"result":"0x1079"}')
+        rpc.instead = lambda seen: RpcAnswer(
+            body=json.dumps({"jsonrpc": "2.0", "id": json.loads(seen.body)["id"], "result": "0x1079"}).encode()
+        )
         done = ask(gateway, "-j", "--base-url", gateway.base_url, "--rpc-url", f"{rpc.origin}/secret-token")
     assert (done.code, done.error["code"]) == (4, "wrong_chain")
     assert "4217" in done.error["message"]
