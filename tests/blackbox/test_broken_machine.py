@@ -19,6 +19,7 @@ from tests.support.cli_box import ANDO, Box, Done, keyring_in
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.support.badluck import Seen
     from tests.support.cli_box import Gateway
 
 NOTHING = Purse(channels=0, authorised=0, deposit=0, moved=0)
@@ -194,8 +195,14 @@ GARBAGE = {
 @pytest.mark.parametrize("garbage", list(GARBAGE))
 def test_an_rpc_that_talks_garbage_stops_an_open_before_anything_is_signed(gateway: Gateway, garbage: str) -> None:
     status, text = GARBAGE[garbage]
-    gateway.fail(Fault(on="rpc", status=status, body_text=text, times=None))
-    refusal = ask(gateway).refused(3)
+
+    def answer(seen: Seen) -> RpcAnswer:
+        asked = json.loads(seen.body)["id"]  # what is wrong is the answer, not whose it is
+        return RpcAnswer(status, body=text.replace('"id":0', f'"id":{asked}').encode())
+
+    with relaying(gateway) as rpc:
+        rpc.instead = answer
+        refusal = ask(gateway, "--base-url", gateway.base_url, "--rpc-url", rpc.origin).refused(3)
     assert "\x1b" not in refusal
     assert paid(gateway) == []
     assert purse(gateway) == NOTHING
